@@ -1,0 +1,160 @@
+//! The `Broker` trait: what Sluice needs of the place where events are kept.
+//!
+//! # Semantics that every backend has
+//!
+//! - **Append is atomic with its announcement.** An event is first in the log, then announced; no other
+//!   event of its topic comes between. When `append` has answered `Ok`, the event is in the log. When it has
+//!   answered an error, the event may or may not be in the log: a retry with the same key is safe, one
+//!   without may repeat it.
+//! - **The log is the truth.** Ids of a topic grow strictly. Reading returns what is retained, in order.
+//!   Trimming removes from the old end only.
+//! - **Announcements are a fast path that may lose.** Those that arrive of one topic arrive in the order of
+//!   its log. One that was lost is noticed by the next one's `prev`, or, when it was the last, by comparing
+//!   the position with the log ([`Broker::tails`]). Whoever needs every event uses
+//!   [`Follower`](crate::Follower), which does both.
+//! - **A topic needs no creation.** One without events has an empty log whose head is [`EventId::ZERO`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sluice_wire::envelope::LiveMessage;
+use sluice_wire::{Event, EventId, NewEvent, Topic};
+
+/// Keeps the logs of topics and announces what is appended to them.
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Appends and announces `events`, each on its own; answers one result an event, in order.
+    ///
+    /// Events of one topic are appended in the order given. The whole slice is one round trip.
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>>;
+
+    /// Where the logs of `topics` stand, in order. One round trip.
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError>;
+
+    /// The oldest `limit` retained events of `topic` with `from <= id <= to`.
+    async fn read(&self, topic: &Topic, from: EventId, to: EventId, limit: usize) -> Result<Page, BrokerError>;
+
+    /// The newest retained id at or before `at`, if there is one.
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError>;
+
+    /// The position behind which exactly the last `count` retained events stand (all of them if there are
+    /// fewer; the head for a count of 0).
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError>;
+
+    /// Compares positions with logs: what stands behind each of `positions`, at most `limit` events a topic.
+    /// Never blocks for new events. One round trip.
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError>;
+
+    /// Proves that the broker answers; the round trip.
+    async fn ping(&self) -> Result<Duration, BrokerError>;
+
+    /// Begins to listen to announcements. `listener` is called from the connection's own task, inline and
+    /// in order: it must neither block nor await. Listening ends when the answer is dropped.
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber>;
+}
+
+/// The set of topics whose announcements are wanted. Survives reconnects: the backend subscribes anew.
+#[async_trait]
+pub trait Subscriber: fmt::Debug + Send + Sync + 'static {
+    /// Subscribes to `topics`; returns when each subscription is confirmed, so that everything appended
+    /// from then on is announced (or lost with the connection, which [`Listener::restored`] tells). Waits
+    /// through a lost connection. Batches with other calls under way.
+    async fn add(&self, topics: &[Topic]);
+
+    /// Forgets `topics`. Batched; announcements already under way may still arrive.
+    fn remove(&self, topics: &[Topic]);
+}
+
+/// Receives announcements. Its methods run on the connection's own task.
+pub trait Listener: Send + Sync + 'static {
+    /// A message came on the live channel of `topic`.
+    fn announced(&self, topic: &str, message: Announcement);
+    /// A connection was lost: announcements of any topic may be missing from now on.
+    fn lost(&self, why: &str);
+    /// Every subscription stands again; announcements between `lost` and now are missing.
+    fn restored(&self);
+}
+
+/// What came on a live channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcement {
+    /// A readable message.
+    Message(LiveMessage),
+    /// Bytes that are neither an envelope of a known version nor UTF-8 text; why, for the log.
+    Foreign(String),
+}
+
+/// An accepted event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its id.
+    pub id: EventId,
+    /// The key was seen before: `id` is the first event's and nothing was appended.
+    pub repeated: bool,
+}
+
+/// Where a log stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogHead {
+    /// The last id that the log generated; [`EventId::ZERO`] when there is no log.
+    pub last: EventId,
+    /// The oldest retained id.
+    pub oldest: Option<EventId>,
+}
+
+/// Events of a log, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Page {
+    /// The events. Entries that are not events of Sluice are left out.
+    pub events: Vec<Event>,
+    /// The id of the last entry read, including entries left out; `None` when nothing was read.
+    pub last: Option<EventId>,
+    /// The limit was reached: there may be more behind `last`.
+    pub more: bool,
+    /// Entries without a `data` field, which no client can be given.
+    pub skipped: usize,
+}
+
+/// What [`Broker::tails`] found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tails {
+    /// The broker's clock, taken before the logs were read: everything with an id up to this moment was
+    /// visible to the read. Milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The topics that have something behind the position asked for.
+    pub behind: Vec<Tail>,
+}
+
+/// One topic that has more than was known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// Index into the positions asked for.
+    pub index: usize,
+    /// The events behind the position.
+    pub page: Page,
+}
+
+/// Why the broker could not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// No connection, no answer in time, or a server that is starting, failing over or read-only: trying
+    /// again later is right.
+    #[error("the broker is unavailable: {0}")]
+    Unavailable(String),
+    /// The server refused the request and will refuse it again.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// The key holds something that is not a log, or the answer is not of the expected form.
+    #[error("the broker answered unexpectedly: {0}")]
+    Unexpected(String),
+}
+
+impl BrokerError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

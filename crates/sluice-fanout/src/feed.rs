@@ -1,0 +1,160 @@
+//! One feed as one view of it sees it: a set of topics, their positions, and the ring.
+//!
+//! Invariant: `positions` are those behind the newest frame of the ring; `base_positions` are those before
+//! its oldest. A frame is appended exactly when a position moves or a control message is told, so the
+//! positions of any sequence number in between follow from the frames.
+
+use std::sync::Arc;
+
+use sluice_wire::EventId;
+use sluice_wire::cursor::{Cursor, VectorCursor};
+use sluice_wire::sse::{Frame, head};
+
+use crate::ring::{Framing, Ring, RingFrame};
+use crate::set::TopicSet;
+
+/// Bounds of a ring.
+#[derive(Debug, Clone, Copy)]
+pub struct RingLimits {
+    /// At most so many frames.
+    pub events_max: usize,
+    /// At most so many bytes, bodies included although they are shared.
+    pub bytes_max: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Feed {
+    set: Arc<TopicSet>,
+    positions: Box<[EventId]>,
+    floor_ms: u64,
+    /// The floor that the streams were last told.
+    told_floor_ms: u64,
+    ring: Ring,
+}
+
+impl Feed {
+    /// A feed that stands at `positions`, one a member of `set`, in its order.
+    #[must_use]
+    pub fn new(set: Arc<TopicSet>, positions: Box<[EventId]>, floor_ms: u64) -> Self {
+        debug_assert_eq!(set.len(), positions.len(), "one position a topic");
+        Self { set, positions, floor_ms, told_floor_ms: floor_ms, ring: Ring::default() }
+    }
+
+    /// The topics.
+    #[must_use]
+    pub fn set(&self) -> &Arc<TopicSet> {
+        &self.set
+    }
+
+    /// Where each topic stands behind the newest frame.
+    #[must_use]
+    pub fn positions(&self) -> &[EventId] {
+        &self.positions
+    }
+
+    /// Nothing with an id up to this moment is missing in any topic. Milliseconds.
+    #[must_use]
+    pub fn floor_ms(&self) -> u64 {
+        self.floor_ms
+    }
+
+    /// The frames.
+    #[must_use]
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// The frames, to trim them.
+    pub fn ring_mut(&mut self) -> &mut Ring {
+        &mut self.ring
+    }
+
+    /// Appends the event `id` of the topic at `index`; `frame` is how a feed of that topic alone sends it.
+    pub fn event(&mut self, index: usize, id: EventId, frame: &Frame) {
+        self.positions[index] = id;
+        let step = u16::try_from(index).ok().map(|index| (index, id));
+        let frame = if self.set.len() == 1 {
+            RingFrame::whole(frame.clone(), step)
+        } else {
+            let cursor = self.cursor();
+            RingFrame::headed(head(&cursor, frame.tail_bytes().len()), frame.clone(), step)
+        };
+        self.ring.push(frame);
+    }
+
+    /// Appends a message that moves no position.
+    pub fn control(&mut self, frame: Frame) {
+        self.ring.push(RingFrame::whole(frame, None));
+    }
+
+    /// Sets the position of the topic at `index`, the log having lost what lay between, and tells `notice`.
+    pub fn jump(&mut self, index: usize, position: EventId, notice: Frame) {
+        self.positions[index] = position;
+        let step = u16::try_from(index).ok().map(|index| (index, position));
+        self.ring.push(RingFrame::whole(notice, step));
+    }
+
+    /// Raises the floor. It never sinks.
+    pub fn raise_floor(&mut self, floor_ms: u64) {
+        self.floor_ms = self.floor_ms.max(floor_ms);
+    }
+
+    /// Whether streams would learn a newer floor from a checkpoint.
+    #[must_use]
+    pub fn has_news_for_checkpoint(&self) -> bool {
+        self.floor_ms > self.told_floor_ms
+    }
+
+    /// Appends an `id:` without data, so that the cursors of idle clients do not grow old.
+    pub fn checkpoint(&mut self) {
+        self.told_floor_ms = self.floor_ms;
+        let cursor = self.cursor();
+        self.ring.push(RingFrame::whole(Frame::checkpoint(&cursor), None));
+    }
+
+    /// The cursor of a stream that has everything of this feed.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        cursor_of(&self.set, &self.positions, self.floor_ms)
+    }
+
+    /// Whether the ring is over `limits`.
+    #[must_use]
+    pub fn is_over(&self, limits: RingLimits) -> bool {
+        self.ring.len() > limits.events_max || self.ring.bytes() > limits.bytes_max
+    }
+
+    /// Where the ring stands for a stream that has the first `offset` bytes of the frame `sequence` and then
+    /// takes `written` more.
+    #[must_use]
+    pub fn advance(&self, sequence: u64, offset: usize, written: usize, framing: Framing) -> (u64, usize) {
+        let (mut sequence, mut offset) = (sequence, offset + written);
+        while let Some(frame) = self.ring.get(sequence) {
+            let len = frame.len(framing);
+            if offset < len {
+                break;
+            }
+            offset -= len;
+            sequence += 1;
+        }
+        debug_assert!(offset == 0 || self.ring.get(sequence).is_some(), "wrote more than there was");
+        (sequence, offset)
+    }
+}
+
+/// The cursor for `positions` of `set`: Redis's own id for one topic, the sparse vector for several.
+#[must_use]
+pub fn cursor_of(set: &TopicSet, positions: &[EventId], floor_ms: u64) -> Cursor {
+    match positions {
+        [last] => {
+            let checkpointed = (floor_ms > last.ms).then_some(floor_ms);
+            Cursor::Plain { last: *last, floor_ms: checkpointed }
+        }
+        _ => {
+            let named: Vec<_> =
+                set.members().iter().zip(positions).map(|((_, topic), id)| (topic, *id)).collect();
+            Cursor::Vector(VectorCursor::new(floor_ms, &named))
+        }
+    }
+}

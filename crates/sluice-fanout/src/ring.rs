@@ -1,0 +1,159 @@
+//! The ring of a feed: the frames that some stream may still need, numbered without gaps.
+//!
+//! Invariant: the ring holds exactly the frames `base..next`. It has no reader state: a stream is a sequence
+//! number that it is asked about.
+
+use std::collections::VecDeque;
+
+use sluice_wire::EventId;
+use sluice_wire::sse::{Frame, Head};
+
+/// How frames are delimited on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// HTTP/1.1: each frame is a chunk.
+    #[default]
+    Chunked,
+    /// HTTP/1.0, HTTP/2: the SSE text alone.
+    Raw,
+}
+
+/// One frame as one feed sends it.
+#[derive(Debug, Clone)]
+pub struct RingFrame {
+    /// The feed's own chunk size and `id:` line; `None` when the shared frame is sent whole.
+    head: Option<Head>,
+    frame: Frame,
+    /// The topic (by its place in the set) whose position this frame moves, and to where.
+    step: Option<(u16, EventId)>,
+}
+
+impl RingFrame {
+    /// A frame that is sent as it is.
+    #[must_use]
+    pub fn whole(frame: Frame, step: Option<(u16, EventId)>) -> Self {
+        Self { head: None, frame, step }
+    }
+
+    /// A frame whose body is shared and whose `id:` line is the feed's own.
+    #[must_use]
+    pub fn headed(head: Head, frame: Frame, step: Option<(u16, EventId)>) -> Self {
+        Self { head: Some(head), frame, step }
+    }
+
+    /// The topic (by its place in the set) that moves with this frame, and its new position.
+    #[must_use]
+    pub fn step(&self) -> Option<(u16, EventId)> {
+        self.step
+    }
+
+    /// The bytes to send, in two pieces of which the first may be empty.
+    #[must_use]
+    pub fn pieces(&self, framing: Framing) -> [&[u8]; 2] {
+        match (&self.head, framing) {
+            (None, Framing::Chunked) => [&[], self.frame.chunk()],
+            (None, Framing::Raw) => [&[], self.frame.payload_bytes()],
+            (Some(head), Framing::Chunked) => [head.chunk(), self.frame.tail_bytes()],
+            (Some(head), Framing::Raw) => [head.payload(), self.frame.tail_payload_bytes()],
+        }
+    }
+
+    /// How many bytes [`RingFrame::pieces`] are.
+    #[must_use]
+    pub fn len(&self, framing: Framing) -> usize {
+        self.pieces(framing).iter().map(|piece| piece.len()).sum()
+    }
+
+    /// Whether the frame has no bytes. No frame is empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len(Framing::Raw) == 0
+    }
+
+    /// The bytes from `offset` on, appended to `out`.
+    pub fn copy_from(&self, framing: Framing, offset: usize, out: &mut Vec<u8>) {
+        let mut skip = offset;
+        for piece in self.pieces(framing) {
+            out.extend_from_slice(&piece[skip.min(piece.len())..]);
+            skip = skip.saturating_sub(piece.len());
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Ring {
+    base: u64,
+    frames: VecDeque<RingFrame>,
+    bytes: usize,
+}
+
+impl Ring {
+    /// The number of the oldest frame held, or of the next one when none is.
+    #[must_use]
+    pub fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// The number that the next frame will have.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.base + self.frames.len() as u64
+    }
+
+    /// How many frames are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether no frame is held.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// The size of the frames held, as chunks.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Appends a frame.
+    pub fn push(&mut self, frame: RingFrame) {
+        self.bytes += frame.len(Framing::Chunked);
+        if self.frames.is_empty() {
+            // Most rings hold one frame for a moment; growing from nothing would make room for four.
+            self.frames.reserve_exact(1);
+        }
+        self.frames.push_back(frame);
+    }
+
+    /// Removes the oldest frame.
+    pub fn evict(&mut self) -> Option<RingFrame> {
+        let frame = self.frames.pop_front()?;
+        self.base += 1;
+        self.bytes -= frame.len(Framing::Chunked);
+        Some(frame)
+    }
+
+    /// Forgets every frame and gives their memory back; the numbering goes on.
+    pub fn clear(&mut self) {
+        self.base = self.next();
+        self.frames = VecDeque::new();
+        self.bytes = 0;
+    }
+
+    /// The frame numbered `sequence`, if it is held.
+    #[must_use]
+    pub fn get(&self, sequence: u64) -> Option<&RingFrame> {
+        let index = sequence.checked_sub(self.base)?;
+        self.frames.get(usize::try_from(index).ok()?)
+    }
+
+    /// The frames from `sequence` on; `None` when some of them are gone.
+    pub fn since(&self, sequence: u64) -> Option<impl Iterator<Item = &RingFrame>> {
+        let index = usize::try_from(sequence.checked_sub(self.base)?).ok()?;
+        (index <= self.frames.len()).then(|| self.frames.range(index..))
+    }
+}

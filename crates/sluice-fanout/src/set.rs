@@ -1,0 +1,74 @@
+//! Sets of topics: what a feed is named by.
+
+use std::hash::{Hash, Hasher};
+
+use sluice_wire::Topic;
+
+/// The number that a node gave an active topic; reused after the topic was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicKey(pub u32);
+
+/// The number that a node gave a feed; reused after the feed was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedId(pub u32);
+
+/// The distinct topics of a feed, ordered by name.
+///
+/// Two sets are equal when their keys are, so a set is compared without reading a name.
+#[derive(Debug, Clone)]
+pub struct TopicSet {
+    members: Box<[(TopicKey, Topic)]>,
+}
+
+impl TopicSet {
+    /// A set of `members`; duplicates are dropped.
+    #[must_use]
+    pub fn new(mut members: Vec<(TopicKey, Topic)>) -> Self {
+        members.sort_by(|a, b| a.1.cmp(&b.1));
+        members.dedup_by_key(|(key, _)| *key);
+        Self { members: members.into_boxed_slice() }
+    }
+
+    /// The members, ordered by name.
+    #[must_use]
+    pub fn members(&self) -> &[(TopicKey, Topic)] {
+        &self.members
+    }
+
+    /// The keys, in the order of the members.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = TopicKey> + '_ {
+        self.members.iter().map(|(key, _)| *key)
+    }
+
+    /// The place of `key` among the members.
+    #[must_use]
+    pub fn index_of(&self, key: TopicKey) -> Option<usize> {
+        self.keys().position(|k| k == key)
+    }
+
+    /// How many topics there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+impl PartialEq for TopicSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys().eq(other.keys())
+    }
+}
+
+impl Eq for TopicSet {}
+
+impl Hash for TopicSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.keys().for_each(|key| key.hash(state));
+    }
+}

@@ -1,0 +1,289 @@
+//! A view: all feeds of one shard (or of the polled streams), found by id and by topic.
+//!
+//! Pure: it turns what the hub announces into ring contents and names the feeds that have something new.
+//! Every view of a node is told the same things in the same order, so that the feeds of one set agree in all
+//! views on what stands between which positions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sluice_wire::EventId;
+use sluice_wire::sse::Frame;
+
+use crate::feed::Feed;
+use crate::set::{FeedId, TopicKey, TopicSet};
+
+/// What the hub tells every view.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// A feed came into being at these positions.
+    Open {
+        /// Its number.
+        feed: FeedId,
+        /// Its topics.
+        set: Arc<TopicSet>,
+        /// Where each of them stands.
+        positions: Box<[EventId]>,
+        /// The moment up to which nothing is missing in any of them. Milliseconds.
+        floor_ms: u64,
+    },
+    /// No stream needs the feed any more.
+    Close {
+        /// Its number.
+        feed: FeedId,
+    },
+    /// The next event of a topic.
+    Event {
+        /// The topic.
+        topic: TopicKey,
+        /// The event's id.
+        id: EventId,
+        /// The event as a feed of this topic alone sends it.
+        frame: Frame,
+    },
+    /// A message to all streams of a topic that no log holds.
+    Plain {
+        /// The topic.
+        topic: TopicKey,
+        /// The message.
+        frame: Frame,
+    },
+    /// The log lost events; the topic goes on from `position`.
+    Jump {
+        /// The topic.
+        topic: TopicKey,
+        /// Where it stands now.
+        position: EventId,
+        /// What streams are told.
+        frame: Frame,
+    },
+    /// A message to every stream.
+    Broadcast {
+        /// The message.
+        frame: Frame,
+    },
+    /// Moments up to which nothing is missing, by topic. Milliseconds.
+    Confirmed {
+        /// Shared by all views.
+        floors: Arc<[(TopicKey, u64)]>,
+    },
+}
+
+/// A feed and what its owner keeps beside it.
+#[derive(Debug)]
+pub struct Entry<X> {
+    /// The feed.
+    pub feed: Feed,
+    /// The owner's part: the list of slots, the wakers.
+    pub extra: X,
+}
+
+#[derive(Debug)]
+enum Readers {
+    One(FeedId),
+    Many(Vec<FeedId>),
+}
+
+#[derive(Debug)]
+struct TopicFeeds {
+    floor_ms: u64,
+    readers: Readers,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct View<X> {
+    feeds: HashMap<FeedId, Box<Entry<X>>>,
+    topics: HashMap<TopicKey, TopicFeeds>,
+}
+
+impl<X: Default> View<X> {
+    /// A view without feeds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { feeds: HashMap::new(), topics: HashMap::new() }
+    }
+
+    /// The feed `id`.
+    #[must_use]
+    pub fn get(&self, id: FeedId) -> Option<&Entry<X>> {
+        self.feeds.get(&id).map(AsRef::as_ref)
+    }
+
+    /// The feed `id`, to change it.
+    pub fn get_mut(&mut self, id: FeedId) -> Option<&mut Entry<X>> {
+        self.feeds.get_mut(&id).map(AsMut::as_mut)
+    }
+
+    /// How many feeds there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.feeds.len()
+    }
+
+    /// Whether there is no feed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.feeds.is_empty()
+    }
+
+    /// Takes `notice` in and calls `changed` for each feed whose ring has grown by it.
+    pub fn apply(&mut self, notice: Notice, mut changed: impl FnMut(FeedId, &mut Entry<X>)) {
+        match notice {
+            Notice::Open { feed, set, positions, floor_ms } => self.open(feed, set, positions, floor_ms),
+            Notice::Close { feed } => self.close(feed),
+            Notice::Event { topic, id, frame } => self.each_of(topic, |feed, index, entry| {
+                entry.feed.event(index, id, &frame);
+                changed(feed, entry);
+            }),
+            Notice::Plain { topic, frame } => self.each_of(topic, |feed, _, entry| {
+                entry.feed.control(frame.clone());
+                changed(feed, entry);
+            }),
+            Notice::Jump { topic, position, frame } => self.each_of(topic, |feed, index, entry| {
+                entry.feed.jump(index, position, frame.clone());
+                changed(feed, entry);
+            }),
+            Notice::Broadcast { frame } => {
+                for (feed, entry) in &mut self.feeds {
+                    entry.feed.control(frame.clone());
+                    changed(*feed, entry);
+                }
+            }
+            Notice::Confirmed { floors } => {
+                for (topic, floor_ms) in floors.iter() {
+                    if let Some(known) = self.topics.get_mut(topic) {
+                        known.floor_ms = known.floor_ms.max(*floor_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings the floor of `id` up to the least floor of its topics.
+    pub fn refresh_floor(&mut self, id: FeedId) {
+        let Some(entry) = self.feeds.get_mut(&id) else { return };
+        let floors = entry.feed.set().keys().map(|key| self.topics.get(&key).map_or(0, |t| t.floor_ms));
+        let floor_ms = floors.min().unwrap_or(0);
+        entry.feed.raise_floor(floor_ms);
+    }
+
+    fn open(&mut self, id: FeedId, set: Arc<TopicSet>, positions: Box<[EventId]>, floor_ms: u64) {
+        for topic in set.keys() {
+            self.topics
+                .entry(topic)
+                .and_modify(|feeds| feeds.add(id))
+                .or_insert(TopicFeeds { floor_ms, readers: Readers::One(id) });
+        }
+        let entry = Entry { feed: Feed::new(set, positions, floor_ms), extra: X::default() };
+        self.feeds.insert(id, Box::new(entry));
+    }
+
+    fn close(&mut self, id: FeedId) {
+        let Some(entry) = self.feeds.remove(&id) else { return };
+        for topic in entry.feed.set().keys() {
+            if self.topics.get_mut(&topic).is_some_and(|feeds| feeds.remove(id)) {
+                self.topics.remove(&topic);
+            }
+        }
+    }
+
+    fn each_of(&mut self, topic: TopicKey, mut visit: impl FnMut(FeedId, usize, &mut Entry<X>)) {
+        let Some(readers) = self.topics.get(&topic) else { return };
+        for id in readers.ids() {
+            let Some(entry) = self.feeds.get_mut(id) else { continue };
+            if let Some(index) = entry.feed.set().index_of(topic) {
+                visit(*id, index, entry);
+            }
+        }
+    }
+}
+
+impl<X: Default> Default for View<X> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TopicFeeds {
+    fn ids(&self) -> &[FeedId] {
+        match &self.readers {
+            Readers::One(id) => std::slice::from_ref(id),
+            Readers::Many(ids) => ids,
+        }
+    }
+
+    fn add(&mut self, id: FeedId) {
+        match &mut self.readers {
+            Readers::One(first) => self.readers = Readers::Many(vec![*first, id]),
+            Readers::Many(ids) => ids.push(id),
+        }
+    }
+
+    /// Forgets `id`; whether no feed is left.
+    fn remove(&mut self, id: FeedId) -> bool {
+        match &mut self.readers {
+            Readers::One(only) => *only == id,
+            Readers::Many(ids) => {
+                if let Some(place) = ids.iter().position(|other| *other == id) {
+                    ids.swap_remove(place);
+                }
+                ids.is_empty()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_wire::Topic;
+
+    use super::*;
+
+    fn set(names: &[(u32, &str)]) -> Arc<TopicSet> {
+        let members = names.iter().map(|(key, name)| (TopicKey(*key), Topic::parse(name).unwrap()));
+        Arc::new(TopicSet::new(members.collect()))
+    }
+
+    fn open(view: &mut View<()>, feed: u32, set: Arc<TopicSet>) {
+        let positions = vec![EventId::ZERO; set.len()].into_boxed_slice();
+        view.apply(Notice::Open { feed: FeedId(feed), set, positions, floor_ms: 0 }, |_, _| {});
+    }
+
+    fn publish(view: &mut View<()>, topic: u32, ms: u64) -> Vec<u32> {
+        let id = EventId::at(ms);
+        let frame = Frame::event(Some(id), None, "x");
+        let mut changed = Vec::new();
+        view.apply(Notice::Event { topic: TopicKey(topic), id, frame }, |feed, _| changed.push(feed.0));
+        changed.sort_unstable();
+        changed
+    }
+
+    #[test]
+    fn an_event_reaches_every_feed_of_its_topic_and_no_other() {
+        let mut view = View::new();
+        open(&mut view, 1, set(&[(0, "a")]));
+        open(&mut view, 2, set(&[(0, "a"), (1, "b")]));
+        open(&mut view, 3, set(&[(1, "b")]));
+        assert_eq!(publish(&mut view, 0, 5), [1, 2]);
+        assert_eq!(publish(&mut view, 1, 6), [2, 3]);
+        assert_eq!(view.get(FeedId(2)).unwrap().feed.positions(), [EventId::at(5), EventId::at(6)]);
+        view.apply(Notice::Close { feed: FeedId(2) }, |_, _| {});
+        assert_eq!(publish(&mut view, 0, 7), [1]);
+        view.apply(Notice::Close { feed: FeedId(1) }, |_, _| {});
+        assert_eq!(publish(&mut view, 0, 8), [] as [u32; 0]);
+        assert_eq!(view.topics.len(), 1);
+    }
+
+    #[test]
+    fn the_floor_of_a_feed_is_the_least_of_its_topics() {
+        let mut view = View::new();
+        open(&mut view, 1, set(&[(0, "a"), (1, "b")]));
+        view.apply(Notice::Confirmed { floors: [(TopicKey(0), 50)].into() }, |_, _| {});
+        view.refresh_floor(FeedId(1));
+        assert_eq!(view.get(FeedId(1)).unwrap().feed.floor_ms(), 0);
+        view.apply(Notice::Confirmed { floors: [(TopicKey(1), 40)].into() }, |_, _| {});
+        view.refresh_floor(FeedId(1));
+        assert_eq!(view.get(FeedId(1)).unwrap().feed.floor_ms(), 40);
+    }
+}

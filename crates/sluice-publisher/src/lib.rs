@@ -1,0 +1,19 @@
+//! The way in: a publishing library and the HTTP service on top of it.
+//!
+//! [`Publisher`] queues events, appends them to the broker many at a time and answers each with its id;
+//! [`routes`] is the same as an HTTP service. Nothing in this crate knows where the broker keeps events, and
+//! nothing is ever answered as published before the broker has said so.
+
+mod circuit;
+mod error;
+mod http;
+mod lane;
+mod measure;
+mod publisher;
+mod settings;
+
+pub use circuit::CircuitSettings;
+pub use error::PublishError;
+pub use http::{RouteSettings, routes, with_problem_fallbacks};
+pub use publisher::{Publisher, Receipt};
+pub use settings::PublisherSettings;

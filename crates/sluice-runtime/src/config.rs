@@ -1,0 +1,159 @@
+//! The effective configuration of a process, read once at its start.
+//!
+//! Layers, each over the one before: built-in defaults, the role's defaults, a TOML file,
+//! `SLUICE_SECTION__KEY` variables, flags. Every section validates itself and nothing stops at the first
+//! mistake: either all of the tree is right, or [`ConfigErrors`] lists all that is wrong and where it came from.
+
+mod auth;
+mod cors;
+mod drain;
+mod error;
+mod layers;
+mod limits;
+mod listen;
+mod ops;
+mod publisher;
+mod reader;
+mod redis;
+mod render;
+mod secret;
+mod streams;
+mod suggest;
+mod telemetry;
+mod topics;
+mod unit;
+
+pub use auth::{Anonymous, Auth};
+pub use cors::{Cors, Origins};
+pub use drain::Drain;
+pub use error::{ConfigError, ConfigErrors};
+pub use layers::Layers;
+pub use limits::Limits;
+pub use listen::Listen;
+pub use ops::Ops;
+pub use publisher::Publisher;
+pub use redis::{ReadFrom, Redis};
+pub use secret::{RedisUrl, RedisUrlError, Secret};
+pub use streams::{OnLag, Streams};
+pub use telemetry::{LogFormat, Telemetry};
+pub use topics::{Retention, TopicRule, Topics};
+
+use reader::{Entry, Reader};
+
+/// What a process is for; some defaults depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Holds streams.
+    Gateway,
+    /// Takes events in.
+    Publisher,
+    /// Gateway and publisher in one process on this machine, open to everybody, with an embedded broker.
+    Dev,
+    /// A command that talks to a broker or a node and ends.
+    Client,
+}
+
+/// The whole tree. Fields carry the names of their keys, less the unit where the type holds it.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the defaults were chosen for.
+    pub role: Role,
+    /// The public listener.
+    pub listen: Listen,
+    /// The publisher's listener and limits.
+    pub publisher: Publisher,
+    /// The operations listener.
+    pub ops: Ops,
+    /// The broker.
+    pub redis: Redis,
+    /// Retention, and what a node keeps of its topics.
+    pub topics: Topics,
+    /// How streams are served.
+    pub streams: Streams,
+    /// What a node takes on.
+    pub limits: Limits,
+    /// Who may do what.
+    pub auth: Auth,
+    /// Which pages of other origins may use the public listener.
+    pub cors: Cors,
+    /// How a node leaves.
+    pub drain: Drain,
+    /// Logs.
+    pub telemetry: Telemetry,
+    entries: Vec<Entry>,
+}
+
+impl Config {
+    /// The built-in defaults as the commented TOML that they are read from.
+    pub const DEFAULTS: &'static str = layers::DEFAULTS;
+
+    /// Reads all layers and checks the result.
+    ///
+    /// # Errors
+    /// Every mistake of every layer, together.
+    pub fn load(role: Role, layers: &Layers) -> Result<Self, ConfigErrors> {
+        let mut reader = layers.reader(role);
+        let mut config = Self {
+            role,
+            listen: reader.section("listen", |s| Listen::read(s, Listen::default_for(role))),
+            publisher: reader.section("publisher", |s| Publisher::read(s, Publisher::default_for(role))),
+            ops: reader.section("ops", |s| Ops::read(s, Ops::default_for(role))),
+            redis: reader.section("redis", |s| Redis::read(s, Redis::default_for(role))),
+            topics: reader.section("topics", |s| Topics::read(s, Topics::default())),
+            streams: reader.section("streams", |s| Streams::read(s, Streams::default())),
+            limits: reader.section("limits", |s| Limits::read(s, Limits::default())),
+            auth: reader.section("auth", |s| Auth::read(s, Auth::default_for(role))),
+            cors: reader.section("cors", |s| Cors::read(s, Cors::default_for(role))),
+            drain: reader.section("drain", |s| Drain::read(s, Drain::default_for(role))),
+            telemetry: reader.section("telemetry", |s| Telemetry::read(s, Telemetry::default())),
+            entries: Vec::new(),
+        };
+        config.check_together(&mut reader);
+        config.entries = reader.finish()?;
+        Ok(config)
+    }
+
+    /// The effective configuration as TOML, secrets masked, with the source of each value that is not a
+    /// default.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render::render(&self.entries)
+    }
+
+    /// Every key there is, dotted, in the order of the sections.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// Rules that hold between keys; each is reported at the key that is easiest to change.
+    fn check_together(&self, reader: &mut Reader) {
+        let event = self.topics.event_bytes_max;
+        let holders = [
+            ("topics.window_bytes_max", self.topics.window_bytes_max),
+            ("streams.ring_bytes_max", self.streams.ring_bytes_max),
+            ("publisher.body_bytes_max", self.publisher.body_bytes_max),
+            ("publisher.line_bytes_max", self.publisher.line_bytes_max),
+        ];
+        for (key, bytes) in holders {
+            if bytes < event {
+                reader.refuse(key, &format!("must hold one event: at least topics.event_bytes_max, {event}"));
+            }
+        }
+        let window = self.topics.window_bytes_max;
+        if self.topics.windows_bytes_max < window {
+            let problem = format!("must hold one window: at least topics.window_bytes_max, {window}");
+            reader.refuse("topics.windows_bytes_max", &problem);
+        }
+        if self.redis.probe_deadline < self.redis.probe_interval {
+            let interval = self.redis.probe_interval.as_millis();
+            let problem = format!("must be at least redis.probe_interval_ms, {interval}");
+            reader.refuse("redis.probe_deadline_ms", &problem);
+        }
+        if self.cors.credentials && self.cors.origins == Origins::Any {
+            reader.refuse("cors.credentials", "browsers refuse credentials with origins \"*\": list the origins");
+        }
+        if self.ops.addr.port() != 0 && self.ops.addr == self.listen.addr {
+            reader.refuse("ops.addr", "must differ from listen.addr: operations are never public");
+        }
+    }
+}

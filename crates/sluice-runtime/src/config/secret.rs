@@ -1,0 +1,209 @@
+//! Values that must not be seen: every `Debug` and `Display` here is masked, and the text itself is reached
+//! only by a call named `expose`.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What stands for anything hidden.
+pub(super) const MASK: &str = "***";
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the one place that must hand it on.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+/// Where the broker is: `memory://`, `redis://[user:password@]host[:port][/database]`, or the same with
+/// `rediss://` for TLS.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    full: Secret,
+    masked: String,
+}
+
+/// Why a text is not a [`RedisUrl`]. Never holds the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedisUrlError {
+    /// No `scheme://` that a broker answers to.
+    #[error("must begin with redis://, rediss:// or memory://")]
+    Scheme,
+    /// Characters that end the authority stand before its last `@`.
+    #[error("'/', '?' and '#' in a user or password must be percent-encoded (%2F, %3F, %23)")]
+    Unencoded,
+    /// The URL names no host.
+    #[error("names no host; right is redis://host:6379")]
+    Host,
+    /// Behind the host stands no port.
+    #[error("has a port that is no number from 1 to 65535")]
+    Port,
+    /// Spaces or control characters.
+    #[error("must not hold spaces or control characters; percent-encode them")]
+    Space,
+    /// Something follows `memory://`.
+    #[error("memory:// takes nothing behind it")]
+    Memory,
+}
+
+impl RedisUrl {
+    /// The embedded broker.
+    pub const MEMORY: &'static str = "memory://";
+
+    /// Checks `text` as far as it can be checked without connecting.
+    ///
+    /// # Errors
+    /// See [`RedisUrlError`]; none of them repeats any part of `text`.
+    pub fn parse(text: &str) -> Result<Self, RedisUrlError> {
+        let (scheme, rest) = text.split_once("://").ok_or(RedisUrlError::Scheme)?;
+        let masked = match scheme {
+            "memory" if rest.is_empty() => text.to_owned(),
+            "memory" => return Err(RedisUrlError::Memory),
+            "redis" | "rediss" => format!("{scheme}://{}", masked_rest(rest)?),
+            _ => return Err(RedisUrlError::Scheme),
+        };
+        Ok(Self { full: Secret::new(text.to_owned()), masked })
+    }
+
+    /// The whole URL with its password, for the connection.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.full.expose()
+    }
+
+    /// Whether this is the embedded broker.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        self.masked == Self::MEMORY
+    }
+}
+
+/// Checks what follows the scheme and hides its password and its query values.
+fn masked_rest(rest: &str) -> Result<String, RedisUrlError> {
+    if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(RedisUrlError::Space);
+    }
+    // The last '@' of the whole, not of the authority: a password with a bare '/' must be refused, not
+    // taken for a host and printed.
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        None => (None, rest),
+    };
+    if login.is_some_and(|login| login.contains(['/', '?', '#'])) {
+        return Err(RedisUrlError::Unencoded);
+    }
+    let end = place.find(['/', '?', '#']).unwrap_or(place.len());
+    let (authority, tail) = place.split_at(end);
+    check_authority(authority)?;
+    let path_end = tail.find(['?', '#']).unwrap_or(tail.len());
+    let (path, query) = tail.split_at(path_end);
+    let login = login.map_or(String::new(), |login| match login.split_once(':') {
+        Some((user, _)) => format!("{user}:{MASK}@"),
+        None => format!("{MASK}@"),
+    });
+    let query = if query.is_empty() { String::new() } else { format!("{}{MASK}", &query[..1]) };
+    Ok(format!("{login}{authority}{path}{query}"))
+}
+
+fn check_authority(authority: &str) -> Result<(), RedisUrlError> {
+    let (host, port) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((host, after)) => (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") })),
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(RedisUrlError::Host);
+    }
+    match port.map(u16::from_str) {
+        Some(Ok(0) | Err(_)) => Err(RedisUrlError::Port),
+        Some(Ok(_)) | None => Ok(()),
+    }
+}
+
+impl FromStr for RedisUrl {
+    type Err = RedisUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RedisUrlError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked)
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.masked, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_what_is_secret_and_keeps_what_helps() {
+        for (text, shown) in [
+            ("memory://", "memory://"),
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            ("rediss://cache.example/2", "rediss://cache.example/2"),
+            ("redis://:hunter2@[::1]:7000", "redis://:***@[::1]:7000"),
+            ("redis://app:hunter2@h:1/0", "redis://app:***@h:1/0"),
+            ("redis://app:hun@ter2@h", "redis://app:***@h"),
+            ("redis://hunter2@h", "redis://***@h"),
+            ("redis://h/0?password=hunter2", "redis://h/0?***"),
+        ] {
+            let url = RedisUrl::parse(text).unwrap();
+            assert_eq!(url.to_string(), shown);
+            assert_eq!(format!("{url:?}"), format!("{shown:?}"));
+            assert_eq!(url.expose(), text);
+        }
+        assert!(RedisUrl::parse("memory://").unwrap().is_memory());
+        assert_eq!(format!("{:?} {0}", Secret::new("hunter2".into())), "*** ***");
+    }
+
+    #[test]
+    fn refuses_what_could_not_connect() {
+        for (text, error) in [
+            ("127.0.0.1:6379", RedisUrlError::Scheme),
+            ("http://h", RedisUrlError::Scheme),
+            ("redis://", RedisUrlError::Host),
+            ("redis://:6379", RedisUrlError::Host),
+            ("redis://h:0", RedisUrlError::Port),
+            ("redis://h:port", RedisUrlError::Port),
+            ("redis://[::1]6379", RedisUrlError::Port),
+            ("redis://:a/b@h", RedisUrlError::Unencoded),
+            ("redis://:a b@h", RedisUrlError::Space),
+            ("memory://x", RedisUrlError::Memory),
+        ] {
+            assert_eq!(RedisUrl::parse(text), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The kit against real servers: it must do what it says, or every test on top of it says nothing.
+
+mod proxy;
+mod redis_server;

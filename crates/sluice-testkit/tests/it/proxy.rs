@@ -1,0 +1,1 @@
+//! Faults, as the real redis-cli and plain sockets feel them.

@@ -1,0 +1,25 @@
+//! The vocabulary of Sluice and every byte format it speaks: topics, events, ids, cursors, the envelope on
+//! Redis channels, and Server-Sent Events in both directions.
+//!
+//! Everything here is pure: no clock, no socket, no runtime, no Redis. A parser in this crate is the only
+//! parser of its format, so that a rule about a format is written once.
+
+pub mod cursor;
+pub mod envelope;
+mod event;
+mod id;
+mod pattern;
+mod problem;
+mod since;
+pub mod sse;
+mod topic;
+mod topic_path;
+
+pub use bytestring::ByteString;
+pub use event::{Event, EventType, EventTypeError, IdempotencyKey, IdempotencyKeyError, NewEvent};
+pub use id::{EventId, EventIdError};
+pub use pattern::{TopicPattern, TopicPatternError};
+pub use problem::{PROBLEM_JSON, Problem};
+pub use since::{Since, SinceError};
+pub use topic::{Topic, TopicError};
+pub use topic_path::{TopicPathError, parse_events_path};

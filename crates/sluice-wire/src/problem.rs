@@ -1,0 +1,109 @@
+//! Problem details: the one form in which every HTTP surface of Sluice says no. Source: RFC 9457.
+//!
+//! The `type` of a problem is stable and its `detail` says what to do. This is the pure part; how a problem
+//! becomes a response is a few lines in each crate that answers HTTP.
+
+use std::fmt::Write as _;
+
+/// What all types of problems begin with.
+const TYPE_BASE: &str = "https://sluice.dev/problems/";
+
+/// The media type of [`Problem::to_json`].
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Why a request was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// The last segment of the `type`: stable, for programs.
+    pub slug: &'static str,
+    /// The same for every problem of this type, for people.
+    pub title: &'static str,
+    /// What is wrong this time and what to do about it.
+    pub detail: String,
+    /// When trying again makes sense: the `Retry-After` header, in seconds.
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of the type `slug`.
+    #[must_use]
+    pub fn new(status: u16, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, slug, title, detail: detail.into(), retry_after_seconds: None }
+    }
+
+    /// The same, worth trying again after `seconds`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// The `type`: a URI that stays the same for all problems of one kind.
+    #[must_use]
+    pub fn type_uri(&self) -> String {
+        format!("{TYPE_BASE}{}", self.slug)
+    }
+
+    /// The problem as a JSON object: `type`, `title`, `status`, `detail` and, where it applies, `retry_after`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut json = String::with_capacity(160 + self.detail.len());
+        json.push_str("{\"type\":");
+        push_json_string(&mut json, &self.type_uri());
+        json.push_str(",\"title\":");
+        push_json_string(&mut json, self.title);
+        let _ = write!(json, ",\"status\":{}", self.status);
+        json.push_str(",\"detail\":");
+        push_json_string(&mut json, &self.detail);
+        if let Some(seconds) = self.retry_after_seconds {
+            let _ = write!(json, ",\"retry_after\":{seconds}");
+        }
+        json.push('}');
+        json
+    }
+}
+
+/// Appends `text` as a JSON string. Source: RFC 8259, section 7.
+fn push_json_string(json: &mut String, text: &str) {
+    json.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            c if u32::from(c) < 0x20 => {
+                let _ = write!(json, "\\u{:04x}", u32::from(c));
+            }
+            c => json.push(c),
+        }
+    }
+    json.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_a_json_object() {
+        let problem = Problem::new(413, "body-too-large", "The body is too large", "send at most 5 bytes");
+        assert_eq!(
+            problem.to_json(),
+            r#"{"type":"https://sluice.dev/problems/body-too-large","title":"The body is too large","status":413,"detail":"send at most 5 bytes"}"#
+        );
+        assert!(problem.retry_after(3).to_json().ends_with(r#","retry_after":3}"#));
+    }
+
+    #[test]
+    fn no_detail_breaks_out_of_its_string() {
+        let detail = "\"\\\n\r\t\0\u{1f}\u{7f}é\u{2028}💧";
+        let json = Problem::new(400, "x", "X", detail).to_json();
+        assert!(json.contains(r#""detail":"\"\\\n\r\t\u0000\u001f"#), "{json}");
+        assert!(json.ends_with("\u{7f}é\u{2028}💧\"}"), "{json}");
+        assert!(!json.chars().any(|c| u32::from(c) < 0x20));
+    }
+}

@@ -1,0 +1,113 @@
+//! Topic names.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The name of a sequence of events: 1 to 200 characters of `[A-Za-z0-9._~:@/-]`.
+///
+/// Braces are not among them, so that `{<topic>}` is always a whole Redis Cluster hash tag. Cloning shares
+/// the text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topic(Arc<str>);
+
+/// Why a text is not a topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// The name has no character.
+    #[error("a topic must not be empty")]
+    Empty,
+    /// The name is too long.
+    #[error("a topic has at most {max} characters, this one has {0}", max = Topic::LEN_MAX)]
+    TooLong(usize),
+    /// The name holds a character outside the alphabet.
+    #[error("character {character:?} at offset {offset} is not allowed in a topic; allowed are A-Z a-z 0-9 . _ ~ : @ / -")]
+    Character {
+        /// The first offending character.
+        character: char,
+        /// Its offset in bytes.
+        offset: usize,
+    },
+}
+
+impl Topic {
+    /// The greatest length of a name, in characters (which are bytes, all being ASCII).
+    pub const LEN_MAX: usize = 200;
+
+    /// Checks `name` and makes it a topic.
+    pub fn parse(name: &str) -> Result<Self, TopicError> {
+        if name.is_empty() {
+            return Err(TopicError::Empty);
+        }
+        if let Some((offset, character)) = name.char_indices().find(|(_, c)| !is_topic_character(*c)) {
+            return Err(TopicError::Character { character, offset });
+        }
+        if name.len() > Self::LEN_MAX {
+            return Err(TopicError::TooLong(name.len()));
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_topic_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | ':' | '@' | '/' | '-')
+}
+
+impl FromStr for Topic {
+    type Err = TopicError;
+
+    fn from_str(name: &str) -> Result<Self, TopicError> {
+        Self::parse(name)
+    }
+}
+
+impl AsRef<str> for Topic {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_the_whole_alphabet_up_to_the_limit() {
+        for name in ["a", "orders/7", "user:7@eu-west_1.~", &"x".repeat(200)] {
+            assert_eq!(Topic::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn names_what_is_wrong() {
+        assert_eq!(Topic::parse(""), Err(TopicError::Empty));
+        assert_eq!(Topic::parse(&"x".repeat(201)), Err(TopicError::TooLong(201)));
+        for (name, character, offset) in [("a b", ' ', 1), ("{a}", '{', 0), ("é", 'é', 0), ("a\r", '\r', 1)] {
+            assert_eq!(Topic::parse(name), Err(TopicError::Character { character, offset }));
+        }
+    }
+}
