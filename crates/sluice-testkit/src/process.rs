@@ -25,10 +25,6 @@ impl Process {
         self.child.id()
     }
 
-    pub(crate) fn child(&mut self) -> &mut Child {
-        &mut self.child
-    }
-
     /// The exit status if the process has ended.
     pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("asking whether {} has ended", self.name))

@@ -4,7 +4,7 @@
 //! address) and what Redis kept (an append-only file) mean the same thing afterwards.
 
 use std::fmt::Write as _;
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -23,6 +23,9 @@ use crate::redis_cli::RedisCli;
 const START_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 const ATTEMPTS: u32 = 5;
+const LOG: &str = "redis.log";
+/// What redis-server says before it has read where its log is.
+const COMPLAINTS: &str = "complaints.log";
 pub(crate) const INSTALL: &str =
     "scripts/install-test-deps.sh (Debian, Ubuntu: apt-get install redis-server)";
 
@@ -78,7 +81,7 @@ impl RedisServerBuilder {
 
     fn configuration(&self, address: SocketAddr, directory: &TempDir) -> String {
         let mut lines = format!(
-            "bind {}\nport {}\ndir {}\nlogfile redis.log\nloglevel notice\nsave \"\"\ndaemonize no\n",
+            "bind {}\nport {}\ndir {}\nlogfile {LOG}\nloglevel notice\nsave \"\"\ndaemonize no\n",
             address.ip(),
             address.port(),
             directory.path().display()
@@ -144,10 +147,11 @@ impl RedisServer {
         self.address.port()
     }
 
-    /// What the server logged since its first start.
+    /// What the server logged and complained of since its first start.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.directory.path().join("redis.log")).unwrap_or_default()
+        let read = |name| fs::read_to_string(self.directory.path().join(name)).unwrap_or_default();
+        read(COMPLAINTS) + &read(LOG)
     }
 
     /// Runs the real redis-cli against this server; see [`RedisCli::run`].
@@ -205,8 +209,9 @@ impl RedisServer {
     async fn launch(&mut self) -> Result<()> {
         let configuration = self.directory.path().join("redis.conf");
         fs::write(&configuration, self.settings.configuration(self.address, &self.directory))?;
+        let complaints = File::create(self.directory.path().join(COMPLAINTS))?;
         let mut command = Command::new("redis-server");
-        command.arg(&configuration).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg(&configuration).stdin(Stdio::null()).stdout(complaints.try_clone()?).stderr(complaints);
         let mut process = Process::spawn("redis-server", &mut command)
             .map_err(|error| explain_missing("redis-server", INSTALL, error))?;
         let what = format!("redis-server on {} to answer PING", self.address);
