@@ -13,6 +13,7 @@ mod limits;
 mod listen;
 mod ops;
 mod publisher;
+mod raw;
 mod reader;
 mod redis;
 mod render;
@@ -150,7 +151,10 @@ impl Config {
             reader.refuse("redis.probe_deadline_ms", &problem);
         }
         if self.cors.credentials && self.cors.origins == Origins::Any {
-            reader.refuse("cors.credentials", "browsers refuse credentials with origins \"*\": list the origins");
+            reader.refuse(
+                "cors.credentials",
+                "browsers refuse credentials with origins \"*\": list the origins",
+            );
         }
         if self.ops.addr.port() != 0 && self.ops.addr == self.listen.addr {
             reader.refuse("ops.addr", "must differ from listen.addr: operations are never public");

@@ -7,6 +7,8 @@ use std::str::FromStr;
 /// What stands for anything hidden.
 pub(super) const MASK: &str = "***";
 
+const MEMORY: &str = "memory://";
+
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -70,7 +72,21 @@ pub enum RedisUrlError {
 
 impl RedisUrl {
     /// The embedded broker.
-    pub const MEMORY: &'static str = "memory://";
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::open(MEMORY)
+    }
+
+    /// A Redis on this machine, on its usual port.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::open("redis://127.0.0.1:6379")
+    }
+
+    /// A URL that holds nothing to hide.
+    fn open(text: &str) -> Self {
+        Self { full: Secret::new(text.to_owned()), masked: text.to_owned() }
+    }
 
     /// Checks `text` as far as it can be checked without connecting.
     ///
@@ -96,7 +112,7 @@ impl RedisUrl {
     /// Whether this is the embedded broker.
     #[must_use]
     pub fn is_memory(&self) -> bool {
-        self.masked == Self::MEMORY
+        self.masked == MEMORY
     }
 }
 
@@ -129,7 +145,9 @@ fn masked_rest(rest: &str) -> Result<String, RedisUrlError> {
 
 fn check_authority(authority: &str) -> Result<(), RedisUrlError> {
     let (host, port) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
-        Some((host, after)) => (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") })),
+        Some((host, after)) => {
+            (host, after.strip_prefix(':').or(if after.is_empty() { None } else { Some("") }))
+        }
         None => match authority.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),

@@ -23,7 +23,9 @@ mod tests {
         for (text, bytes) in [("0", 0), ("17", 17), ("2KiB", 2048), ("1 MiB", 1 << 20), ("3GiB", 3 << 30)] {
             assert_eq!(parse_bytes(text), Some(bytes));
         }
-        for text in ["", "MiB", "1MB", "1 mib", "-1", "1.5MiB", "99999999999999999999", "18014398509481984MiB"] {
+        for text in
+            ["", "MiB", "1MB", "1 mib", "-1", "1.5MiB", "99999999999999999999", "18014398509481984MiB"]
+        {
             assert_eq!(parse_bytes(text), None, "{text}");
         }
     }

@@ -1,0 +1,51 @@
+//! `[limits]`: what a node takes on.
+
+use std::time::Duration;
+
+use super::reader::Section;
+
+const KIB: usize = 1 << 10;
+
+/// Admission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `limits.streams_max`: 0. Streams open at once; 0 for what the descriptor limit leaves.
+    pub streams_max: usize,
+    /// `limits.accept_per_second`: 5,000 new streams; more are shed.
+    pub accept_per_second: u32,
+    /// `limits.accept_burst`: 1,000 new streams above that rate at one moment.
+    pub accept_burst: u32,
+    /// `limits.header_bytes_max`: 16 KiB of request head.
+    pub header_bytes_max: usize,
+    /// `limits.header_read_timeout_ms`: 10,000 for a request head to arrive.
+    pub header_read_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_max: 0,
+            accept_per_second: 5_000,
+            accept_burst: 1_000,
+            header_bytes_max: 16 * KIB,
+            header_read_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+        Self {
+            streams_max: section.integer("streams_max", d.streams_max, 0..=100_000_000),
+            accept_per_second: section.integer("accept_per_second", d.accept_per_second, 1..=1_000_000),
+            accept_burst: section.integer("accept_burst", d.accept_burst, 1..=1_000_000),
+            // hyper refuses a read buffer below 8 KiB.
+            header_bytes_max: section.bytes("header_bytes_max", d.header_bytes_max, 8 * KIB..=1_024 * KIB),
+            header_read_timeout: section.millis(
+                "header_read_timeout_ms",
+                d.header_read_timeout,
+                100..=300_000,
+            ),
+        }
+    }
+}

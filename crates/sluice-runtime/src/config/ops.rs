@@ -1,0 +1,30 @@
+//! `[ops]`: the operations listener.
+
+use std::net::SocketAddr;
+
+use super::Role;
+use super::listen::{ADDRESS, default_addr};
+use super::reader::Section;
+
+/// The listener for probes, metrics and the node's own description. Never public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ops {
+    /// `ops.addr`: 0.0.0.0:8082; 127.0.0.1:8082 in `dev`.
+    pub addr: SocketAddr,
+    /// `ops.unready_on_redis_loss`: false. Whether a node that lost Redis says so in `/readyz`, so that the
+    /// balancer leaves it; when all nodes lose it together, clients then meet the balancer's 503.
+    pub unready_on_redis_loss: bool,
+}
+
+impl Ops {
+    pub(super) fn default_for(role: Role) -> Self {
+        Self { addr: default_addr(role, 8082), unready_on_redis_loss: false }
+    }
+
+    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+        Self {
+            addr: section.parsed("addr", default.addr, ADDRESS),
+            unready_on_redis_loss: section.switch("unready_on_redis_loss", default.unready_on_redis_loss),
+        }
+    }
+}

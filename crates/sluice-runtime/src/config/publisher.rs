@@ -1,0 +1,51 @@
+//! `[publisher]`: the way in.
+
+use std::net::SocketAddr;
+
+use super::Role;
+use super::listen::{ADDRESS, default_addr};
+use super::reader::Section;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+
+/// The publisher's listener and its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// `publisher.addr`: 0.0.0.0:8081; 127.0.0.1:8081 in `dev`, which serves its routes on `listen.addr`.
+    pub addr: SocketAddr,
+    /// `publisher.body_bytes_max`: 1 MiB for a single event or a JSON array; NDJSON is streamed.
+    pub body_bytes_max: usize,
+    /// `publisher.line_bytes_max`: 512 KiB a line of NDJSON.
+    pub line_bytes_max: usize,
+    /// `publisher.batch_events_max`: 10,000 events in one request.
+    pub batch_events_max: usize,
+    /// `publisher.concurrency_max`: 256 requests in work at once.
+    pub concurrency_max: usize,
+    /// `publisher.flush_events_max`: 128 events in one pipeline to Redis.
+    pub flush_events_max: usize,
+}
+
+impl Publisher {
+    pub(super) fn default_for(role: Role) -> Self {
+        Self {
+            addr: default_addr(role, 8081),
+            body_bytes_max: MIB,
+            line_bytes_max: 512 * KIB,
+            batch_events_max: 10_000,
+            concurrency_max: 256,
+            flush_events_max: 128,
+        }
+    }
+
+    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+        Self {
+            addr: section.parsed("addr", d.addr, ADDRESS),
+            body_bytes_max: section.bytes("body_bytes_max", d.body_bytes_max, KIB..=1_024 * MIB),
+            line_bytes_max: section.bytes("line_bytes_max", d.line_bytes_max, KIB..=1_024 * MIB),
+            batch_events_max: section.integer("batch_events_max", d.batch_events_max, 1..=1_000_000),
+            concurrency_max: section.integer("concurrency_max", d.concurrency_max, 1..=65_536),
+            flush_events_max: section.integer("flush_events_max", d.flush_events_max, 1..=10_000),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! `[redis]`: where the broker is and how patiently it is spoken to.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::Role;
+use super::reader::Section;
+use super::secret::RedisUrl;
+
+/// The broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    /// `redis.url`: redis://127.0.0.1:6379; memory:// in `dev`.
+    pub url: RedisUrl,
+    /// `redis.prefix`: "sluice". The first part of every key and channel.
+    pub prefix: String,
+    /// `redis.pool_size`: 16 connections for commands; subscriptions have their own.
+    pub pool_size: usize,
+    /// `redis.connect_timeout_ms`: 2,000.
+    pub connect_timeout: Duration,
+    /// `redis.response_timeout_ms`: 5,000.
+    pub response_timeout: Duration,
+    /// `redis.read_from`: "primary". Which server answers replays.
+    pub read_from: ReadFrom,
+    /// `redis.probe_interval_ms`: 1,000. How often a node publishes to its own probe channel.
+    pub probe_interval: Duration,
+    /// `redis.probe_deadline_ms`: 5,000. Silence after which a subscription is taken for dead.
+    pub probe_deadline: Duration,
+}
+
+/// Which server answers replays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The server that takes the writes.
+    Primary,
+}
+
+impl Redis {
+    pub(super) fn default_for(role: Role) -> Self {
+        let url = if role == Role::Dev { RedisUrl::memory() } else { RedisUrl::local() };
+        Self {
+            url,
+            prefix: "sluice".to_owned(),
+            pool_size: 16,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+            read_from: ReadFrom::Primary,
+            probe_interval: Duration::from_secs(1),
+            probe_deadline: Duration::from_secs(5),
+        }
+    }
+
+    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+        let url = "right is redis://[user:password@]host[:port][/database], rediss:// for TLS, or memory://";
+        let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -";
+        Self {
+            url: section.secret("url", default.url, url),
+            prefix: section.text("prefix", default.prefix, prefix, check_prefix),
+            pool_size: section.integer("pool_size", default.pool_size, 1..=1_024),
+            connect_timeout: section.millis("connect_timeout_ms", default.connect_timeout, 10..=60_000),
+            response_timeout: section.millis("response_timeout_ms", default.response_timeout, 100..=60_000),
+            read_from: section.parsed("read_from", default.read_from, "must be \"primary\""),
+            probe_interval: section.millis("probe_interval_ms", default.probe_interval, 100..=60_000),
+            probe_deadline: section.millis("probe_deadline_ms", default.probe_deadline, 200..=300_000),
+        }
+    }
+}
+
+fn check_prefix(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=64).contains(&text.len()) && text.chars().all(allowed) { Ok(()) } else { Err(String::new()) }
+}
+
+impl fmt::Display for ReadFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("primary")
+    }
+}
+
+impl FromStr for ReadFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "primary" => Ok(Self::Primary),
+            "replica" => Err("reading from replicas is not built yet".to_owned()),
+            _ => Err(String::new()),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! `[telemetry]`: what the process tells about itself.
+
+use tracing_subscriber::EnvFilter;
+
+use super::reader::Section;
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// `telemetry.log_format`: "text".
+    pub log_format: LogFormat,
+    /// `telemetry.log_level`: "info". A level, or levels by target such as `info,sluice_broker=debug`.
+    pub log_level: String,
+}
+
+/// How a log line is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log_format: LogFormat::Text, log_level: "info".to_owned() }
+    }
+}
+
+impl Telemetry {
+    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        let level = "must be off, error, warn, info, debug or trace, or levels by target such as \
+                     \"info,sluice_broker=debug\"";
+        Self {
+            log_format: section.choice("log_format", d.log_format, &formats),
+            log_level: section.text("log_level", d.log_level, level, check_filter),
+        }
+    }
+}
+
+/// The filter takes a bare word that is no level for a target, so that `inof` would silence everything else.
+fn check_filter(text: &str) -> Result<(), String> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let bare = text.split(',').map(str::trim).filter(|directive| !directive.contains(['=', '[']));
+    for word in bare {
+        if !levels.iter().any(|level| level.eq_ignore_ascii_case(word)) {
+            return Err(format!("{word:?} is no level"));
+        }
+    }
+    EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
+}

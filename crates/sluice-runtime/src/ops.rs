@@ -1,0 +1,85 @@
+//! The operations listener: `/livez`, `/readyz`, `/startupz`, `/metrics` and `/v1/node`.
+//!
+//! It serves from before the first stream until after the last, because balancers learn of a drain here. It
+//! must never be public: it describes the node to whoever asks.
+
+mod health;
+mod routes;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::lifecycle::Lifecycle;
+use crate::telemetry::Telemetry;
+
+pub use health::{CheckState, Heartbeat};
+
+/// How long open requests may take once the listener is told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+type Read<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+/// What the listener answers from. Build it, then [`OpsState::serve`].
+pub struct OpsState {
+    lifecycle: Lifecycle,
+    telemetry: Telemetry,
+    heartbeat: Heartbeat,
+    checks: Vec<(&'static str, Read<CheckState>)>,
+    node: Read<Value>,
+}
+
+impl OpsState {
+    /// A node that is ready when `lifecycle` says so. Starts the heartbeat that `/livez` watches, so it needs
+    /// a runtime.
+    #[must_use]
+    pub fn new(lifecycle: Lifecycle, telemetry: Telemetry) -> Self {
+        let heartbeat = Heartbeat::start(&lifecycle);
+        Self {
+            lifecycle,
+            telemetry,
+            heartbeat,
+            checks: Vec::new(),
+            node: Box::new(|| Value::Object(serde_json::Map::new())),
+        }
+    }
+
+    /// Makes readiness depend on `read` too.
+    #[must_use]
+    pub fn check(
+        mut self,
+        name: &'static str,
+        read: impl Fn() -> CheckState + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push((name, Box::new(read)));
+        self
+    }
+
+    /// What `/v1/node` answers.
+    #[must_use]
+    pub fn node(mut self, read: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        self.node = Box::new(read);
+        self
+    }
+
+    /// Serves until `stop`, then lets open requests end for a short while.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let router = routes::router(Arc::new(self));
+        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        tokio::select! {
+            served = server => served,
+            () = overdue => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The routes of the operations listener.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{CheckState, OpsState};
+use crate::lifecycle::Phase;
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const ROUTES: &str = "/livez, /readyz, /startupz, /metrics and /v1/node";
+
+type Shared = State<Arc<OpsState>>;
+
+pub(super) fn router(state: Arc<OpsState>) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/startupz", get(startupz))
+        .route("/metrics", get(metrics))
+        .route("/v1/node", get(node))
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(state)
+}
+
+/// Only a runtime that no longer runs its tasks is dead: restarting a node for anything else would break its
+/// streams and mend nothing.
+async fn livez(State(state): Shared) -> Response {
+    match state.heartbeat.overdue(Instant::now()) {
+        None => answer(StatusCode::OK, JSON, json!({"state": "ok"}).to_string()),
+        Some(age) => {
+            let body = json!({"state": "wedged", "heartbeat_age_s": age.as_secs()});
+            answer(StatusCode::SERVICE_UNAVAILABLE, JSON, body.to_string())
+        }
+    }
+}
+
+async fn readyz(State(state): Shared) -> Response {
+    let phase = state.lifecycle.phase();
+    let mut ready = phase == Phase::Ready;
+    let mut checks = Map::new();
+    for (name, read) in &state.checks {
+        let value = match read() {
+            CheckState::Ok => json!({"state": "ok"}),
+            CheckState::Failing(why) => {
+                ready = false;
+                json!({"state": "failing", "why": why})
+            }
+        };
+        checks.insert((*name).to_owned(), value);
+    }
+    let body = json!({"ready": ready, "phase": phase.as_str(), "checks": checks});
+    answer(status(ready), JSON, body.to_string())
+}
+
+async fn startupz(State(state): Shared) -> Response {
+    let phase = state.lifecycle.phase();
+    answer(status(phase != Phase::Starting), JSON, json!({"phase": phase.as_str()}).to_string())
+}
+
+async fn metrics(State(state): Shared) -> Response {
+    answer(StatusCode::OK, PROMETHEUS, state.telemetry.render())
+}
+
+async fn node(State(state): Shared) -> Response {
+    answer(StatusCode::OK, JSON, (state.node)().to_string())
+}
+
+async fn not_found(uri: Uri) -> Response {
+    let detail = format!("there is no {} here; this listener serves {ROUTES}", uri.path());
+    problem(StatusCode::NOT_FOUND, "not-found", "Not found", &detail)
+}
+
+async fn method_not_allowed(method: Method) -> Response {
+    let detail = format!("{method} is not allowed here; use GET");
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", &detail)
+}
+
+fn status(good: bool) -> StatusCode {
+    if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn problem(status: StatusCode, kind: &str, title: &str, detail: &str) -> Response {
+    let body: Value = json!({"type": format!("urn:sluice:{kind}"), "title": title, "status": status.as_u16(), "detail": detail});
+    answer(status, PROBLEM, body.to_string())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
+    let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, body).into_response()
+}

@@ -1,0 +1,30 @@
+//! The log: lines on stderr, so that stdout stays a command's own.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+use crate::config::{LogFormat, Telemetry};
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is none.
+    #[error("telemetry.log_level: {0}")]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    /// This process has a log already.
+    #[error("{0}")]
+    Taken(#[from] TryInitError),
+}
+
+/// Makes `settings` the log of this process.
+pub(super) fn init(settings: &Telemetry) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&settings.log_level)?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! The one list of metrics: every name that `/metrics` may print, with its kind, its labels and one line of
+//! documentation. `docs/metrics.md` is held against it.
+
+/// What a metric counts, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Samples in buckets with these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+impl Kind {
+    /// Prometheus' word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// A metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metric {
+    /// As it is printed, unit and `_total` included.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// The names of its labels. No topic and no client is ever one.
+    pub labels: &'static [&'static str],
+    /// One line.
+    pub doc: &'static str,
+}
+
+impl Metric {
+    /// The counter of this name in the current recorder. Keep it: looking it up costs more than counting.
+    #[must_use]
+    pub fn counter(&self, labels: &[(&'static str, &'static str)]) -> metrics::Counter {
+        metrics::counter!(self.name, labels)
+    }
+
+    /// The gauge of this name in the current recorder.
+    #[must_use]
+    pub fn gauge(&self, labels: &[(&'static str, &'static str)]) -> metrics::Gauge {
+        metrics::gauge!(self.name, labels)
+    }
+
+    /// The histogram of this name in the current recorder. Not for hot paths: it keeps every sample until the
+    /// next scrape or upkeep.
+    #[must_use]
+    pub fn histogram(&self, labels: &[(&'static str, &'static str)]) -> metrics::Histogram {
+        metrics::histogram!(self.name, labels)
+    }
+
+    /// The bounds of a histogram's buckets; none for other kinds.
+    #[must_use]
+    pub fn buckets(&self) -> &'static [f64] {
+        match self.kind {
+            Kind::Histogram(bounds) => bounds,
+            Kind::Counter | Kind::Gauge => &[],
+        }
+    }
+}
+
+/// Bounds of latencies, in seconds.
+pub const SECONDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Bounds of numbers of streams.
+pub const STREAMS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0];
+
+macro_rules! metrics_list {
+    ($($constant:ident = $kind:expr, $name:literal, [$($label:literal),*], $doc:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $doc)]
+            pub const $constant: Metric = Metric { name: $name, kind: $kind, labels: &[$($label),*], doc: $doc };
+        )*
+
+        /// Every metric, in the order in which a reader would ask.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics_list! {
+    BUILD_INFO = Kind::Gauge, "sluice_build_info", ["version", "role"], "1, labelled with what is running.";
+
+    STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
+    STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
+    STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why.";
+    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why.";
+    STREAMS_MAX = Kind::Gauge, "sluice_streams_max", [], "Streams that this node takes at most.";
+    FEEDS = Kind::Gauge, "sluice_feeds", [], "Distinct sets of topics that streams of this node share.";
+    TOPICS_ACTIVE = Kind::Gauge, "sluice_topics_active", [], "Topics that this node follows.";
+
+    EVENTS_IN = Kind::Counter, "sluice_events_in_total", [], "Events taken in from the broker.";
+    DELIVERIES = Kind::Counter, "sluice_deliveries_total", [], "Events written to streams, counted once a stream.";
+    BYTES_OUT = Kind::Counter, "sluice_bytes_out_total", [], "Bytes written to streams.";
+    FRAMES_ENCODED = Kind::Counter, "sluice_frames_encoded_total", [], "Frames encoded.";
+    PASSES = Kind::Counter, "sluice_passes_total", [], "Walks over the streams of a feed.";
+    PASS_STREAMS = Kind::Histogram(STREAMS), "sluice_pass_streams", [], "Streams written to in one pass.";
+    DELIVERY_LAG = Kind::Histogram(SECONDS), "sluice_delivery_lag_seconds", [], "From an event's publish time to the last write of its first pass.";
+    HEARTBEATS = Kind::Counter, "sluice_heartbeats_total", [], "Heartbeats written to streams.";
+    RINGS_EVICTED = Kind::Counter, "sluice_rings_evicted_total", [], "Frames that left a ring before all its streams had them.";
+    WINDOWS_BYTES = Kind::Gauge, "sluice_windows_bytes", [], "Memory that the windows of all topics hold.";
+
+    CATCH_UP_STREAMS = Kind::Gauge, "sluice_catch_up_streams", [], "Streams being fed from the log.";
+    CATCH_UP_LAG = Kind::Gauge, "sluice_catch_up_lag_seconds", [], "How far behind the stream that lags most is.";
+    REPLAY_READS = Kind::Counter, "sluice_replay_reads_total", [], "Reads of logs for replays.";
+    REPLAY_READS_SAVED = Kind::Counter, "sluice_replay_reads_saved_total", [], "Replays that shared another's read or were served from memory.";
+    GAPS = Kind::Counter, "sluice_gaps_total", ["reason"], "Gaps that streams were told of, by why.";
+
+    HOLES_FOUND = Kind::Counter, "sluice_holes_found_total", [], "Events that the live channel lost.";
+    HOLES_REFILLED = Kind::Counter, "sluice_holes_refilled_total", [], "Holes filled from the log.";
+    TAIL_CHECKS = Kind::Counter, "sluice_tail_checks_total", [], "Topics compared with their logs.";
+    FOREIGN_MESSAGES = Kind::Counter, "sluice_foreign_messages_total", [], "Messages on live channels that are no envelope of this system.";
+
+    REDIS_UP = Kind::Gauge, "sluice_redis_up", [], "1 while the subscription proves itself live, else 0.";
+    REDIS_RECONNECTS = Kind::Counter, "sluice_redis_reconnects_total", [], "Subscriptions rebuilt after a loss.";
+    REDIS_PROBE_ROUND_TRIP = Kind::Gauge, "sluice_redis_probe_round_trip_seconds", [], "From the latest probe's publish to its return.";
+
+    PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them.";
+    PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From a publish request to the broker's answer.";
+
+    PROCESS_RESIDENT_MEMORY = Kind::Gauge, "process_resident_memory_bytes", [], "Resident memory.";
+    PROCESS_OPEN_FDS = Kind::Gauge, "process_open_fds", [], "Open descriptors.";
+    PROCESS_MAX_FDS = Kind::Gauge, "process_max_fds", [], "Descriptors that the process may open.";
+    PROCESS_THREADS = Kind::Gauge, "process_threads", [], "Threads.";
+    PROCESS_CPU = Kind::Counter, "process_cpu_seconds_total", [], "CPU time, user and system, in whole seconds.";
+    PROCESS_START_TIME = Kind::Gauge, "process_start_time_seconds", [], "Start of the process, in seconds of the Unix epoch.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_prometheus_and_are_distinct() {
+        for (at, metric) in ALL.iter().enumerate() {
+            let Metric { name, kind, doc, .. } = metric;
+            assert!(name.starts_with("sluice_") || name.starts_with("process_"), "{name}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
+            assert!(doc.ends_with('.') && !doc.contains('\n'), "{name}");
+            assert!(ALL[..at].iter().all(|other| other.name != *name), "{name} twice");
+            assert!(metric.buckets().is_sorted(), "{name}");
+            for label in metric.labels {
+                assert!(!["topic", "client", "ip", "user"].contains(label), "{name}");
+            }
+        }
+    }
+}
