@@ -21,7 +21,9 @@ pub enum TopicError {
     #[error("a topic has at most {max} characters, this one has {0}", max = Topic::LEN_MAX)]
     TooLong(usize),
     /// The name holds a character outside the alphabet.
-    #[error("character {character:?} at offset {offset} is not allowed in a topic; allowed are A-Z a-z 0-9 . _ ~ : @ / -")]
+    #[error(
+        "character {character:?} at offset {offset} is not allowed in a topic; allowed are A-Z a-z 0-9 . _ ~ : @ / -"
+    )]
     Character {
         /// The first offending character.
         character: char,
@@ -55,7 +57,7 @@ impl Topic {
     }
 }
 
-fn is_topic_character(c: char) -> bool {
+pub(crate) fn is_topic_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | ':' | '@' | '/' | '-')
 }
 
@@ -106,7 +108,8 @@ mod tests {
     fn names_what_is_wrong() {
         assert_eq!(Topic::parse(""), Err(TopicError::Empty));
         assert_eq!(Topic::parse(&"x".repeat(201)), Err(TopicError::TooLong(201)));
-        for (name, character, offset) in [("a b", ' ', 1), ("{a}", '{', 0), ("é", 'é', 0), ("a\r", '\r', 1)] {
+        for (name, character, offset) in [("a b", ' ', 1), ("{a}", '{', 0), ("é", 'é', 0), ("a\r", '\r', 1)]
+        {
             assert_eq!(Topic::parse(name), Err(TopicError::Character { character, offset }));
         }
     }

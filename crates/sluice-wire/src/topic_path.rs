@@ -51,7 +51,11 @@ fn percent_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' { hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)? } else { byte });
+        decoded.push(if byte == b'%' {
+            hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?
+        } else {
+            byte
+        });
     }
     String::from_utf8(decoded).ok()
 }
@@ -86,10 +90,20 @@ mod tests {
 
     #[test]
     fn every_other_path_says_why() {
-        for path in ["", "/", "/v1/topics", "/v1/topics/", "/v1/topics/a", "/v1/topics/events", "/v1/topics/a/events/"] {
+        for path in [
+            "",
+            "/",
+            "/v1/topics",
+            "/v1/topics/",
+            "/v1/topics/a",
+            "/v1/topics/events",
+            "/v1/topics/a/events/",
+        ] {
             assert_eq!(parse_events_path(path), Err(TopicPathError::Elsewhere), "{path}");
         }
-        for path in ["/v1/topics/%/events", "/v1/topics/a%2/events", "/v1/topics/%zz/events", "/v1/topics/%ff/events"] {
+        for path in
+            ["/v1/topics/%/events", "/v1/topics/a%2/events", "/v1/topics/%zz/events", "/v1/topics/%ff/events"]
+        {
             assert_eq!(parse_events_path(path), Err(TopicPathError::Encoding), "{path}");
         }
         for topic in ["", "a//b", "/a", "a/", ".", "..", "a/./b", "a/../b", "%2e%2E", "a%2F%2Fb", "a%2f.."] {

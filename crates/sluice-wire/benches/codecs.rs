@@ -1,0 +1,3 @@
+//! The hot paths of the codecs.
+
+fn main() {}

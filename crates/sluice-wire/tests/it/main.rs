@@ -1,0 +1,1 @@
+//! Properties of the wire formats: what is written is read back, and no input does harm.
