@@ -2,8 +2,9 @@
 //!
 //! Closed, everything passes. A flush in which nothing succeeded because the broker was unavailable opens it:
 //! from then on events are refused at once and only a probe goes out, after a pause that doubles with each
-//! probe that fails. The first answer of any kind closes it. Time and chance are parameters; the invariant is
-//! that a flush which began before the circuit last closed cannot open it again.
+//! probe that fails. Only an answered probe closes it, so that each opening has exactly one prober. Time and
+//! chance are parameters; the invariant is that a flush which began before the circuit last closed cannot
+//! open it again.
 
 use std::time::{Duration, Instant};
 
@@ -85,13 +86,9 @@ impl Circuit {
         }
     }
 
-    /// The broker answered. Answers whether this closed the circuit.
-    pub(crate) fn answered(&mut self, now: Instant) -> bool {
-        let opened = matches!(self.state, State::Open { .. });
-        if opened {
-            self.state = State::Closed { since: Some(now) };
-        }
-        opened
+    /// A probe was answered: the circuit closes.
+    pub(crate) fn probe_answered(&mut self, now: Instant) {
+        self.state = State::Closed { since: Some(now) };
     }
 
     /// When the next probe is due.
@@ -122,8 +119,7 @@ mod tests {
         assert!(!circuit.flush_failed(t, t, "refused"), "it is open already");
         assert_eq!(circuit.check(t), Err(Open { why: "refused".into(), retry_after: 100 * MS }));
         assert_eq!(circuit.probe_at(), Some(t + 100 * MS));
-        assert!(circuit.answered(t + 100 * MS));
-        assert!(!circuit.answered(t + 100 * MS));
+        circuit.probe_answered(t + 100 * MS);
         assert_eq!((circuit.check(t + 100 * MS), circuit.probe_at()), (Ok(()), None));
     }
 
@@ -138,7 +134,7 @@ mod tests {
         }
         circuit.probe_failed(t, 1.0, "");
         assert_eq!(circuit.probe_at(), Some(t + 250 * MS));
-        circuit.answered(t);
+        circuit.probe_answered(t);
         circuit.flush_failed(t, t, "");
         assert_eq!(circuit.probe_at(), Some(t + 100 * MS), "a new outage begins with the first pause");
     }
@@ -147,7 +143,7 @@ mod tests {
     fn a_flush_from_before_the_recovery_does_not_open_again() {
         let (mut circuit, t) = circuit();
         circuit.flush_failed(t, t + MS, "");
-        circuit.answered(t + 10 * MS);
+        circuit.probe_answered(t + 10 * MS);
         assert!(!circuit.flush_failed(t + 5 * MS, t + 20 * MS, "late"));
         assert_eq!(circuit.check(t + 20 * MS), Ok(()));
         assert!(circuit.flush_failed(t + 15 * MS, t + 20 * MS, "new"));

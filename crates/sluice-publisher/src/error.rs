@@ -17,7 +17,7 @@ pub enum PublishError {
     },
     /// The broker did not answer, or has not been answering and was not asked. The event may have been
     /// published all the same: retry with the same key, or accept that it may appear twice.
-    #[error("the broker is unavailable: {why}; try again in {retry_after:?}")]
+    #[error("{why}; try again in {retry_after:?}")]
     Unavailable {
         /// What the broker's connection said last.
         why: String,
@@ -25,7 +25,7 @@ pub enum PublishError {
         retry_after: Duration,
     },
     /// The broker refused the event and will do so again.
-    #[error("the broker refused the event: {0}")]
+    #[error("the event was refused: {0}")]
     Refused(String),
     /// The queue is full and the caller did not want to wait. The event was not sent.
     #[error("too many events are waiting to be published")]
@@ -42,10 +42,11 @@ impl PublishError {
         matches!(self, Self::Unavailable { .. } | Self::TooBusy | Self::Closed)
     }
 
-    pub(crate) fn from_broker(error: BrokerError, retry_after: Duration) -> Self {
-        match error {
-            BrokerError::Unavailable(why) => Self::Unavailable { why, retry_after },
-            BrokerError::Refused(why) | BrokerError::Unexpected(why) => Self::Refused(why),
+    pub(crate) fn from_broker(error: &BrokerError, retry_after: Duration) -> Self {
+        if error.is_transient() {
+            Self::Unavailable { why: error.to_string(), retry_after }
+        } else {
+            Self::Refused(error.to_string())
         }
     }
 }

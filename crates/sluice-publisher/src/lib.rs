@@ -8,6 +8,7 @@ mod circuit;
 mod error;
 mod http;
 mod lane;
+mod link;
 mod measure;
 mod publisher;
 mod settings;

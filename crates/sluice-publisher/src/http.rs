@@ -1,0 +1,121 @@
+//! The HTTP service: routes, what they are allowed, and the order in which a request is looked at: path,
+//! permission, room, headers, body. A refusal never costs more than what came before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use sluice_wire::{NewEvent, Topic, TopicPattern};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{PublishError, Publisher, Receipt};
+use refusal::Refusal;
+
+mod batch;
+mod body;
+mod headers;
+mod json;
+mod lines;
+mod one;
+mod refusal;
+mod report;
+
+/// What the HTTP service allows.
+#[derive(Debug, Clone)]
+pub struct RouteSettings {
+    /// The topics that anyone may publish to.
+    pub anonymous: Vec<TopicPattern>,
+    /// How many bytes the body of one event, or a JSON array of events, has at most.
+    pub body_bytes_max: usize,
+    /// How many bytes a line of a batch has at most.
+    pub line_bytes_max: usize,
+    /// How many bytes a batch of lines has at most.
+    pub batch_bytes_max: usize,
+    /// How many events a batch has at most.
+    pub batch_events_max: usize,
+    /// How many events of one batch may wait for their answers at once.
+    pub batch_in_flight_max: usize,
+    /// How many requests may be read or answered at once.
+    pub requests_max: usize,
+    /// How long a body may pause.
+    pub body_idle_max: Duration,
+    /// How long a request waits for room in the publisher's queue.
+    pub queue_wait_max: Duration,
+}
+
+impl Default for RouteSettings {
+    fn default() -> Self {
+        Self {
+            anonymous: Vec::new(),
+            body_bytes_max: 1 << 20,
+            line_bytes_max: 1 << 20,
+            batch_bytes_max: 64 << 20,
+            batch_events_max: 10_000,
+            batch_in_flight_max: 1_024,
+            requests_max: 1_024,
+            body_idle_max: Duration::from_secs(30),
+            queue_wait_max: Duration::from_secs(2),
+        }
+    }
+}
+
+/// `POST /v1/topics/{topic}/events` and `POST /v1/events`.
+///
+/// No fallbacks are set, so that a gateway's GET routes on the same paths can be merged in; give the whole to
+/// [`with_problem_fallbacks`].
+pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
+    let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let service = Service { publisher, settings: Arc::new(settings), requests };
+    Router::new()
+        .route("/v1/events", post(batch::publish))
+        .route("/v1/topics/{*rest}", post(one::publish))
+        .with_state(service)
+}
+
+/// `router`, answering unknown paths (404) and methods (405) with problem details.
+pub fn with_problem_fallbacks(router: Router) -> Router {
+    router.fallback(refusal::not_found).method_not_allowed_fallback(refusal::method_not_allowed)
+}
+
+#[derive(Clone)]
+struct Service {
+    publisher: Publisher,
+    settings: Arc<RouteSettings>,
+    requests: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Whether the sender may publish to `topic`.
+    fn permit(&self, topic: &Topic) -> Result<(), Refusal> {
+        if self.settings.anonymous.iter().any(|pattern| pattern.matches(topic)) {
+            return Ok(());
+        }
+        Err(Refusal::unauthorized(topic))
+    }
+
+    /// Room for one more request, while the broker is there.
+    fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.publisher.available()?;
+        Ok(self.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?)
+    }
+
+    async fn enqueue(&self, event: NewEvent) -> Result<Receipt, PublishError> {
+        let enqueued =
+            tokio::time::timeout(self.settings.queue_wait_max, self.publisher.enqueue(event)).await;
+        enqueued.unwrap_or_else(|_| {
+            self.publisher.measures().outcome(&Err(PublishError::TooBusy));
+            Err(PublishError::TooBusy)
+        })
+    }
+
+    /// Counts what was refused before the publisher saw it.
+    fn count(&self, refusal: &Refusal) {
+        let measures = self.publisher.measures();
+        match refusal.cause() {
+            Some(error) => measures.outcome(&Err(error.clone())),
+            None if refusal.status() == 401 => measures.denied(),
+            None => measures.malformed(),
+        }
+    }
+}

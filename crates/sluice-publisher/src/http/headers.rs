@@ -1,0 +1,139 @@
+//! What the head of a publishing request says.
+
+use axum::http::{HeaderMap, HeaderName, header};
+use sluice_wire::{ByteString, IdempotencyKey};
+
+use super::refusal::Refusal;
+
+/// The forms of body that the service reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    Text,
+    Lines,
+}
+
+/// The content type of a request; refused with `wanted`, which says what to send instead.
+pub(super) fn media(headers: &HeaderMap, wanted: &str) -> Result<Media, Refusal> {
+    if let Some(coding) =
+        headers.get(header::CONTENT_ENCODING).filter(|coding| coding.as_bytes() != b"identity")
+    {
+        return Err(Refusal::media_type(format!(
+            "content-encoding {coding:?} is not read; send the body plain"
+        )));
+    }
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Err(Refusal::media_type(format!("there is no content-type; {wanted}")));
+    };
+    let mut parts =
+        value.to_str().unwrap_or_default().split(';').map(|part| part.trim().to_ascii_lowercase());
+    let media = match parts.next().as_deref() {
+        Some("application/json") => Media::Json,
+        Some("text/plain") => Media::Text,
+        Some("application/x-ndjson" | "application/ndjson") => Media::Lines,
+        _ => return Err(Refusal::media_type(format!("content-type {value:?} is not read here; {wanted}"))),
+    };
+    let charset = parts
+        .find_map(|parameter| parameter.strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()));
+    match charset.as_deref() {
+        None | Some("utf-8" | "utf8" | "us-ascii") => Ok(media),
+        Some(other) => Err(Refusal::media_type(format!("charset {other} is not read; send UTF-8"))),
+    }
+}
+
+/// The `Idempotency-Key` header. Source: draft-ietf-httpapi-idempotency-key-header, whose quoted form means
+/// the same key as the bare one.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Refusal> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::key("there is more than one idempotency-key header; send one"));
+    }
+    let text = value.to_str().unwrap_or_default();
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let key = IdempotencyKey::parse(bare).map_err(|error| Refusal::key(error.to_string()))?;
+    Ok(Some(key))
+}
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The `traceparent` header if it is one; anything else is ignored. Source: W3C Trace Context, sections 3.2
+/// and 4.3.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<ByteString> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut fields = text.split('-');
+    let hex = |field: Option<&str>, len: usize| {
+        let valid = |f: &&str| f.len() == len && f.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        field.filter(valid).map(str::to_owned)
+    };
+    let version = hex(fields.next(), 2).filter(|version| version != "ff")?;
+    let set = |id: &String| id.bytes().any(|b| b != b'0');
+    hex(fields.next(), 32).filter(set)?;
+    hex(fields.next(), 16).filter(set)?;
+    hex(fields.next(), 2)?;
+    let ends = fields.next().is_none();
+    // Later versions may append fields; of those only the part that every version has is carried along.
+    (ends || version != "00").then(|| ByteString::from(&text[..TRACEPARENT_LEN]))
+}
+
+/// The length of a `traceparent` of version 00.
+const TRACEPARENT_LEN: usize = 55;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn media_types_are_compared_without_case_and_parameters() {
+        for (value, expected) in [
+            ("application/json", Media::Json),
+            ("Application/JSON; charset=UTF-8", Media::Json),
+            ("text/plain;charset=\"utf-8\"", Media::Text),
+            ("application/x-ndjson", Media::Lines),
+        ] {
+            assert_eq!(media(&headers("content-type", value), "").unwrap(), expected);
+        }
+        for value in
+            ["", "application/x-www-form-urlencoded", "text/plain; charset=iso-8859-1", "application/jsonx"]
+        {
+            assert_eq!(media(&headers("content-type", value), "").unwrap_err().status(), 415, "{value}");
+        }
+        assert_eq!(media(&headers("content-encoding", "gzip"), "").unwrap_err().status(), 415);
+    }
+
+    #[test]
+    fn a_quoted_key_is_the_bare_one() {
+        for value in ["k1", "\"k1\""] {
+            let key = idempotency_key(&headers("idempotency-key", value)).unwrap().unwrap();
+            assert_eq!(key.as_str(), "k1");
+        }
+        for value in ["", "a b", "\"", "\"\"", "a{b"] {
+            let result = idempotency_key(&headers("idempotency-key", value));
+            assert_eq!(result.is_err(), value != "\"", "{value}");
+        }
+    }
+
+    #[test]
+    fn only_a_traceparent_is_carried_along() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(&headers("traceparent", good)).unwrap(), good);
+        let newer = format!("cc{}-more", &good[2..]);
+        assert_eq!(traceparent(&headers("traceparent", &newer)).unwrap(), newer[..55]);
+        for bad in [
+            "",
+            "00",
+            &good[..54],
+            &format!("{good}-x"),
+            &format!("ff{}", &good[2..]),
+            &good.to_uppercase(),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        ] {
+            assert_eq!(traceparent(&headers("traceparent", bad)), None, "{bad}");
+        }
+    }
+}

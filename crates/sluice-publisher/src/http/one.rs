@@ -1,0 +1,69 @@
+//! `POST /v1/topics/{topic}/events`: one event.
+
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::request::Parts as Head;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use sluice_wire::{ByteString, NewEvent, Topic, parse_events_path};
+
+use super::body::Parts;
+use super::headers::{self, Media};
+use super::refusal::Refusal;
+use super::{Service, json};
+
+const WANTED: &str = "send application/json with {\"data\": ..}, or text/plain with the data itself";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextQuery {
+    #[serde(rename = "type")]
+    event_type: Option<String>,
+}
+
+pub(super) async fn publish(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    let turn = read_topic(&service, &head).and_then(|topic| Ok((topic, service.admit()?)));
+    let (topic, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
+    let event =
+        read_event(&service, topic, &head, body).await.inspect_err(|refusal| service.count(refusal))?;
+    let appended = service.enqueue(event).await?.await?;
+    let (status, repeated) =
+        if appended.repeated { (StatusCode::OK, ",\"repeated\":true") } else { (StatusCode::CREATED, "") };
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    Ok((status, json, format!("{{\"id\":\"{}\"{repeated}}}\n", appended.id)).into_response())
+}
+
+fn read_topic(service: &Service, head: &Head) -> Result<Topic, Refusal> {
+    let topic = parse_events_path(head.uri.path())?;
+    service.permit(&topic)?;
+    Ok(topic)
+}
+
+async fn read_event(service: &Service, topic: Topic, head: &Head, body: Body) -> Result<NewEvent, Refusal> {
+    let settings = &service.settings;
+    let key = headers::idempotency_key(&head.headers)?;
+    let media = headers::media(&head.headers, WANTED)?;
+    let Query(query) = Query::<TextQuery>::try_from_uri(&head.uri)
+        .map_err(|error| Refusal::query(format!("{}; only `type` is known here", error.body_text())))?;
+    if media != Media::Text && query.event_type.is_some() {
+        return Err(Refusal::query("`?type=` goes with text/plain; with JSON put \"type\" into the body"));
+    }
+    if media == Media::Lines {
+        return Err(Refusal::media_type("lines go to POST /v1/events; here is room for one event"));
+    }
+    let body = Parts::new(body, settings.body_bytes_max, settings.body_idle_max).whole().await?;
+    let mut event = if media == Media::Json {
+        json::event(topic, &body)?
+    } else {
+        json::utf8(&body)?;
+        let data = ByteString::try_from(body).map_err(|_| Refusal::body("the body is not UTF-8"))?;
+        let mut event = NewEvent::new(topic, data);
+        event.event_type = json::event_type(query.event_type)?;
+        event
+    };
+    event.key = key;
+    event.traceparent = headers::traceparent(&head.headers);
+    Ok(event)
+}

@@ -1,0 +1,173 @@
+//! Every way in which the service says no, in one place: problem details with a stable type each and a text
+//! that says what to do.
+
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use sluice_wire::{PROBLEM_JSON, Problem, Topic, TopicPathError};
+
+use crate::PublishError;
+
+/// A refused request, or a refused line of one.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    problem: Problem,
+    cause: Option<PublishError>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { problem: Problem::new(status.as_u16(), slug, title, detail), cause: None }
+    }
+
+    pub(super) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.problem.status
+    }
+
+    /// The publisher's error behind it.
+    pub(super) fn cause(&self) -> Option<&PublishError> {
+        self.cause.as_ref()
+    }
+
+    pub(super) fn topic(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-topic", "The topic is not valid", detail)
+    }
+
+    pub(super) fn event_type(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-type", "The event type is not valid", detail)
+    }
+
+    pub(super) fn key(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-key", "The idempotency key is not valid", detail)
+    }
+
+    pub(super) fn query(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-query", "The query is not valid", detail)
+    }
+
+    pub(super) fn body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-body", "The body is not valid", detail)
+    }
+
+    pub(super) fn body_broken() -> Self {
+        let detail =
+            "the body broke off before its end; what was complete before this point has its own result";
+        Self::new(StatusCode::BAD_REQUEST, "incomplete-body", "The body is incomplete", detail)
+    }
+
+    pub(super) fn body_idle(seconds: u64) -> Self {
+        let detail = format!("no part of the body came for {seconds} seconds; send it without pauses");
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long", detail)
+    }
+
+    pub(super) fn too_large(what: &str, bytes_max: usize) -> Self {
+        let detail = format!("{what} has at most {bytes_max} bytes; send less, or raise the limit");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+    }
+
+    pub(super) fn too_many(events_max: usize) -> Self {
+        let detail = format!(
+            "a batch has at most {events_max} events; nothing from here on was published, send it in another batch"
+        );
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-many-events", "Too many events", detail)
+    }
+
+    pub(super) fn media_type(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "media-type",
+            "The content type is not supported",
+            detail,
+        )
+    }
+
+    pub(super) fn unauthorized(topic: &Topic) -> Self {
+        let detail = format!("publishing to {topic:?} needs a token, or an entry in auth.anonymous.publish");
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not allowed without a token", detail)
+    }
+}
+
+impl From<TopicPathError> for Refusal {
+    fn from(error: TopicPathError) -> Self {
+        match error {
+            TopicPathError::Elsewhere => elsewhere("POST /v1/topics/<topic>/events publishes an event"),
+            TopicPathError::Encoding | TopicPathError::Segment | TopicPathError::Topic(_) => {
+                Self::topic(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let mut refusal = match &error {
+            PublishError::Invalid { bytes_max, .. } => Self::too_large("the data of an event", *bytes_max),
+            PublishError::Unavailable { .. } => Self::new(
+                unavailable,
+                "broker-unavailable",
+                "The broker is unavailable",
+                "the event may or may not have been published; try again with the same idempotency key",
+            ),
+            PublishError::Refused(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "broker-refused",
+                "The broker refused the event",
+                "trying again will not help; the publisher's log says why",
+            ),
+            PublishError::TooBusy => Self::new(
+                unavailable,
+                "too-busy",
+                "Too busy",
+                "too many events are waiting; this one was not published, try again later",
+            ),
+            PublishError::Closed => Self::new(
+                unavailable,
+                "shutting-down",
+                "Shutting down",
+                "this publisher is closing; the event was not published, try again, another one will answer",
+            ),
+        };
+        refusal.problem.retry_after_seconds = match &error {
+            PublishError::Unavailable { retry_after, .. } => {
+                Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
+            }
+            PublishError::TooBusy | PublishError::Closed => Some(1),
+            PublishError::Invalid { .. } | PublishError::Refused(_) => None,
+        };
+        refusal.cause = Some(error);
+        refusal
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
+        let mut response = (status, content_type, self.problem.to_json()).into_response();
+        let mut insert = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
+        if let Some(seconds) = self.problem.retry_after_seconds {
+            insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+fn elsewhere(detail: impl Into<String>) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
+}
+
+pub(super) async fn not_found(uri: Uri) -> Refusal {
+    elsewhere(format!("no route leads to {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: Method) -> Refusal {
+    let detail = format!("this path does not take {method}; the `allow` header says what it takes");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
+}

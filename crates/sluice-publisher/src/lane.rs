@@ -1,0 +1,98 @@
+//! A lane: one task, one flush under way. Invariant: the events of a topic all take the same lane, and a lane
+//! begins a flush only when its last one was answered, so no event overtakes another of its topic.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sluice_broker::Appended;
+use sluice_wire::NewEvent;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::link::Link;
+use crate::measure::Measures;
+use crate::publisher::Room;
+use crate::{PublishError, PublisherSettings};
+
+/// An accepted event.
+pub(crate) struct Queued {
+    pub(crate) event: NewEvent,
+    pub(crate) answer: oneshot::Sender<Result<Appended, PublishError>>,
+    pub(crate) room: Room,
+    pub(crate) accepted: Instant,
+}
+
+pub(crate) struct Lane {
+    queue: mpsc::UnboundedReceiver<Queued>,
+    link: Arc<Link>,
+    measures: Arc<Measures>,
+    flush_events_max: usize,
+    flush_bytes_max: usize,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        queue: mpsc::UnboundedReceiver<Queued>,
+        link: Arc<Link>,
+        measures: Arc<Measures>,
+        settings: &PublisherSettings,
+    ) -> Self {
+        let flush_events_max = settings.flush_events_max.max(1);
+        Self { queue, link, measures, flush_events_max, flush_bytes_max: settings.flush_bytes_max }
+    }
+
+    /// Flushes what is queued until the queue is closed and empty.
+    pub(crate) async fn run(mut self, closing: CancellationToken) {
+        let mut gathered = Vec::new();
+        loop {
+            if gathered.is_empty() && self.gather(&mut gathered, &closing).await == 0 {
+                return;
+            }
+            let later = gathered.split_off(flush_len(&gathered, self.flush_bytes_max));
+            self.flush(gathered).await;
+            gathered = later;
+        }
+    }
+
+    /// Takes what has come, waiting for the first event; 0 when nothing will come any more.
+    async fn gather(&mut self, gathered: &mut Vec<Queued>, closing: &CancellationToken) -> usize {
+        if !closing.is_cancelled() {
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => {}
+                count = self.queue.recv_many(gathered, self.flush_events_max) => return count,
+            }
+        }
+        self.queue.close();
+        self.queue.recv_many(gathered, self.flush_events_max).await
+    }
+
+    async fn flush(&self, batch: Vec<Queued>) {
+        let oldest = batch.iter().map(|queued| queued.accepted).min().unwrap_or_else(Instant::now);
+        let mut events = Vec::with_capacity(batch.len());
+        let mut waiting = Vec::with_capacity(batch.len());
+        for Queued { event, answer, room, .. } in batch {
+            events.push(event);
+            waiting.push((answer, room));
+        }
+        let results = self.link.append(&events).await;
+        debug_assert_eq!(results.len(), waiting.len());
+        self.measures.flushed(events.len(), oldest.elapsed());
+        for ((answer, room), result) in waiting.into_iter().zip(results) {
+            self.measures.outcome(&result);
+            drop(room);
+            // Whoever asked may have gone away; the event is published all the same.
+            let _ = answer.send(result);
+        }
+    }
+}
+
+/// How many of `gathered` go into one flush: as many as fit, at least one.
+fn flush_len(gathered: &[Queued], bytes_max: usize) -> usize {
+    let mut bytes = 0;
+    let fitting = gathered.iter().take_while(|queued| {
+        bytes += queued.event.data.len();
+        bytes <= bytes_max
+    });
+    fitting.count().max(1).min(gathered.len())
+}

@@ -1,0 +1,80 @@
+//! What a publisher counts. The handles are taken from the recorder that is installed when the publisher
+//! starts, so that counting is an atomic addition.
+
+use std::time::Duration;
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use sluice_broker::Appended;
+
+use crate::PublishError;
+
+pub(crate) struct Measures {
+    appended: Counter,
+    repeated: Counter,
+    invalid: Counter,
+    denied: Counter,
+    unavailable: Counter,
+    refused: Counter,
+    busy: Counter,
+    closed: Counter,
+    flush_seconds: Histogram,
+    flush_events: Counter,
+}
+
+impl Measures {
+    pub(crate) fn new() -> Self {
+        describe_counter!(
+            "sluice_publishes_total",
+            "Events offered to the publisher, by what became of them"
+        );
+        describe_histogram!(
+            "sluice_publish_seconds",
+            Unit::Seconds,
+            "From an event's acceptance to its answer; the oldest event of each flush"
+        );
+        describe_counter!("sluice_publish_flushed_events_total", "Events sent to the broker, in all flushes");
+        let outcome = |outcome: &'static str| counter!("sluice_publishes_total", "outcome" => outcome);
+        Self {
+            appended: outcome("appended"),
+            repeated: outcome("repeated"),
+            invalid: outcome("invalid"),
+            denied: outcome("denied"),
+            unavailable: outcome("unavailable"),
+            refused: outcome("refused"),
+            busy: outcome("busy"),
+            closed: outcome("closed"),
+            flush_seconds: histogram!("sluice_publish_seconds"),
+            flush_events: counter!("sluice_publish_flushed_events_total"),
+        }
+    }
+
+    /// What became of an event.
+    pub(crate) fn outcome(&self, result: &Result<Appended, PublishError>) {
+        match result {
+            Ok(Appended { repeated: false, .. }) => &self.appended,
+            Ok(Appended { repeated: true, .. }) => &self.repeated,
+            Err(PublishError::Invalid { .. }) => &self.invalid,
+            Err(PublishError::Unavailable { .. }) => &self.unavailable,
+            Err(PublishError::Refused(_)) => &self.refused,
+            Err(PublishError::TooBusy) => &self.busy,
+            Err(PublishError::Closed) => &self.closed,
+        }
+        .increment(1);
+    }
+
+    /// A request or line never became an event.
+    pub(crate) fn malformed(&self) {
+        self.invalid.increment(1);
+    }
+
+    /// A request or line was for a topic that its sender may not publish to.
+    pub(crate) fn denied(&self) {
+        self.denied.increment(1);
+    }
+
+    /// A flush was answered.
+    pub(crate) fn flushed(&self, events: usize, oldest: Duration) {
+        self.flush_events.increment(events as u64);
+        self.flush_seconds.record(oldest);
+    }
+}
