@@ -5,14 +5,29 @@
 //! start is an error that says what to install, never a test skipped in silence. Everything that is started
 //! ends when its value is dropped.
 
+mod continuity;
 mod deadline;
+mod http;
+mod node;
 mod ports;
 mod process;
 mod proxy;
+mod publish;
+mod raw;
 mod redis_cli;
 mod redis_server;
+mod resuming;
+mod sse;
 
-pub use deadline::{Attempt, eventually};
-pub use proxy::{Direction, Proxy};
-pub use redis_cli::RedisCli;
-pub use redis_server::{RedisServer, RedisServerBuilder};
+pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
+pub use self::deadline::{Attempt, eventually};
+pub use self::http::{Response, get, request};
+pub use self::node::{Node, NodeBuilder, Role};
+pub use self::proxy::{Direction, Proxy};
+pub use self::publish::{publish_http, publish_lines, publish_with};
+pub use self::raw::RawConnection;
+pub use self::redis_cli::RedisCli;
+pub use self::redis_server::{RedisServer, RedisServerBuilder};
+pub use self::resuming::Resuming;
+pub use self::sse::{SseOptions, SseStream, is_control};
+pub use sluice_wire::sse::{Item, Received};

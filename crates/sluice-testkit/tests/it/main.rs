@@ -1,4 +1,10 @@
 //! The kit against real servers: it must do what it says, or every test on top of it says nothing.
 
+mod answers;
+mod continuity;
+mod http;
+mod node;
 mod proxy;
 mod redis_server;
+mod resuming;
+mod sse;

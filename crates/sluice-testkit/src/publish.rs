@@ -1,0 +1,45 @@
+//! Publishing through the HTTP routes of the publisher.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use sluice_wire::EventId;
+
+use crate::http::{Response, request};
+
+/// Publishes `data` as it is and returns the id that Redis gave it; anything but `200` and `201` is an error.
+pub async fn publish_http(address: SocketAddr, topic: &str, data: &str) -> Result<EventId> {
+    publish_with(address, topic, data, &[]).await
+}
+
+/// As [`publish_http`], with header fields such as `("idempotency-key", "order-7")`.
+pub async fn publish_with(
+    address: SocketAddr,
+    topic: &str,
+    data: &str,
+    headers: &[(&str, &str)],
+) -> Result<EventId> {
+    let mut all = vec![("content-type", "text/plain")];
+    all.extend_from_slice(headers);
+    let path = format!("/v1/topics/{topic}/events");
+    let response = request(address, "POST", &path, &all, data.to_owned()).await?;
+    ensure!(matches!(response.status, 200 | 201), "{topic}: {} {}", response.status, response.text());
+    id_of(&response.json()?)
+}
+
+/// Publishes lines of `(topic, data)` in one NDJSON batch and returns the answer, whatever its status.
+pub async fn publish_lines(address: SocketAddr, lines: &[(&str, &str)]) -> Result<Response> {
+    let mut body = String::new();
+    for (topic, data) in lines {
+        let _ = writeln!(body, "{}", json!({ "topic": topic, "data": data }));
+    }
+    request(address, "POST", "/v1/events", &[("content-type", "application/x-ndjson")], body).await
+}
+
+/// The id in an answer of the publisher.
+fn id_of(answer: &Value) -> Result<EventId> {
+    let id = answer.get("id").and_then(Value::as_str).with_context(|| format!("no id in {answer}"))?;
+    id.parse().with_context(|| format!("{id:?} is no event id"))
+}

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Installs what the tests need beside Rust: redis-server and redis-cli, 7.0 or newer. Does nothing where both
+# are there.
+set -eu
+
+oldest_major=7
+
+fail() {
+    echo "install-test-deps: $*" >&2
+    exit 1
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+check_version() {
+    version=$(redis-server --version | sed -n 's/.* v=\([0-9][0-9.]*\).*/\1/p')
+    [ -n "$version" ] || fail "cannot read the version of $(command -v redis-server)"
+    [ "${version%%.*}" -ge "$oldest_major" ] ||
+        fail "redis-server is $version, but the tests need $oldest_major.0 or newer: install it from https://redis.io/docs/latest/operate/oss_and_stack/install/"
+    echo "redis-server $version: $(command -v redis-server)"
+}
+
+if has redis-server && has redis-cli; then
+    check_version
+    exit 0
+fi
+
+has apt-get || fail "no apt-get here: install redis-server and redis-cli $oldest_major.0 or newer with this system's package manager and have both in PATH (Homebrew: brew install redis; Alpine: apk add redis; Fedora: dnf install redis)"
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    has sudo || fail "installing redis-server takes root, and there is no sudo: run as root: apt-get install redis-server"
+    as_root=sudo
+fi
+
+$as_root apt-get update -q
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends redis-server redis-tools
+has redis-server && has redis-cli || fail "apt-get ended well, but redis-server or redis-cli is not in PATH"
+check_version
