@@ -76,7 +76,9 @@ struct Block {
     event_type: String,
     /// Each line with an LF behind it, as the standard has it: empty only if there was no `data` field.
     data: String,
-    id: Option<String>,
+    /// Counts only when `id_seen`.
+    id: String,
+    id_seen: bool,
     abandoned: bool,
     last_event_id: String,
 }
@@ -87,7 +89,8 @@ impl Block {
             bytes_max,
             event_type: String::new(),
             data: String::new(),
-            id: None,
+            id: String::new(),
+            id_seen: false,
             abandoned: false,
             last_event_id: String::new(),
         }
@@ -111,9 +114,9 @@ impl Block {
                 push_lossy(&mut self.event_type, value);
             }
             b"id" if memchr::memchr(0, value).is_none() => {
-                let id = self.id.get_or_insert_default();
-                id.clear();
-                push_lossy(id, value);
+                self.id_seen = true;
+                self.id.clear();
+                push_lossy(&mut self.id, value);
             }
             b"retry" => {
                 if let Some(ms) = decimal(value) {
@@ -135,13 +138,10 @@ impl Block {
 
     fn end(&mut self, each: &mut impl FnMut(ItemRef<'_>)) {
         self.abandoned = false;
-        let moved = match self.id.take() {
-            Some(id) => {
-                self.last_event_id = id;
-                true
-            }
-            None => false,
-        };
+        let moved = std::mem::take(&mut self.id_seen);
+        if moved {
+            std::mem::swap(&mut self.last_event_id, &mut self.id);
+        }
         if let Some(data) = self.data.strip_suffix('\n') {
             let event_type = if self.event_type.is_empty() { DEFAULT_EVENT_TYPE } else { &self.event_type };
             each(ItemRef::Event(ReceivedRef { event_type, data, last_event_id: &self.last_event_id }));
@@ -155,7 +155,7 @@ impl Block {
     fn abandon(&mut self, each: &mut impl FnMut(ItemRef<'_>)) {
         if !self.abandoned {
             self.abandoned = true;
-            self.id = None;
+            self.id_seen = false;
             self.clear();
             each(ItemRef::Overlong);
         }

@@ -1,1 +1,10 @@
-//! Properties of the wire formats: what is written is read back, and no input does harm.
+//! Properties of the wire formats: what is written is read back, and no input, however hostile, makes
+//! something else of it or does harm.
+
+mod any;
+mod cursor;
+mod decoder;
+mod envelope;
+mod hostile;
+mod sse;
+mod text;

@@ -1,9 +1,8 @@
 use super::*;
 
 fn text(frame: &Frame) -> String {
-    let size = format!("{:x}\r\n", frame.payload().len());
     let payload = String::from_utf8(frame.payload().to_vec()).unwrap();
-    assert_eq!(*frame.chunk(), format!("{size}{payload}\r\n"));
+    assert_eq!(*frame.chunk(), format!("{:x}\r\n{payload}\r\n", payload.len()));
     assert!(frame.chunk().ends_with(&frame.tail()));
     payload
 }
@@ -34,9 +33,10 @@ fn data_is_split_at_every_line_break_and_at_nothing_else() {
     assert_eq!(data("a\rb\r\nc\n\rd"), "data: a\ndata: b\ndata: c\ndata:\ndata: d\n\n");
     assert_eq!(data("\r\n"), "data:\ndata:\n\n");
     assert_eq!(data(" a"), "data:  a\n\n");
-    assert_eq!(data("\u{feff}a\u{2028}b\u{85}c\0\u{b}"), "data: \u{feff}a\u{2028}b\u{85}c\0\u{b}\n\n");
-    for breaks in ["\n", "\r", "\r\n"] {
-        assert_eq!(data(&breaks.repeat(5000)), format!("{}\n", "data:\n".repeat(5001)));
+    let text = "\u{feff}a\u{2028}b\u{85}c\0\u{b}";
+    assert_eq!(data(text), format!("data: {text}\n\n"));
+    for line_break in ["\n", "\r", "\r\n"] {
+        assert_eq!(data(&line_break.repeat(5000)), format!("{}\n", "data:\n".repeat(5001)));
     }
 }
 
@@ -61,7 +61,13 @@ fn a_control_event_has_no_id() {
 
 #[test]
 fn a_single_line_takes_exactly_its_bytes() {
-    let frame = Frame::event(Some(EventId::new(1_700_000_000_000, 3)), None, &"x".repeat(64));
-    let capacity = Vec::from(frame.chunk().clone()).capacity();
-    assert_eq!(capacity, frame.chunk().len());
+    let id = EventId::new(1_700_000_000_000, 3);
+    for length in [1, 9, 64, 5000] {
+        let data = "x".repeat(length);
+        let lines = Lines::new(b"data:", &data);
+        let mut frame = Fields { id: Some(&id), ..Fields::default() }.begin(lines);
+        let capacity = frame.bytes.capacity();
+        frame.lines(lines);
+        assert_eq!(frame.finish().chunk().len(), capacity, "{length}");
+    }
 }
