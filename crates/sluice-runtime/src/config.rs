@@ -18,6 +18,7 @@ mod reader;
 mod redis;
 mod render;
 mod secret;
+mod section;
 mod streams;
 mod suggest;
 mod telemetry;
@@ -54,8 +55,21 @@ pub enum Role {
     Client,
 }
 
+impl Role {
+    /// The word for it: the subcommand, and the label of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Publisher => "publisher",
+            Self::Dev => "dev",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// The whole tree. Fields carry the names of their keys, less the unit where the type holds it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// What the defaults were chosen for.
     pub role: Role,
@@ -93,20 +107,23 @@ impl Config {
     /// # Errors
     /// Every mistake of every layer, together.
     pub fn load(role: Role, layers: &Layers) -> Result<Self, ConfigErrors> {
-        let mut reader = layers.reader(role);
+        Self::read(role, layers.reader(role))
+    }
+
+    fn read(role: Role, mut reader: Reader) -> Result<Self, ConfigErrors> {
         let mut config = Self {
             role,
-            listen: reader.section("listen", |s| Listen::read(s, Listen::default_for(role))),
-            publisher: reader.section("publisher", |s| Publisher::read(s, Publisher::default_for(role))),
-            ops: reader.section("ops", |s| Ops::read(s, Ops::default_for(role))),
-            redis: reader.section("redis", |s| Redis::read(s, Redis::default_for(role))),
-            topics: reader.section("topics", |s| Topics::read(s, Topics::default())),
-            streams: reader.section("streams", |s| Streams::read(s, Streams::default())),
-            limits: reader.section("limits", |s| Limits::read(s, Limits::default())),
-            auth: reader.section("auth", |s| Auth::read(s, Auth::default_for(role))),
-            cors: reader.section("cors", |s| Cors::read(s, Cors::default_for(role))),
-            drain: reader.section("drain", |s| Drain::read(s, Drain::default_for(role))),
-            telemetry: reader.section("telemetry", |s| Telemetry::read(s, Telemetry::default())),
+            listen: reader.section("listen", |s| Listen::read(s, &Listen::default_for(role))),
+            publisher: reader.section("publisher", |s| Publisher::read(s, &Publisher::default_for(role))),
+            ops: reader.section("ops", |s| Ops::read(s, &Ops::default_for(role))),
+            redis: reader.section("redis", |s| Redis::read(s, &Redis::default_for(role))),
+            topics: reader.section("topics", |s| Topics::read(s, &Topics::default())),
+            streams: reader.section("streams", |s| Streams::read(s, &Streams::default())),
+            limits: reader.section("limits", |s| Limits::read(s, &Limits::default())),
+            auth: reader.section("auth", |s| Auth::read(s, &Auth::default_for(role))),
+            cors: reader.section("cors", |s| Cors::read(s, &Cors::default_for(role))),
+            drain: reader.section("drain", |s| Drain::read(s, &Drain::default_for(role))),
+            telemetry: reader.section("telemetry", |s| Telemetry::read(s, &Telemetry::default())),
             entries: Vec::new(),
         };
         config.check_together(&mut reader);
@@ -158,6 +175,34 @@ impl Config {
         }
         if self.ops.addr.port() != 0 && self.ops.addr == self.listen.addr {
             reader.refuse("ops.addr", "must differ from listen.addr: operations are never public");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::Figment;
+
+    use super::*;
+
+    const ROLES: [Role; 4] = [Role::Gateway, Role::Publisher, Role::Dev, Role::Client];
+
+    #[test]
+    fn the_written_defaults_are_the_typed_ones() {
+        for role in ROLES {
+            let typed = Config::read(role, Reader::new(Figment::new(), Vec::new())).unwrap();
+            let written = Config::load(role, &Layers::default()).unwrap();
+            assert_eq!(typed, written, "{}", role.as_str());
+        }
+    }
+
+    #[test]
+    fn every_key_is_written_with_its_default() {
+        let reader = Layers::default().reader(Role::Gateway);
+        let config = Config::load(Role::Gateway, &Layers::default()).unwrap();
+        assert!(config.keys().count() > 50);
+        for key in config.keys() {
+            assert!(reader.find(key).is_some(), "defaults.toml lacks {key}");
         }
     }
 }

@@ -12,12 +12,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::Telemetry;
 
-pub use health::{CheckState, Heartbeat};
+use health::Heartbeat;
+
+pub use health::CheckState;
 
 /// How long open requests may take once the listener is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -34,18 +37,12 @@ pub struct OpsState {
 }
 
 impl OpsState {
-    /// A node that is ready when `lifecycle` says so. Starts the heartbeat that `/livez` watches, so it needs
-    /// a runtime.
+    /// A node that is ready when `lifecycle` says so.
     #[must_use]
     pub fn new(lifecycle: Lifecycle, telemetry: Telemetry) -> Self {
-        let heartbeat = Heartbeat::start(&lifecycle);
-        Self {
-            lifecycle,
-            telemetry,
-            heartbeat,
-            checks: Vec::new(),
-            node: Box::new(|| Value::Object(serde_json::Map::new())),
-        }
+        let empty = || Value::Object(serde_json::Map::new());
+        let heartbeat = Heartbeat::new(Instant::now());
+        Self { lifecycle, telemetry, heartbeat, checks: Vec::new(), node: Box::new(empty) }
     }
 
     /// Makes readiness depend on `read` too.
@@ -71,6 +68,7 @@ impl OpsState {
     /// # Errors
     /// If the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        self.heartbeat.start(&self.lifecycle);
         let router = routes::router(Arc::new(self));
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let overdue = async {

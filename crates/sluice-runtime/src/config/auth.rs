@@ -3,7 +3,7 @@
 use sluice_wire::TopicPattern;
 
 use super::Role;
-use super::reader::Section;
+use super::section::Section;
 
 /// Access rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +30,8 @@ impl Auth {
         Self { anonymous: Anonymous { subscribe: open.clone(), publish: open } }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
-        let Anonymous { subscribe, publish } = default.anonymous;
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
+        let Anonymous { subscribe, publish } = default.anonymous.clone();
         let subscribe = patterns(section, "anonymous.subscribe", subscribe);
         let publish = patterns(section, "anonymous.publish", publish);
         Self { anonymous: Anonymous { subscribe, publish } }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Role;
-use super::reader::Section;
+use super::section::Section;
 
 /// The cross-origin rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +31,10 @@ impl Cors {
         Self { origins, credentials: false, max_age: Some(Duration::from_secs(600)) }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
-        let default_origins = match default.origins {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
+        let default_origins = match &default.origins {
             Origins::Any => vec!["*".to_owned()],
-            Origins::Listed(origins) => origins,
+            Origins::Listed(origins) => origins.clone(),
         };
         let right = "must list origins such as \"https://app.example\" (no path), or \"*\"";
         let origins = section.list("origins", default_origins, right, parse_origin);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Role;
-use super::reader::Section;
+use super::section::Section;
 
 /// The two phases between the first signal and the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Drain {
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         Self {
             delay: section.millis("delay_ms", default.delay, 0..=600_000),
             window: section.millis("window_ms", default.window, 0..=3_600_000),

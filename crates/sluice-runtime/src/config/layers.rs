@@ -55,7 +55,7 @@ impl Layers {
         }
         for (key, text) in &self.flags {
             let path: Vec<&str> = key.split('.').collect();
-            figment = figment.merge(Layer::one(format!("flag for {key}"), &path, text));
+            figment = figment.merge(Layer::one("flag".to_owned(), &path, text));
         }
         Reader::new(figment, errors)
     }
@@ -75,9 +75,7 @@ impl Layer {
 
     fn file(path: &Path, errors: &mut Vec<ConfigError>) -> Self {
         let name = format!("file {}", path.display());
-        let read = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"));
-        let parsed = read.and_then(|text| toml::from_str(&text).map_err(|error| explain(&text, &error)));
-        let values = parsed.unwrap_or_else(|problem| {
+        let values = read_file(path).unwrap_or_else(|problem| {
             errors.push(ConfigError {
                 key: "--config".to_owned(),
                 value: None,
@@ -125,6 +123,14 @@ impl Provider for Layer {
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
         Ok(Profile::Default.collect(self.values.clone()))
     }
+}
+
+fn read_file(path: &Path) -> Result<Dict, String> {
+    if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        return Err("must be TOML; YAML is not read".to_owned());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    toml::from_str(&text).map_err(|error| explain(&text, &error))
 }
 
 /// What is wrong with a file, by place. The parser's own text would quote the line, and with it a password.

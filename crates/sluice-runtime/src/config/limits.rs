@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Section;
+use super::section::Section;
 
 const KIB: usize = 1 << 10;
 
@@ -34,7 +34,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
         Self {
             streams_max: section.integer("streams_max", d.streams_max, 0..=100_000_000),
             accept_per_second: section.integer("accept_per_second", d.accept_per_second, 1..=1_000_000),

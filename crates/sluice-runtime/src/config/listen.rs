@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use super::Role;
-use super::reader::Section;
+use super::section::Section;
 
 /// What an address looks like, for error messages.
 pub(super) const ADDRESS: &str = "must be address:port, such as 0.0.0.0:8080 or [::]:8080";
@@ -20,7 +20,7 @@ impl Listen {
         Self { addr: default_addr(role, 8080) }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         Self { addr: section.parsed("addr", default.addr, ADDRESS) }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Role;
 use super::listen::{ADDRESS, default_addr};
-use super::reader::Section;
+use super::section::Section;
 
 /// The listener for probes, metrics and the node's own description. Never public.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ impl Ops {
         Self { addr: default_addr(role, 8082), unready_on_redis_loss: false }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         Self {
             addr: section.parsed("addr", default.addr, ADDRESS),
             unready_on_redis_loss: section.switch("unready_on_redis_loss", default.unready_on_redis_loss),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Role;
 use super::listen::{ADDRESS, default_addr};
-use super::reader::Section;
+use super::section::Section;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -38,7 +38,7 @@ impl Publisher {
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
         Self {
             addr: section.parsed("addr", d.addr, ADDRESS),
             body_bytes_max: section.bytes("body_bytes_max", d.body_bytes_max, KIB..=1_024 * MIB),

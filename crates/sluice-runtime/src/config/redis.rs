@@ -5,8 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Role;
-use super::reader::Section;
 use super::secret::RedisUrl;
+use super::section::Section;
 
 /// The broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +51,12 @@ impl Redis {
         }
     }
 
-    pub(super) fn read(section: &mut Section<'_>, default: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         let url = "right is redis://[user:password@]host[:port][/database], rediss:// for TLS, or memory://";
-        let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ -";
+        let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -";
         Self {
-            url: section.secret("url", default.url, url),
-            prefix: section.text("prefix", default.prefix, prefix, check_prefix),
+            url: section.secret("url", default.url.clone(), url),
+            prefix: section.text("prefix", default.prefix.clone(), prefix, check_prefix),
             pool_size: section.integer("pool_size", default.pool_size, 1..=1_024),
             connect_timeout: section.millis("connect_timeout_ms", default.connect_timeout, 10..=60_000),
             response_timeout: section.millis("response_timeout_ms", default.response_timeout, 100..=60_000),
@@ -68,7 +68,7 @@ impl Redis {
 }
 
 fn check_prefix(text: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
     if (1..=64).contains(&text.len()) && text.chars().all(allowed) { Ok(()) } else { Err(String::new()) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::reader::Section;
+use super::section::Section;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -65,7 +65,7 @@ impl Default for Streams {
 }
 
 impl Streams {
-    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
         let on_lag = [("catch-up", OnLag::CatchUp), ("disconnect", OnLag::Disconnect)];
         Self {
             heartbeat: section.millis("heartbeat_ms", d.heartbeat, 100..=600_000),

@@ -2,7 +2,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::reader::Section;
+use super::section::Section;
 
 /// Logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,13 @@ impl Default for Telemetry {
 }
 
 impl Telemetry {
-    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         let level = "must be off, error, warn, info, debug or trace, or levels by target such as \
                      \"info,sluice_broker=debug\"";
         Self {
             log_format: section.choice("log_format", d.log_format, &formats),
-            log_level: section.text("log_level", d.log_level, level, check_filter),
+            log_level: section.text("log_level", d.log_level.clone(), level, check_filter),
         }
     }
 }

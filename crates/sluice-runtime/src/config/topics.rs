@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use figment::value::Dict;
+use figment::value::{Dict, Value};
 use sluice_wire::{Topic, TopicPattern};
 
 use super::raw;
-use super::reader::Section;
+use super::section::Section;
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const RETENTION_EVENTS_MAX: u64 = 1_000_000_000;
 const RETENTION_S_MAX: u64 = 10 * 365 * 86_400;
 
 /// Retention, windows and the tail check.
@@ -91,9 +92,12 @@ impl Topics {
         rule.map_or(self.retention, |rule| rule.retention)
     }
 
-    pub(super) fn read(section: &mut Section<'_>, d: Self) -> Self {
-        let events_max =
-            section.integer("retention_events_max", d.retention.events_max.unwrap_or(0), 0..=u64::MAX);
+    pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
+        let events_max = section.integer(
+            "retention_events_max",
+            d.retention.events_max.unwrap_or(0),
+            0..=RETENTION_EVENTS_MAX,
+        );
         let retention = Retention {
             events_max: (events_max > 0).then_some(events_max),
             age_max: section.seconds_or_off("retention_age_max_s", d.retention.age_max, RETENTION_S_MAX),
@@ -129,27 +133,17 @@ const RULES: &str = "must be an array of tables such as { pattern = \"chat/**\",
 
 impl TopicRule {
     fn read(table: &Dict, default: Retention) -> Result<Self, String> {
-        let mut rule = Self { pattern: pattern(table)?, retention: default };
+        let mut retention = default;
         for (key, value) in table {
-            let seconds = |most| -> Result<Option<Duration>, String> {
-                let number: u64 = raw::text(value).and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
-                match number {
-                    0 => Ok(None),
-                    number if number <= most => Ok(Some(Duration::from_secs(number))),
-                    _ => Err(format!("{key} must be a whole number from 0 to {most}")),
-                }
-            };
             match key.as_str() {
                 "pattern" => {}
-                "retention_events_max" => {
-                    rule.retention.events_max = seconds(u64::from(u32::MAX))?.map(|count| count.as_secs());
-                }
-                "retention_age_max_s" => rule.retention.age_max = seconds(RETENTION_S_MAX)?,
-                "idle_expiry_s" => rule.retention.idle_expiry = seconds(RETENTION_S_MAX)?,
+                "retention_events_max" => retention.events_max = limit(key, value, RETENTION_EVENTS_MAX)?,
+                "retention_age_max_s" => retention.age_max = seconds(key, value)?,
+                "idle_expiry_s" => retention.idle_expiry = seconds(key, value)?,
                 _ => return Err(format!("there is no key {key:?} in a rule")),
             }
         }
-        Ok(rule)
+        Ok(Self { pattern: pattern(table)?, retention })
     }
 
     fn literal(&self) -> String {
@@ -167,4 +161,15 @@ impl TopicRule {
 fn pattern(table: &Dict) -> Result<TopicPattern, String> {
     let text = table.get("pattern").and_then(raw::text).ok_or("it has no pattern")?;
     TopicPattern::parse(&text).map_err(|error| error.to_string())
+}
+
+/// A number where 0 switches off.
+fn limit(key: &str, value: &Value, most: u64) -> Result<Option<u64>, String> {
+    let number = raw::text(value).and_then(|text| text.parse().ok()).filter(|number| *number <= most);
+    let number: u64 = number.ok_or_else(|| format!("{key} must be a whole number from 0 to {most}"))?;
+    Ok((number > 0).then_some(number))
+}
+
+fn seconds(key: &str, value: &Value) -> Result<Option<Duration>, String> {
+    Ok(limit(key, value, RETENTION_S_MAX)?.map(Duration::from_secs))
 }

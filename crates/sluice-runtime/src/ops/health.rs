@@ -22,16 +22,20 @@ const BEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// A task that does nothing but say that tasks still run.
 #[derive(Debug, Clone)]
-pub struct Heartbeat {
+pub(super) struct Heartbeat {
     started: Instant,
     beat_ms: Arc<AtomicU64>,
 }
 
 impl Heartbeat {
-    /// Starts beating until `lifecycle` ends.
-    pub(crate) fn start(lifecycle: &Lifecycle) -> Self {
-        let heartbeat = Self::new(Instant::now());
-        let beating = heartbeat.clone();
+    /// A heart that last beat at `started`.
+    pub(super) fn new(started: Instant) -> Self {
+        Self { started, beat_ms: Arc::default() }
+    }
+
+    /// Beats until `lifecycle` ends.
+    pub(super) fn start(&self, lifecycle: &Lifecycle) {
+        let beating = self.clone();
         let hard = lifecycle.hard.clone();
         lifecycle.watch(async move {
             let mut ticks = tokio::time::interval(BEAT_INTERVAL);
@@ -40,11 +44,6 @@ impl Heartbeat {
                 beating.beat(now);
             }
         });
-        heartbeat
-    }
-
-    fn new(started: Instant) -> Self {
-        Self { started, beat_ms: Arc::default() }
     }
 
     fn beat(&self, now: Instant) {

@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
+use sluice_wire::{PROBLEM_JSON, Problem};
 use tokio::time::Instant;
 
 use super::{CheckState, OpsState};
 use crate::lifecycle::Phase;
 
 const JSON: &str = "application/json";
-const PROBLEM: &str = "application/problem+json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const ROUTES: &str = "/livez, /readyz, /startupz, /metrics and /v1/node";
 
@@ -77,24 +77,42 @@ async fn node(State(state): Shared) -> Response {
 
 async fn not_found(uri: Uri) -> Response {
     let detail = format!("there is no {} here; this listener serves {ROUTES}", uri.path());
-    problem(StatusCode::NOT_FOUND, "not-found", "Not found", &detail)
+    problem(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
 }
 
 async fn method_not_allowed(method: Method) -> Response {
     let detail = format!("{method} is not allowed here; use GET");
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", &detail)
+    problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
 }
 
 fn status(good: bool) -> StatusCode {
     if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn problem(status: StatusCode, kind: &str, title: &str, detail: &str) -> Response {
-    let body: Value = json!({"type": format!("urn:sluice:{kind}"), "title": title, "status": status.as_u16(), "detail": detail});
-    answer(status, PROBLEM, body.to_string())
+fn problem(status: StatusCode, slug: &'static str, title: &'static str, detail: String) -> Response {
+    answer(status, PROBLEM_JSON, Problem::new(status.as_u16(), slug, title, detail).to_json())
 }
 
 fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
     (status, headers, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::Heartbeat;
+    use super::*;
+    use crate::lifecycle::Lifecycle;
+    use crate::telemetry::Telemetry;
+
+    #[tokio::test]
+    async fn a_runtime_that_stopped_running_its_tasks_is_not_alive() {
+        let mut state = OpsState::new(Lifecycle::new(), Telemetry::detached().unwrap());
+        let last = Instant::now().checked_sub(Duration::from_secs(40)).unwrap();
+        state.heartbeat = Heartbeat::new(last);
+        let answer = livez(State(Arc::new(state))).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
 }

@@ -39,20 +39,17 @@ pub struct Metric {
 
 impl Metric {
     /// The counter of this name in the current recorder. Keep it: looking it up costs more than counting.
-    #[must_use]
     pub fn counter(&self, labels: &[(&'static str, &'static str)]) -> metrics::Counter {
         metrics::counter!(self.name, labels)
     }
 
     /// The gauge of this name in the current recorder.
-    #[must_use]
     pub fn gauge(&self, labels: &[(&'static str, &'static str)]) -> metrics::Gauge {
         metrics::gauge!(self.name, labels)
     }
 
     /// The histogram of this name in the current recorder. Not for hot paths: it keeps every sample until the
     /// next scrape or upkeep.
-    #[must_use]
     pub fn histogram(&self, labels: &[(&'static str, &'static str)]) -> metrics::Histogram {
         metrics::histogram!(self.name, labels)
     }
@@ -65,6 +62,18 @@ impl Metric {
             Kind::Counter | Kind::Gauge => &[],
         }
     }
+}
+
+/// The whole list as a Markdown table: the body of `docs/metrics.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = "| metric | kind | labels | what |\n|---|---|---|---|\n".to_owned();
+    for Metric { name, kind, labels, doc } in ALL {
+        let labels: Vec<String> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let row = [&format!("`{name}`"), kind.as_str(), &labels.join(", "), doc].join(" | ");
+        text.push_str(&format!("| {row} |\n"));
+    }
+    text
 }
 
 /// Bounds of latencies, in seconds.
@@ -148,6 +157,7 @@ mod tests {
             assert!(doc.ends_with('.') && !doc.contains('\n'), "{name}");
             assert!(ALL[..at].iter().all(|other| other.name != *name), "{name} twice");
             assert!(metric.buckets().is_sorted(), "{name}");
+            assert!(markdown().contains(&format!("| `{name}` | {} |", kind.as_str())), "{name}");
             for label in metric.labels {
                 assert!(!["topic", "client", "ip", "user"].contains(label), "{name}");
             }
