@@ -98,19 +98,19 @@ impl Frame {
     /// [`Frame::payload`] without counting a reference.
     #[must_use]
     pub fn payload_bytes(&self) -> &[u8] {
-        &self.chunk[self.payload_at as usize..self.chunk.len() - CHUNK_END.len()]
+        &self.chunk[self.payload_at..self.chunk.len() - CHUNK_END.len()]
     }
 
     /// [`Frame::tail`] without counting a reference.
     #[must_use]
     pub fn tail_bytes(&self) -> &[u8] {
-        &self.chunk[self.tail_at as usize..]
+        &self.chunk[self.tail_at..]
     }
 
     /// [`Frame::tail_bytes`] without the end of the chunk: what stands behind a head's payload.
     #[must_use]
     pub fn tail_payload_bytes(&self) -> &[u8] {
-        &self.chunk[self.tail_at as usize..self.chunk.len() - CHUNK_END.len()]
+        &self.chunk[self.tail_at..self.chunk.len() - CHUNK_END.len()]
     }
 }
 

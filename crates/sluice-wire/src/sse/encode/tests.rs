@@ -4,6 +4,9 @@ fn text(frame: &Frame) -> String {
     let payload = String::from_utf8(frame.payload().to_vec()).unwrap();
     assert_eq!(*frame.chunk(), format!("{:x}\r\n{payload}\r\n", payload.len()));
     assert!(frame.chunk().ends_with(&frame.tail()));
+    assert_eq!(frame.payload_bytes(), payload.as_bytes());
+    assert_eq!(frame.tail_bytes(), frame.tail());
+    assert_eq!([frame.tail_payload_bytes(), CHUNK_END].concat(), frame.tail());
     payload
 }
 
