@@ -86,6 +86,11 @@ impl Reader {
     fn leftovers(&self, path: &str, dict: &Dict, errors: &mut Vec<ConfigError>) {
         for (name, value) in dict {
             let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            if name.contains('.') {
+                let problem = "is one quoted name: write its parts without quotes, or as a table".to_owned();
+                errors.push(ConfigError { key, value: None, source: self.source(value), problem });
+                continue;
+            }
             if self.entries.iter().any(|entry| entry.key == key) {
                 continue;
             }

@@ -125,6 +125,12 @@ fn an_unknown_key_says_what_it_may_have_meant() {
 }
 
 #[test]
+fn a_quoted_dotted_name_is_not_silently_ignored() {
+    let errors = load("'redis.prefix' = 'x'\n", &[], &[]).unwrap_err();
+    assert!(errors.to_string().contains("redis.prefix (file "), "{errors}");
+}
+
+#[test]
 fn all_errors_are_told_at_once_with_their_sources() {
     let text = "[streams]\nheartbeat_ms = 'soon'\non_lag = 'drop'\n[topics]\nwindow_bytes_max = '1KiB'\n\
                 rules = [{ retention_events_max = 5 }]\n";
