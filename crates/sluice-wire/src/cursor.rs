@@ -76,16 +76,12 @@ impl FromStr for Cursor {
     type Err = CursorError;
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
-        if let Some((version, body)) = versioned(text) {
-            if version != VectorCursor::VERSION {
-                return Err(CursorError::Newer { version });
-            }
-            if text.len() > Self::LEN_MAX {
-                return Err(CursorError::Broken);
-            }
-            return VectorCursor::parse_body(body).map(Self::Vector).ok_or(CursorError::Broken);
+        match versioned(text) {
+            Some((version, _)) if version != VectorCursor::VERSION => Err(CursorError::Newer { version }),
+            _ if text.len() > Self::LEN_MAX => Err(CursorError::Broken),
+            Some((_, body)) => VectorCursor::parse_body(body).map(Self::Vector).ok_or(CursorError::Broken),
+            None => plain(text).ok_or(CursorError::Broken),
         }
-        plain(text).ok_or(CursorError::Broken)
     }
 }
 

@@ -111,8 +111,17 @@ fn another_text_of_a_value_is_broken() {
         assert_eq!(text.parse::<Cursor>(), Err(CursorError::Broken), "{text:?}");
     }
     assert!("v1.0.0000001.zzzzzz1~0000000000a1-LygHa16AHYF".parse::<Cursor>().is_ok());
-    let long = format!("v1.0{}", ".aaaaaa1".repeat(512));
-    assert_eq!(long.parse::<Cursor>(), Err(CursorError::Broken));
+}
+
+#[test]
+fn a_cursor_beyond_the_limit_is_broken() {
+    let entries = |count: u32| (0..count).map(|n| format!(".{n:06}1")).collect::<String>();
+    let longest = format!("v1.1000{}", entries(511));
+    assert_eq!(longest.len(), Cursor::LEN_MAX - 1);
+    assert_eq!(read(&longest).to_string(), longest);
+    assert_eq!(format!("v1.1000{}", entries(512)).parse::<Cursor>(), Err(CursorError::Broken));
+    let zeros = "0".repeat(Cursor::LEN_MAX);
+    assert_eq!(format!("{zeros}-0").parse::<Cursor>(), Err(CursorError::Broken));
 }
 
 #[test]
