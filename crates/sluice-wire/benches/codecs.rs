@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sluice_wire::cursor::{Cursor, VectorCursor};
+use sluice_wire::cursor::{Cursor, VectorCursor, VectorNames};
 use sluice_wire::sse::{Decoder, Frame, head};
 use sluice_wire::{Event, EventId, EventType, Topic, TopicPattern, envelope};
 
@@ -42,6 +42,11 @@ fn heads(c: &mut Criterion) {
         let positions: Vec<_> = set.iter().map(|topic| (topic, ID)).collect();
         group.bench_function(format!("vector of {topics}"), |b| {
             b.iter(|| head(&VectorCursor::new(NOW, black_box(&positions)), 80));
+        });
+        let names = VectorNames::new(&set);
+        let positions = vec![ID; set.len()];
+        group.bench_function(format!("vector of {topics}, named"), |b| {
+            b.iter(|| head(&names.text(NOW, black_box(&positions)), 80));
         });
     }
 }

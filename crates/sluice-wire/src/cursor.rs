@@ -3,11 +3,13 @@
 //! in their length, which is bounded.
 
 mod base62;
+mod names;
 mod vector;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use names::VectorNames;
 pub use vector::VectorCursor;
 
 use crate::{EventId, Topic};

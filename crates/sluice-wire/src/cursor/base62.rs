@@ -8,24 +8,46 @@ const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// Enough for every 64-bit number.
 const WIDTH_MAX: usize = 11;
 
-/// Writes `number` without leading zeros.
-pub(super) fn write_number(number: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write_fixed(number, 1, f)
+/// Numbers and marks in a row, put together on the stack: room for three numbers and three marks.
+pub(super) struct Text {
+    bytes: [u8; Self::ROOM],
+    len: usize,
 }
 
-/// Writes `number` with leading zeros up to `width` digits, of which there are at most 11.
-pub(super) fn write_fixed(number: u64, width: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [b'0'; WIDTH_MAX];
-    let mut start = WIDTH_MAX;
-    let mut rest = number;
-    while rest != 0 {
-        start -= 1;
-        let digit = usize::try_from(rest % 62).map_err(|_| fmt::Error)?;
-        text[start] = DIGITS[digit];
-        rest /= 62;
+impl Text {
+    const ROOM: usize = 3 * (WIDTH_MAX + 1);
+
+    pub(super) fn new() -> Self {
+        Self { bytes: [0; Self::ROOM], len: 0 }
     }
-    let start = start.min(WIDTH_MAX - width);
-    f.write_str(str::from_utf8(&text[start..]).map_err(|_| fmt::Error)?)
+
+    /// Adds an ASCII character between numbers.
+    pub(super) fn mark(&mut self, mark: u8) -> &mut Self {
+        self.bytes[self.len] = mark;
+        self.len += 1;
+        self
+    }
+
+    /// Adds `number` without leading zeros.
+    pub(super) fn number(&mut self, number: u64) -> &mut Self {
+        self.fixed(number, number.checked_ilog(62).map_or(1, |highest| highest as usize + 1))
+    }
+
+    /// Adds the last `width` digits of `number`.
+    pub(super) fn fixed(&mut self, number: u64, width: usize) -> &mut Self {
+        let end = self.len + width;
+        let mut rest = number;
+        for place in self.bytes[self.len..end].iter_mut().rev() {
+            *place = DIGITS[(rest % 62) as usize];
+            rest /= 62;
+        }
+        self.len = end;
+        self
+    }
+
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(str::from_utf8(&self.bytes[..self.len]).map_err(|_| fmt::Error)?)
+    }
 }
 
 /// Takes the number off the front of `text`; `None` when there is none, or it has a leading zero, or it does
@@ -58,23 +80,23 @@ pub(super) fn read(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    struct Text(u64, usize);
+    fn written(text: &Text) -> String {
+        fmt::from_fn(|f| text.write(f)).to_string()
+    }
 
-    impl fmt::Display for Text {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write_fixed(self.0, self.1, f)
-        }
+    fn number(number: u64) -> String {
+        written(Text::new().number(number))
     }
 
     #[test]
     fn writes_and_reads_back() {
-        for (number, text) in [(0, "0"), (9, "9"), (10, "A"), (35, "Z"), (36, "a"), (61, "z"), (62, "10")] {
-            assert_eq!(Text(number, 1).to_string(), text);
-            assert_eq!(split_number(text.as_bytes()), Some((number, &b""[..])));
+        for (value, text) in [(0, "0"), (9, "9"), (10, "A"), (35, "Z"), (36, "a"), (61, "z"), (62, "10")] {
+            assert_eq!(number(value), text);
+            assert_eq!(split_number(text.as_bytes()), Some((value, &b""[..])));
         }
-        assert_eq!(Text(u64::MAX, 1).to_string(), "LygHa16AHYF");
+        assert_eq!(number(u64::MAX), "LygHa16AHYF");
         assert_eq!(read(b"LygHa16AHYF"), Some(u64::MAX));
-        assert_eq!(Text(62, 6).to_string(), "000010");
+        assert_eq!(written(Text::new().fixed(62, 6)), "000010");
         assert_eq!(read(b"000010"), Some(62));
     }
 

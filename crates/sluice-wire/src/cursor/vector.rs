@@ -23,6 +23,7 @@
 
 use std::fmt;
 
+use super::names::{Name, VectorNames, hash, short};
 use super::{base62, floor_position};
 use crate::{EventId, Topic};
 
@@ -35,16 +36,9 @@ pub struct VectorCursor {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    name: Name,
-    position: EventId,
-}
-
-/// Ordered as their entries are in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
-    Short(u64),
-    Long(u64),
+pub(super) struct Entry {
+    pub(super) name: Name,
+    pub(super) position: EventId,
 }
 
 impl VectorCursor {
@@ -56,29 +50,18 @@ impl VectorCursor {
     ///
     /// All topics of the set are to be given, those that the floor covers too: a name is short only while it
     /// is the only one of the set. If even the long names of two topics are equal, the older position
-    /// stands for both, which repeats events but loses none.
+    /// stands for both, which repeats events but loses none. Who writes many cursors of one set keeps its
+    /// [`VectorNames`].
     #[must_use]
     pub fn new(floor_ms: u64, positions: &[(&Topic, EventId)]) -> Self {
-        Self::of_hashes(
-            floor_ms,
-            positions.iter().map(|(topic, position)| (hash(topic), *position)).collect(),
-        )
+        let names = VectorNames::new(positions.iter().map(|(topic, _)| *topic));
+        let positions: Vec<_> = positions.iter().map(|(_, position)| *position).collect();
+        names.cursor(floor_ms, &positions)
     }
 
-    fn of_hashes(floor_ms: u64, mut positions: Vec<(u64, EventId)>) -> Self {
-        // Short name first, so that topics to be told apart are neighbours; then the older position first,
-        // which is the one that stays of equal hashes.
-        positions.sort_unstable_by_key(|(hash, position)| (short(*hash), *hash, *position));
-        positions.dedup_by_key(|(hash, _)| *hash);
-        let floor = floor_position(floor_ms);
-        let mut entries: Vec<_> = positions
-            .chunk_by(|(one, _), (other, _)| short(*one) == short(*other))
-            .flat_map(|same| same.iter().map(move |(hash, position)| (name(*hash, same.len()), *position)))
-            .filter(|(_, position)| *position > floor)
-            .map(|(name, position)| Entry { name, position })
-            .collect();
-        entries.sort_unstable_by_key(|entry| entry.name);
-        Self { floor_ms, entries: entries.into() }
+    /// `entries` are sorted by name, no name twice, and newer than the floor.
+    pub(super) fn of_entries(floor_ms: u64, entries: Box<[Entry]>) -> Self {
+        Self { floor_ms, entries }
     }
 
     /// Nothing up to this moment, in milliseconds since the Unix epoch, is missing in any topic of the set.
@@ -91,10 +74,7 @@ impl VectorCursor {
     /// millisecond, else (the floor being 0) before all events.
     #[must_use]
     pub fn position(&self, topic: &Topic) -> EventId {
-        self.position_of_hash(hash(topic))
-    }
-
-    fn position_of_hash(&self, hash: u64) -> EventId {
+        let hash = hash(topic);
         let listed = |name| self.entries.binary_search_by_key(&name, |entry| entry.name).ok();
         let found = listed(Name::Long(hash)).or_else(|| listed(Name::Short(short(hash))));
         found.map_or(floor_position(self.floor_ms), |at| self.entries[at].position)
@@ -141,47 +121,36 @@ impl Entry {
     }
 }
 
-impl Name {
-    const SHORT_DIGITS: usize = 6;
-    const LONG_DIGITS: usize = 11;
-}
-
-fn name(hash: u64, topics_of_that_short_name: usize) -> Name {
-    if topics_of_that_short_name == 1 { Name::Short(short(hash)) } else { Name::Long(hash) }
-}
-
-fn short(hash: u64) -> u64 {
-    const SHORT_NAMES: u64 = 62_u64.pow(6);
-    hash % SHORT_NAMES
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll, Vo; IETF draft-eastlake-fnv).
-fn hash(topic: &Topic) -> u64 {
-    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    topic.as_str().bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
-}
-
 impl fmt::Display for VectorCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v{}.", Self::VERSION)?;
-        base62::write_number(self.floor_ms, f)?;
-        for Entry { name, position } in &self.entries {
-            let (mark, number, width) = match name {
-                Name::Short(short) => (".", short, Name::SHORT_DIGITS),
-                Name::Long(hash) => ("~", hash, Name::LONG_DIGITS),
-            };
-            f.write_str(mark)?;
-            base62::write_fixed(*number, width, f)?;
-            base62::write_number(position.ms - self.floor_ms, f)?;
-            if position.seq != 0 {
-                f.write_str("-")?;
-                base62::write_number(position.seq, f)?;
-            }
-        }
-        Ok(())
+        write_text(f, self.floor_ms, self.entries.iter().copied())
     }
 }
+
+/// Writes the cursor of `floor_ms` and `entries`.
+pub(super) fn write_text(
+    f: &mut fmt::Formatter<'_>,
+    floor_ms: u64,
+    entries: impl Iterator<Item = Entry>,
+) -> fmt::Result {
+    f.write_str(PREFIX)?;
+    base62::Text::new().number(floor_ms).write(f)?;
+    for Entry { name, position } in entries {
+        let mut text = base62::Text::new();
+        match name {
+            Name::Short(short) => text.mark(b'.').fixed(short, Name::SHORT_DIGITS),
+            Name::Long(hash) => text.mark(b'~').fixed(hash, Name::LONG_DIGITS),
+        };
+        text.number(position.ms - floor_ms);
+        if position.seq != 0 {
+            text.mark(b'-').number(position.seq);
+        }
+        text.write(f)?;
+    }
+    Ok(())
+}
+
+const PREFIX: &str = "v1.";
 
 #[cfg(test)]
 mod tests;

@@ -75,6 +75,8 @@ pub(super) fn write_size_line(room: &mut [u8], size: usize) -> usize {
     start
 }
 
+const NAME: &[u8] = b"id: ";
+
 /// An `id:` line of unknown length, put together on the stack unless it is unusually long, so that the
 /// memory it ends in can be allocated in the right size.
 pub(super) struct IdLine {
@@ -88,9 +90,16 @@ impl IdLine {
 
     /// Writes the line of `value`. What could end the line or void the field is replaced.
     pub(super) fn write<I: Display + ?Sized>(&mut self, value: &I) {
-        self.push(b"id: ");
+        self.push(NAME);
         // `push` cannot fail, and a `Display` that does has written what it had: a line in any case.
         let _ = write!(self, "{value}");
+        let value =
+            if self.spilled.is_empty() { &mut self.inline[..self.len] } else { &mut self.spilled[..] };
+        let mut rest = &mut value[NAME.len()..];
+        while let Some(at) = memchr3(b'\n', b'\r', 0, rest) {
+            rest[at] = b'_';
+            rest = &mut rest[at + 1..];
+        }
         self.push(b"\n");
     }
 
@@ -121,13 +130,7 @@ impl Default for IdLine {
 
 impl Write for IdLine {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        while let Some(at) = memchr3(b'\n', b'\r', 0, rest) {
-            self.push(&rest[..at]);
-            self.push(b"_");
-            rest = &rest[at + 1..];
-        }
-        self.push(rest);
+        self.push(text.as_bytes());
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sluice_wire::EventId;
-use sluice_wire::cursor::Cursor;
+use sluice_wire::cursor::{Cursor, VectorNames};
 
 use crate::any;
 
@@ -25,6 +25,14 @@ proptest! {
         for (topic, position) in &positions {
             prop_assert_eq!(vector.position(topic), (*position).max(at_floor(floor_ms)), "{}", topic);
         }
+    }
+
+    #[test]
+    fn names_worked_out_before_write_the_same(floor_ms in any::floor_ms(), positions in any::positions()) {
+        let names = VectorNames::new(positions.iter().map(|(topic, _)| topic));
+        let ids: Vec<_> = positions.iter().map(|(_, id)| *id).collect();
+        prop_assert_eq!(names.text(floor_ms, &ids).to_string(), any::vector(floor_ms, &positions).to_string());
+        prop_assert_eq!(names.cursor(floor_ms, &ids), any::vector(floor_ms, &positions));
     }
 
     #[test]

@@ -23,13 +23,6 @@ fn read(text: &str) -> VectorCursor {
     }
 }
 
-#[test]
-fn names_are_fnv_1a() {
-    assert_eq!(hash(&topic("a")), 0xaf63_dc4c_8601_ec8c);
-    assert_eq!(hash(&topic("foobar")), 0x8594_4171_f739_67e8);
-    assert_eq!(hash(&topic("orders")), 0x0012_5d92_50be_8b4c);
-}
-
 /// Cursors outlive the process that wrote them: this text is never to change while the version is 1.
 #[test]
 fn the_format_is_this() {
@@ -72,16 +65,6 @@ fn topics_with_one_short_name_get_longer_ones() {
     assert_eq!([&one, &other].map(|topic| cursor.position(topic)), [early, EventId::new(NOW, u64::MAX)]);
     // Alone in its set, each has a short name.
     assert!(!vector(NOW, &[(TWINS[0], early)]).to_string().contains('~'));
-}
-
-#[test]
-fn topics_with_one_hash_share_the_older_position() {
-    let (early, late) = (EventId::new(NOW + 1, 0), EventId::new(NOW + 2, 0));
-    for positions in [vec![(7, early), (7, late)], vec![(7, late), (7, early)]] {
-        assert_eq!(VectorCursor::of_hashes(NOW, positions).position_of_hash(7), early);
-    }
-    let covered = VectorCursor::of_hashes(NOW, vec![(7, late), (7, EventId::ZERO)]);
-    assert_eq!(covered.position_of_hash(7), EventId::new(NOW, u64::MAX));
 }
 
 #[test]
