@@ -22,6 +22,8 @@ use async_trait::async_trait;
 use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, NewEvent, Topic};
 
+use crate::Retention;
+
 /// Keeps the logs of topics and announces what is appended to them.
 #[async_trait]
 pub trait Broker: fmt::Debug + Send + Sync + 'static {
@@ -34,7 +36,13 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError>;
 
     /// The oldest `limit` retained events of `topic` with `from <= id <= to`.
-    async fn read(&self, topic: &Topic, from: EventId, to: EventId, limit: usize) -> Result<Page, BrokerError>;
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError>;
 
     /// The newest retained id at or before `at`, if there is one.
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError>;
@@ -49,6 +57,9 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Proves that the broker answers; the round trip.
     async fn ping(&self) -> Result<Duration, BrokerError>;
+
+    /// What `topic` keeps, as far as this broker's own appends decide it.
+    fn retention(&self, topic: &Topic) -> Retention;
 
     /// Begins to listen to announcements. `listener` is called from the connection's own task, inline and
     /// in order: it must neither block nor await. Listening ends when the answer is dropped.
@@ -65,6 +76,20 @@ pub trait Subscriber: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets `topics`. Batched; announcements already under way may still arrive.
     fn remove(&self, topics: &[Topic]);
+
+    /// How the connection fares, for metrics.
+    fn health(&self) -> SubscriberHealth;
+}
+
+/// How a subscriber's connection fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SubscriberHealth {
+    /// Every subscription stands.
+    pub connected: bool,
+    /// Times the connection was lost.
+    pub reconnects: u64,
+    /// How long the last probe took from being published to being heard.
+    pub probe_round_trip: Option<Duration>,
 }
 
 /// Receives announcements. Its methods run on the connection's own task.
@@ -73,7 +98,8 @@ pub trait Listener: Send + Sync + 'static {
     fn announced(&self, topic: &str, message: Announcement);
     /// A connection was lost: announcements of any topic may be missing from now on.
     fn lost(&self, why: &str);
-    /// Every subscription stands again; announcements between `lost` and now are missing.
+    /// Every subscription stands again, or for the first time; announcements between `lost` and now are
+    /// missing.
     fn restored(&self);
 }
 
@@ -109,11 +135,13 @@ pub struct LogHead {
 pub struct Page {
     /// The events. Entries that are not events of Sluice are left out.
     pub events: Vec<Event>,
+    /// The id of the first entry read, including entries left out; `None` when nothing was read.
+    pub first: Option<EventId>,
     /// The id of the last entry read, including entries left out; `None` when nothing was read.
     pub last: Option<EventId>,
     /// The limit was reached: there may be more behind `last`.
     pub more: bool,
-    /// Entries without a `data` field, which no client can be given.
+    /// Entries left out: without a `data` field, or not UTF-8, so that no client can be given them.
     pub skipped: usize,
 }
 
@@ -123,8 +151,10 @@ pub struct Tails {
     /// The broker's clock, taken before the logs were read: everything with an id up to this moment was
     /// visible to the read. Milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// The topics that have something behind the position asked for.
+    /// The topics that have something behind the position asked for, by rising index.
     pub behind: Vec<Tail>,
+    /// Indices of topics that could not be read because their key is not a log, rising.
+    pub unreadable: Vec<usize>,
 }
 
 /// One topic that has more than was known.

@@ -1,10 +1,29 @@
 //! Where events live. The only crate that may use `redis` and `deadpool-redis`.
 //!
-//! [`Broker`] is the one seam of Sluice: [`redis`](RedisBroker) for clusters, [`memory`](MemoryBroker) for
-//! `sluice dev` and tests; one conformance suite (`tests/it/conformance`) holds both. [`Replay`] reads a log
-//! from a position and tells gaps; [`Follower`] keeps a node's active topics gapless and in order on top of
-//! announcements that may be lost.
+//! [`Broker`] is the one seam of Sluice, with two backends that [`connect`] chooses between: Redis for
+//! production, the embedded [`MemoryBroker`] for `sluice dev` and tests; one conformance suite
+//! (`tests/it/conformance`) holds both. [`Replay`] reads a log from a position and tells gaps; [`Follower`]
+//! keeps a node's active topics gapless and in order on top of announcements that may be lost.
 
+mod backoff;
 mod broker;
+mod connect;
+mod continuity;
+mod follower;
+mod memory;
+mod redis;
+mod replay;
+mod retention;
+mod url;
 
-pub use broker::{Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, Subscriber, Tail, Tails};
+pub use broker::{
+    Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, Subscriber, SubscriberHealth, Tail,
+    Tails,
+};
+pub use connect::{BrokerSettings, connect};
+pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};
+pub use memory::{MemoryBroker, MemorySettings};
+pub use redis::{PUBLISH_SCRIPT, RedisBroker, RedisSettings};
+pub use replay::{Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since};
+pub use retention::{Retention, RetentionPolicies};
+pub use url::{BrokerUrl, BrokerUrlError};

@@ -1,0 +1,205 @@
+//! What the follower's tasks share: the topics under their lock, the sink, the broker, and who is to be woken
+//! when. It listens to the announcements itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sluice_wire::{EventId, Topic};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::open::Opened;
+use super::topics::Topics;
+use super::{FollowerSettings, FollowerStatus, Sink};
+use crate::broker::Announcement;
+use crate::{Broker, Listener, Subscriber};
+
+pub(super) struct Core {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) settings: FollowerSettings,
+    pub(super) stop: CancellationToken,
+    pub(super) shared: Arc<Shared>,
+    /// Taken out when the follower stops, which ends the connection though handles may live on.
+    subscriber: Mutex<Option<Arc<dyn Subscriber>>>,
+}
+
+/// What the listener needs. Apart from [`Core`], so that the connection does not keep itself alive.
+pub(super) struct Shared {
+    topics: Mutex<Topics>,
+    pub(super) sink: Arc<dyn Sink>,
+    /// There is something to subscribe.
+    pub(super) wanted: Notify,
+    /// There is a log to read.
+    pub(super) holes: Notify,
+    /// A log was read through.
+    pub(super) refilled: Notify,
+    /// All topics are to be verified.
+    pub(super) restored: Notify,
+    pub(super) tail_checks: AtomicU64,
+    /// When the last of them succeeded, in milliseconds since `began`, plus one.
+    tail_checked_ms: AtomicU64,
+    began: Instant,
+}
+
+impl Core {
+    pub(super) fn new(
+        broker: Arc<dyn Broker>,
+        sink: Arc<dyn Sink>,
+        settings: FollowerSettings,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let shared = Arc::new(Shared {
+            topics: Mutex::default(),
+            sink,
+            wanted: Notify::new(),
+            holes: Notify::new(),
+            refilled: Notify::new(),
+            restored: Notify::new(),
+            tail_checks: AtomicU64::new(0),
+            tail_checked_ms: AtomicU64::new(0),
+            began: Instant::now(),
+        });
+        let subscriber = broker.listen(Arc::clone(&shared) as Arc<dyn Listener>);
+        let subscriber = Mutex::new(Some(Arc::from(subscriber)));
+        Arc::new(Self { broker, settings, stop, shared, subscriber })
+    }
+
+    /// The subscriber, until the follower stops.
+    pub(super) fn subscriber(&self) -> Option<Arc<dyn Subscriber>> {
+        self.subscriber.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn end_subscription(&self) {
+        self.subscriber.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Counts a follower for each of `topics`; `Some` if any is still to be opened, to wait on.
+    pub(super) fn follow(&self, topics: &[Topic]) -> Option<Arc<Opened>> {
+        let mut locked = self.shared.topics();
+        let mut opened: Option<Arc<Opened>> = None;
+        for topic in topics {
+            if let Some(opening) = locked.follow(topic, &*self.shared.sink) {
+                let opened = opened.get_or_insert_with(Arc::default);
+                opening.wait_for(opened);
+            }
+        }
+        drop(locked);
+        if opened.is_some() {
+            self.shared.wanted.notify_one();
+        }
+        opened
+    }
+
+    pub(super) fn unfollow(&self, topics: &[Topic]) {
+        let now_ms = self.shared.now_ms();
+        let mut locked = self.shared.topics();
+        for topic in topics {
+            locked.unfollow(topic, now_ms);
+        }
+    }
+
+    /// Ends the subscriptions that have lingered long enough.
+    pub(super) fn sweep(&self) {
+        let linger_ms = u64::try_from(self.settings.linger.as_millis()).unwrap_or(u64::MAX);
+        let Some(until_ms) = self.shared.now_ms().checked_sub(linger_ms) else { return };
+        let mut locked = self.shared.topics();
+        let swept = locked.sweep(until_ms);
+        if !swept.is_empty()
+            && let Some(subscriber) = self.subscriber()
+        {
+            // Under the lock, so that one who follows the topic anew subscribes after this.
+            subscriber.remove(&swept);
+        }
+    }
+
+    pub(super) async fn reach(&self, topic: &Topic, id: EventId) -> EventId {
+        let mut asked = false;
+        loop {
+            let refilled = self.shared.refilled.notified();
+            tokio::pin!(refilled);
+            refilled.as_mut().enable();
+            {
+                let mut locked = self.shared.topics();
+                let Some((position, reading)) = locked.position(topic) else { return EventId::ZERO };
+                if position >= id || (asked && !reading) {
+                    return position;
+                }
+                locked.suspect(topic, id);
+                asked = true;
+            }
+            self.shared.holes.notify_one();
+            tokio::select! {
+                () = refilled => {}
+                () = self.stop.cancelled() => {
+                    return self.shared.topics().position(topic).map_or(EventId::ZERO, |(position, _)| position);
+                }
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> FollowerStatus {
+        let health = self.subscriber().map(|subscriber| subscriber.health()).unwrap_or_default();
+        let checked_ms = self.shared.tail_checked_ms.load(Ordering::Relaxed);
+        let age_ms = checked_ms.checked_sub(1).map(|at| self.shared.now_ms().saturating_sub(at));
+        let locked = self.shared.topics();
+        FollowerStatus {
+            live: locked.live,
+            topics: locked.len(),
+            refilling: locked.counts.refilling,
+            events: locked.counts.events,
+            holes_found: locked.counts.holes_found,
+            holes_refilled: locked.counts.holes_refilled,
+            gaps: locked.counts.gaps,
+            left_out: locked.complaints.total(),
+            tail_checks: self.shared.tail_checks.load(Ordering::Relaxed),
+            tail_check_age: age_ms.map(Duration::from_millis),
+            reconnects: health.reconnects,
+            probe_round_trip: health.probe_round_trip,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn topics(&self) -> MutexGuard<'_, Topics> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_tail_check(&self) {
+        self.tail_checks.fetch_add(1, Ordering::Relaxed);
+        self.tail_checked_ms.store(self.now_ms() + 1, Ordering::Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Listener for Shared {
+    fn announced(&self, topic: &str, message: Announcement) {
+        let mut locked = self.topics();
+        locked.announced(topic, message, &*self.sink);
+        let holes = locked.has_holes();
+        drop(locked);
+        if holes {
+            self.holes.notify_one();
+        }
+    }
+
+    fn lost(&self, why: &str) {
+        warn!(why, "The connection that brings announcements is lost; streams stay open and wait.");
+        let mut locked = self.topics();
+        locked.lost();
+        self.sink.link(false);
+    }
+
+    fn restored(&self) {
+        let mut locked = self.topics();
+        locked.restored();
+        let topics = locked.len();
+        drop(locked);
+        info!(topics, "Announcements come; every topic is compared with its log.");
+        self.restored.notify_one();
+    }
+}

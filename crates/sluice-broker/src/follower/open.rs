@@ -1,0 +1,125 @@
+//! Opens topics: subscribes, then asks where their logs stand. Whoever asks while a batch is under way shares
+//! the next one, so ten thousand callers cost some twenty round trips.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sluice_wire::{EventId, Topic};
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::core::Core;
+use crate::backoff::Backoff;
+use crate::{BrokerError, LogHead};
+
+/// A topic that is being opened.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// The greatest id announced meanwhile.
+    pub(super) heard: EventId,
+    waiting: Vec<Arc<Opened>>,
+}
+
+impl Opening {
+    /// Adds this topic to those that `opened` waits for.
+    pub(super) fn wait_for(&mut self, opened: &Arc<Opened>) {
+        opened.left.fetch_add(1, Ordering::Relaxed);
+        self.waiting.push(Arc::clone(opened));
+    }
+
+    pub(super) fn finish(&mut self) {
+        for opened in self.waiting.drain(..) {
+            if opened.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                opened.all.notify_one();
+            }
+        }
+    }
+}
+
+/// The topics that one caller waits for.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    left: AtomicUsize,
+    all: Notify,
+}
+
+impl Opened {
+    pub(super) async fn wait(&self) {
+        while self.left.load(Ordering::Acquire) > 0 {
+            self.all.notified().await;
+        }
+    }
+}
+
+/// Opens topics until the follower stops.
+pub(super) async fn run(core: Arc<Core>) {
+    let stopped = core.stop.clone();
+    tokio::select! {
+        () = stopped.cancelled() => core.end_subscription(),
+        () = open_all(&core) => {}
+    }
+}
+
+async fn open_all(core: &Core) {
+    loop {
+        let batch = core.shared.topics().take_wanted(core.settings.open_batch_topics.max(1));
+        if batch.is_empty() {
+            core.shared.wanted.notified().await;
+            continue;
+        }
+        let Some(subscriber) = core.subscriber() else { return };
+        subscriber.add(&batch).await;
+        // Read before the heads, so that a connection lost meanwhile shows.
+        let epoch = core.shared.topics().epoch;
+        let heads = heads(core, &batch).await;
+        let mut locked = core.shared.topics();
+        for (topic, head) in batch.iter().zip(heads) {
+            locked.opened(topic, head, epoch, &*core.shared.sink);
+        }
+        let holes = locked.has_holes();
+        drop(locked);
+        if holes {
+            core.shared.holes.notify_one();
+        }
+    }
+}
+
+/// Where the logs of `topics` stand, however long it takes.
+async fn heads(core: &Core, topics: &[Topic]) -> Vec<LogHead> {
+    match heads_together(core, topics).await {
+        Ok(heads) => heads,
+        Err(_) if topics.len() > 1 => {
+            let mut heads = Vec::with_capacity(topics.len());
+            for topic in topics {
+                heads.push(head_alone(core, topic).await);
+            }
+            heads
+        }
+        Err(why) => vec![unreadable(&topics[0], &why)],
+    }
+}
+
+async fn head_alone(core: &Core, topic: &Topic) -> LogHead {
+    match heads_together(core, std::slice::from_ref(topic)).await {
+        Ok(heads) => heads.first().copied().unwrap_or_default(),
+        Err(why) => unreadable(topic, &why),
+    }
+}
+
+/// Nothing can be read there, so it is followed as if it were empty.
+fn unreadable(topic: &Topic, why: &BrokerError) -> LogHead {
+    warn!(topic = topic.as_str(), %why, "The log of the topic cannot be read.");
+    LogHead::default()
+}
+
+/// Tries until the broker answers; an error is one that will last.
+async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+    loop {
+        match core.broker.heads(topics).await {
+            Err(why) if why.is_transient() => tokio::time::sleep(backoff.next()).await,
+            answer => return answer,
+        }
+    }
+}

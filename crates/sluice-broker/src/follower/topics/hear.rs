@@ -1,0 +1,136 @@
+//! What announcements and looks at the logs' ends do to the topics.
+
+use sluice_wire::envelope::LiveMessage;
+use sluice_wire::{Event, EventId, Topic};
+
+use super::{Phase, Topics};
+use crate::broker::Announcement;
+use crate::continuity::{Heard, Tailed};
+use crate::follower::Sink;
+use crate::{Page, Tails};
+
+impl Topics {
+    /// A message came on the live channel of `name`.
+    pub(in crate::follower) fn announced(&mut self, name: &str, message: Announcement, sink: &dyn Sink) {
+        let Some(entry) = self.entries.get(name) else { return };
+        let place = entry.place as usize;
+        match message {
+            Announcement::Message(LiveMessage::Event(event)) => self.heard(place, &event, sink),
+            Announcement::Message(LiveMessage::Plain(text)) => {
+                if matches!(entry.phase, Phase::Active(_)) {
+                    sink.plain(&self.order[place], text);
+                }
+            }
+            Announcement::Foreign(why) => self.complaints.note(name, 1, &why),
+        }
+    }
+
+    fn heard(&mut self, place: usize, event: &Event, sink: &dyn Sink) {
+        let Some(topic) = self.order.get(place) else { return };
+        let Some(entry) = self.entries.get_mut(topic) else { return };
+        if !entry.recent {
+            entry.recent = true;
+            self.recent.push_back(topic.clone());
+        }
+        match &mut entry.phase {
+            Phase::Opening(opening) => opening.heard = opening.heard.max(event.id),
+            Phase::Active(continuity) => match continuity.announced(event.prev, event.id) {
+                Heard::Apply => {
+                    // Its writer found the position as the log's end: as good as having looked.
+                    entry.verified = self.epoch;
+                    self.counts.events += 1;
+                    sink.events(topic, std::slice::from_ref(event));
+                }
+                Heard::Drop => {}
+                Heard::Read => {
+                    self.counts.holes_found += 1;
+                    self.counts.refilling += 1;
+                    self.holes.push_back(topic.clone());
+                }
+            },
+        }
+    }
+
+    /// Begins to read the log of an open topic that does not reach `id`.
+    pub(in crate::follower) fn suspect(&mut self, topic: &Topic, id: EventId) {
+        let Some(entry) = self.entries.get_mut(topic) else { return };
+        let Phase::Active(continuity) = &mut entry.phase else { return };
+        let was_reading = continuity.is_reading();
+        if continuity.announced(None, id) == Heard::Read && !was_reading {
+            self.counts.holes_found += 1;
+            self.counts.refilling += 1;
+            self.holes.push_back(topic.clone());
+        }
+    }
+
+    /// The ends of logs were looked at: those of `asked`, each from its position, which `inclusive` says was
+    /// to be found again. The topics with nothing missing up to `tails.time_ms`.
+    pub(in crate::follower) fn looked<'a>(
+        &mut self,
+        asked: &'a [(Topic, EventId)],
+        tails: &Tails,
+        inclusive: bool,
+        sink: &dyn Sink,
+    ) -> Vec<&'a Topic> {
+        let mut level = Vec::with_capacity(asked.len());
+        let mut behind = tails.behind.iter().peekable();
+        let mut unreadable = tails.unreadable.iter().peekable();
+        for (index, (topic, position)) in asked.iter().enumerate() {
+            let page = behind.next_if(|tail| tail.index == index).map(|tail| &tail.page);
+            if unreadable.next_if(|other| **other == index).is_some() {
+                self.complaints.note(topic.as_str(), 1, "its key holds something that is not a log");
+                self.unreadable(topic);
+            } else if self.looked_at(topic, *position, page, inclusive, sink) {
+                level.push(topic);
+            }
+        }
+        level
+    }
+
+    /// Nothing can be read there, so nothing can be missing; it must not hold up the others.
+    fn unreadable(&mut self, topic: &Topic) {
+        if let Some(entry) = self.entries.get_mut(topic) {
+            entry.verified = self.epoch;
+        }
+    }
+
+    fn looked_at(
+        &mut self,
+        topic: &Topic,
+        asked: EventId,
+        page: Option<&Page>,
+        inclusive: bool,
+        sink: &dyn Sink,
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(topic) else { return false };
+        let Phase::Active(continuity) = &mut entry.phase else { return false };
+        let outcome =
+            if inclusive { continuity.verified(asked, page) } else { continuity.tailed(asked, page) };
+        match (outcome, page) {
+            (Tailed::UpToDate, _) => {}
+            (Tailed::Apply(from), Some(page)) => {
+                let events = &page.events[from..];
+                self.counts.events += events.len() as u64;
+                sink.events(topic, events);
+                if page.skipped > 0 {
+                    self.complaints.note(
+                        topic.as_str(),
+                        page.skipped,
+                        "an entry of its log has no readable data",
+                    );
+                }
+            }
+            (Tailed::Read, _) => {
+                self.counts.holes_found += 1;
+                self.counts.refilling += 1;
+                self.holes.push_back(topic.clone());
+                return false;
+            }
+            (Tailed::Apply(_) | Tailed::Busy, _) => return false,
+        }
+        if inclusive || matches!(outcome, Tailed::Apply(_)) {
+            entry.verified = self.epoch;
+        }
+        entry.verified == self.epoch
+    }
+}

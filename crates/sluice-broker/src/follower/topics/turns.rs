@@ -1,0 +1,70 @@
+//! Which topics are looked at next: half of the budget for those that had events, half for those that have
+//! waited longest.
+
+use sluice_wire::{EventId, Topic};
+
+use super::{Phase, Topics};
+
+impl Topics {
+    /// Up to `budget` topics to be compared with their logs, and their positions.
+    pub(in crate::follower) fn plan(&mut self, budget: usize) -> Vec<(Topic, EventId)> {
+        let all = self.order.len() <= budget;
+        let mut planned = Vec::with_capacity(budget.min(self.order.len()));
+        let for_recent = if all { 0 } else { budget / 2 };
+        while let Some(topic) = self.recent.pop_front() {
+            if !all && planned.len() >= for_recent {
+                self.recent.push_front(topic);
+                break;
+            }
+            let Some(entry) = self.entries.get_mut(&topic) else { continue };
+            if !std::mem::take(&mut entry.recent) || all {
+                continue;
+            }
+            if let Phase::Active(continuity) = &entry.phase
+                && !continuity.is_reading()
+            {
+                planned.push((topic, continuity.position()));
+            }
+        }
+        self.plan_in_turn(&mut planned, budget);
+        planned
+    }
+
+    fn plan_in_turn(&mut self, planned: &mut Vec<(Topic, EventId)>, budget: usize) {
+        for _ in 0..self.order.len() {
+            if planned.len() >= budget {
+                return;
+            }
+            if self.turn >= self.order.len() {
+                self.turn = 0;
+            }
+            let topic = &self.order[self.turn];
+            self.turn += 1;
+            if let Some((position, false)) = self.position(topic) {
+                planned.push((topic.clone(), position));
+            }
+        }
+    }
+
+    /// All open topics that are not verified.
+    pub(in crate::follower) fn unverified(&self) -> Vec<Topic> {
+        self.order.iter().filter(|topic| self.is_unverified(topic)).cloned().collect()
+    }
+
+    pub(in crate::follower) fn is_unverified(&self, topic: &Topic) -> bool {
+        self.entries
+            .get(topic)
+            .is_some_and(|entry| matches!(entry.phase, Phase::Active(_)) && entry.verified != self.epoch)
+    }
+
+    /// Of `topics`, those that a look at the log's end can verify, and their positions.
+    pub(in crate::follower) fn to_verify(&self, topics: &[Topic]) -> Vec<(Topic, EventId)> {
+        let wanting = topics.iter().filter(|topic| self.is_unverified(topic));
+        wanting
+            .filter_map(|topic| match self.position(topic) {
+                Some((position, false)) => Some((topic.clone(), position)),
+                _ => None,
+            })
+            .collect()
+    }
+}

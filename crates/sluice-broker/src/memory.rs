@@ -1,0 +1,144 @@
+//! The embedded broker, for `sluice dev` and for tests: everything in this process, gone with it.
+//!
+//! It keeps the semantics of [`Broker`] and nothing more: ids grow over all topics, announcements go through
+//! a bounded queue a listener, and one that does not fit is lost as it would be on a socket. What it holds is
+//! bounded by [`MemorySettings`]: beyond, the oldest events of the node go first, whatever their topic.
+
+mod announce;
+mod log;
+mod once;
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use sluice_wire::envelope::LiveMessage;
+use sluice_wire::{ByteString, EventId, NewEvent, Topic};
+use tokio_util::task::TaskTracker;
+
+use self::state::State;
+use crate::broker::Announcement;
+use crate::{
+    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
+    Subscriber, Tail, Tails,
+};
+
+/// What an embedded broker may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemorySettings {
+    /// Events of all topics together, counted with 128 bytes on top of each event's text, and idempotency
+    /// records with them.
+    pub bytes_max: usize,
+    /// Topics that ever had an event; appending to a further one is refused.
+    pub topics_max: usize,
+    /// Announcements that may wait for one listener; further ones are lost to it, which it will notice.
+    pub announcements_max: usize,
+}
+
+impl Default for MemorySettings {
+    /// 256 MiB, 100,000 topics, 16,384 announcements.
+    fn default() -> Self {
+        Self { bytes_max: 256 << 20, topics_max: 100_000, announcements_max: 16_384 }
+    }
+}
+
+/// The broker behind `memory://`.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    state: Arc<Mutex<State>>,
+    retention: RetentionPolicies,
+    settings: MemorySettings,
+    tracker: TaskTracker,
+}
+
+impl MemoryBroker {
+    /// An empty broker. `settings.url` and `settings.redis` are not looked at.
+    #[must_use]
+    pub fn new(settings: BrokerSettings, tracker: TaskTracker) -> Self {
+        let state = State::new(settings.memory.bytes_max, settings.memory.topics_max, settings.once_window);
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            retention: settings.retention,
+            settings: settings.memory,
+            tracker,
+        }
+    }
+
+    /// Announces plain text on the live channel of `topic`: what `redis-cli PUBLISH` does elsewhere.
+    pub fn announce_plain(&self, topic: &Topic, text: impl Into<ByteString>) {
+        self.state().listeners.announce(topic, &Announcement::Message(LiveMessage::Plain(text.into())));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
+        let mut state = self.state();
+        let now_ms = now_ms();
+        events.iter().map(|event| state.append(event, self.retention.of(&event.topic), now_ms)).collect()
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+        let (mut state, now_ms) = (self.state(), now_ms());
+        Ok(topics
+            .iter()
+            .map(|topic| state.log(topic, now_ms).map_or_else(LogHead::default, log::Log::head))
+            .collect())
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError> {
+        Ok(self.state().log(topic, now_ms()).map_or_else(Page::default, |log| log.read(from, to, limit)))
+    }
+
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
+        Ok(self.state().log(topic, now_ms()).and_then(|log| log.newest_until(at)))
+    }
+
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+        Ok(self.state().log(topic, now_ms()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
+    }
+
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
+        let (mut state, time_ms) = (self.state(), now_ms());
+        let mut behind = Vec::new();
+        for (index, (topic, position)) in positions.iter().enumerate() {
+            let Some(log) = state.log(topic, time_ms) else { continue };
+            let page = log.read(position.after(), EventId::MAX, limit);
+            if page.first.is_some() {
+                behind.push(Tail { index, page });
+            }
+        }
+        Ok(Tails { time_ms, behind, unreadable: Vec::new() })
+    }
+
+    async fn ping(&self) -> Result<Duration, BrokerError> {
+        let began = Instant::now();
+        drop(self.state());
+        Ok(began.elapsed())
+    }
+
+    fn retention(&self, topic: &Topic) -> Retention {
+        self.retention.of(topic)
+    }
+
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
+        Box::new(announce::listen(&self.state, listener, self.settings.announcements_max, &self.tracker))
+    }
+}
+
+/// Milliseconds since the Unix epoch by the clock of this machine.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,121 @@
+//! The log of one topic: its retained events and the last id it generated. Pure.
+
+use std::collections::VecDeque;
+
+use sluice_wire::{Event, EventId};
+
+use crate::{LogHead, Page};
+
+/// What an event is counted with beside its text.
+pub(super) const EVENT_OVERHEAD_BYTES: usize = 128;
+
+/// Events by rising id. The ids it removes are always the oldest.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    events: VecDeque<Event>,
+    last: EventId,
+    /// When the whole log is forgotten, if nothing is appended before.
+    pub(super) forgotten_at_ms: Option<u64>,
+}
+
+/// The bytes that `event` counts for.
+pub(super) fn bytes_of(event: &Event) -> usize {
+    let of_type = event.event_type.as_ref().map_or(0, |t| t.as_str().len());
+    let of_trace = event.traceparent.as_ref().map_or(0, |t| t.len());
+    EVENT_OVERHEAD_BYTES + event.data.len() + of_type + of_trace
+}
+
+impl Log {
+    pub(super) fn push(&mut self, event: Event) {
+        debug_assert!(event.id > self.last);
+        self.last = event.id;
+        self.events.push_back(event);
+    }
+
+    pub(super) fn pop_oldest(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn oldest(&self) -> Option<EventId> {
+        self.events.front().map(|event| event.id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) fn last(&self) -> EventId {
+        self.last
+    }
+
+    pub(super) fn head(&self) -> LogHead {
+        LogHead { last: self.last, oldest: self.oldest() }
+    }
+
+    /// All events, oldest first.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter()
+    }
+
+    pub(super) fn read(&self, from: EventId, to: EventId, limit: usize) -> Page {
+        let start = self.events.partition_point(|event| event.id < from);
+        let within = self.events.range(start..).take_while(|event| event.id <= to);
+        let events: Vec<Event> = within.take(limit).cloned().collect();
+        Page {
+            first: events.first().map(|event| event.id),
+            last: events.last().map(|event| event.id),
+            more: events.len() == limit,
+            skipped: 0,
+            events,
+        }
+    }
+
+    pub(super) fn newest_until(&self, at: EventId) -> Option<EventId> {
+        let end = self.events.partition_point(|event| event.id <= at);
+        end.checked_sub(1).map(|index| self.events[index].id)
+    }
+
+    pub(super) fn position_before_last(&self, count: usize) -> EventId {
+        let wanted = count.min(self.events.len());
+        match self.events.get(self.events.len() - wanted) {
+            Some(event) => event.id.before(),
+            None => self.last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sluice_wire::ByteString;
+
+    fn log_of(ids: &[u64]) -> Log {
+        let mut log = Log::default();
+        for ms in ids {
+            let prev = Some(log.last());
+            let data = ByteString::from_static("x");
+            log.push(Event { id: EventId::at(*ms), prev, event_type: None, data, traceparent: None });
+        }
+        log
+    }
+
+    #[test]
+    fn reads_ranges_inclusively_and_says_when_there_may_be_more() {
+        let log = log_of(&[10, 20, 30]);
+        let page = log.read(EventId::at(10), EventId::at(30), 2);
+        assert_eq!((page.first, page.last, page.more), (Some(EventId::at(10)), Some(EventId::at(20)), true));
+        let page = log.read(EventId::at(11), EventId::at(30), 3);
+        assert_eq!((page.events.len(), page.more), (2, false));
+        assert_eq!(log.read(EventId::at(31), EventId::MAX, 3), Page::default());
+    }
+
+    #[test]
+    fn finds_positions_before_the_newest() {
+        let log = log_of(&[10, 20, 30]);
+        assert_eq!(log.position_before_last(0), EventId::at(30));
+        assert_eq!(log.position_before_last(2), EventId::at(20).before());
+        assert_eq!(log.position_before_last(9), EventId::at(10).before());
+        assert_eq!(log.newest_until(EventId::at(25)), Some(EventId::at(20)));
+        assert_eq!(log.newest_until(EventId::at(9)), None);
+    }
+}

@@ -1,0 +1,201 @@
+//! All logs of the embedded broker under one lock: appending, retention, and the bound on memory. No clock of
+//! its own; the time is always an argument.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use sluice_wire::envelope::LiveMessage;
+use sluice_wire::{Event, EventId, NewEvent, Topic};
+
+use super::announce::Listeners;
+use super::log::{Log, bytes_of};
+use super::once::Once;
+use crate::broker::Announcement;
+use crate::{Appended, BrokerError, Retention};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) listeners: Listeners,
+    logs: HashMap<Topic, Log>,
+    /// Every retained event by id, which is unique over all topics: who is oldest.
+    by_age: BTreeMap<EventId, Topic>,
+    once: Once,
+    last: EventId,
+    event_bytes: usize,
+    bytes_max: usize,
+    topics_max: usize,
+    once_window_ms: u64,
+}
+
+impl State {
+    pub(super) fn new(bytes_max: usize, topics_max: usize, once_window: Duration) -> Self {
+        Self {
+            listeners: Listeners::default(),
+            logs: HashMap::new(),
+            by_age: BTreeMap::new(),
+            once: Once::default(),
+            last: EventId::ZERO,
+            event_bytes: 0,
+            bytes_max,
+            topics_max,
+            once_window_ms: millis(once_window),
+        }
+    }
+
+    /// Appends and announces one event.
+    pub(super) fn append(
+        &mut self,
+        new: &NewEvent,
+        retention: Retention,
+        now_ms: u64,
+    ) -> Result<Appended, BrokerError> {
+        if let Some(key) = &new.key
+            && let Some(id) = self.once.touch(&new.topic, key, now_ms, self.once_window_ms)
+        {
+            return Ok(Appended { id, repeated: true });
+        }
+        self.forget_if_idle(&new.topic, now_ms);
+        if !self.logs.contains_key(&new.topic) && self.logs.len() >= self.topics_max {
+            let why = format!("the embedded broker holds {} topics at most", self.topics_max);
+            return Err(BrokerError::Refused(why));
+        }
+        let id = EventId::at(now_ms).max(self.last.after());
+        self.last = id;
+        let log = self.logs.entry(new.topic.clone()).or_default();
+        let event = Event {
+            id,
+            prev: Some(log.last()),
+            event_type: new.event_type.clone(),
+            data: new.data.clone(),
+            traceparent: new.traceparent.clone(),
+        };
+        log.push(event.clone());
+        log.forgotten_at_ms = retention.idle_max.map(|idle| now_ms.saturating_add(millis(idle)));
+        self.event_bytes += bytes_of(&event);
+        self.by_age.insert(id, new.topic.clone());
+        if let Some(key) = &new.key {
+            self.once.remember(&new.topic, key, id, now_ms + self.once_window_ms);
+        }
+        self.trim(&new.topic, retention, now_ms);
+        self.evict();
+        self.listeners.announce(&new.topic, &Announcement::Message(LiveMessage::Event(event)));
+        Ok(Appended { id, repeated: false })
+    }
+
+    /// The log of `topic`, unless it was idle for too long.
+    pub(super) fn log(&mut self, topic: &Topic, now_ms: u64) -> Option<&Log> {
+        self.forget_if_idle(topic, now_ms);
+        self.logs.get(topic)
+    }
+
+    fn forget_if_idle(&mut self, topic: &Topic, now_ms: u64) {
+        let idle = |log: &Log| log.forgotten_at_ms.is_some_and(|at| at <= now_ms);
+        if !self.logs.get(topic).is_some_and(idle) {
+            return;
+        }
+        if let Some(log) = self.logs.remove(topic) {
+            for event in log.events() {
+                self.by_age.remove(&event.id);
+                self.event_bytes -= bytes_of(event);
+            }
+        }
+    }
+
+    fn trim(&mut self, topic: &Topic, retention: Retention, now_ms: u64) {
+        let oldest_kept =
+            retention.age_max.map_or(EventId::ZERO, |age| EventId::at(now_ms.saturating_sub(millis(age))));
+        while let Some(log) = self.logs.get(topic) {
+            let too_many = retention.events_max.is_some_and(|max| log.len() as u64 > max);
+            let too_old = log.oldest().is_some_and(|id| id < oldest_kept);
+            if !(too_many || too_old) {
+                return;
+            }
+            self.pop_oldest(topic);
+        }
+    }
+
+    /// Removes the node's oldest events until the rest fits; the very newest stays.
+    fn evict(&mut self) {
+        while self.event_bytes + self.once.bytes() > self.bytes_max && self.by_age.len() > 1 {
+            let Some(topic) = self.by_age.values().next().cloned() else { return };
+            self.pop_oldest(&topic);
+        }
+    }
+
+    fn pop_oldest(&mut self, topic: &Topic) {
+        if let Some(event) = self.logs.get_mut(topic).and_then(Log::pop_oldest) {
+            self.by_age.remove(&event.id);
+            self.event_bytes -= bytes_of(&event);
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::log::EVENT_OVERHEAD_BYTES;
+
+    fn state(bytes_max: usize) -> State {
+        State::new(bytes_max, 3, Duration::from_secs(300))
+    }
+
+    fn event(topic: &str, data: &str) -> NewEvent {
+        NewEvent::new(Topic::parse(topic).unwrap(), data.to_owned())
+    }
+
+    #[test]
+    fn ids_grow_although_the_clock_stands_or_steps_back() {
+        let mut state = state(1 << 20);
+        let mut last = EventId::ZERO;
+        for now_ms in [100, 100, 50, 101] {
+            let id = state.append(&event("t", "x"), Retention::UNLIMITED, now_ms).unwrap().id;
+            assert!(id > last);
+            last = id;
+        }
+        assert_eq!(last, EventId::at(101));
+    }
+
+    #[test]
+    fn the_bound_evicts_the_oldest_of_any_topic_and_keeps_the_head() {
+        let mut state = state(3 * (EVENT_OVERHEAD_BYTES + 4));
+        for (topic, now_ms) in [("a", 1), ("b", 2), ("b", 3), ("b", 4)] {
+            state.append(&event(topic, "1234"), Retention::UNLIMITED, now_ms).unwrap();
+        }
+        let head = state.log(&Topic::parse("a").unwrap(), 5).unwrap().head();
+        assert_eq!((head.last, head.oldest), (EventId::at(1), None));
+        assert_eq!(state.log(&Topic::parse("b").unwrap(), 5).unwrap().len(), 3);
+        assert_eq!(state.event_bytes, 3 * (EVENT_OVERHEAD_BYTES + 4));
+    }
+
+    #[test]
+    fn retention_trims_by_count_and_by_age() {
+        let mut state = state(1 << 20);
+        let kept =
+            Retention { events_max: Some(2), age_max: Some(Duration::from_millis(10)), idle_max: None };
+        for now_ms in [1, 2, 3] {
+            state.append(&event("t", "x"), kept, now_ms).unwrap();
+        }
+        assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(2)));
+        state.append(&event("t", "x"), kept, 13).unwrap();
+        assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(3)));
+    }
+
+    #[test]
+    fn an_idle_topic_is_forgotten_and_a_further_topic_refused() {
+        let mut state = state(1 << 20);
+        let brief = Retention { idle_max: Some(Duration::from_millis(10)), ..Retention::UNLIMITED };
+        state.append(&event("t", "x"), brief, 1).unwrap();
+        assert!(state.log(&Topic::parse("t").unwrap(), 10).is_some());
+        assert!(state.log(&Topic::parse("t").unwrap(), 11).is_none());
+        assert!(state.by_age.is_empty() && state.event_bytes == 0);
+        for topic in ["1", "2", "3"] {
+            state.append(&event(topic, "x"), Retention::UNLIMITED, 20).unwrap();
+        }
+        let refused = state.append(&event("4", "x"), Retention::UNLIMITED, 20);
+        assert!(matches!(refused, Err(BrokerError::Refused(_))));
+    }
+}

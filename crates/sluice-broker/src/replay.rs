@@ -1,0 +1,246 @@
+//! Reads a log from a position up to a fence, page by page, and tells where events are missing.
+//!
+//! Every page is read from the position *inclusive*: an entry that was seen before is either still there, and
+//! what follows is continuous, or its absence is judged (`judge.rs`). So a log that is trimmed faster than it
+//! is read, or that Redis lost the end of, is never passed over silently.
+
+mod judge;
+mod since;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_wire::{Event, EventId, Topic};
+
+use self::judge::{Evidence, First, Verdict};
+pub use self::since::resolve_since;
+use crate::{Broker, BrokerError, Page};
+
+/// Why events may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum GapReason {
+    /// The log was trimmed beyond the position.
+    Trimmed,
+    /// The log lost its newest events, among them ones that were seen: Redis went back in time.
+    Rewound,
+    /// The whole log expired.
+    Expired,
+    /// The cursor could not be read. Never found by a [`Replay`]; for those who read cursors.
+    UnknownCursor,
+}
+
+impl GapReason {
+    /// The reason as clients read it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Rewound => "rewound",
+            Self::Expired => "expired",
+            Self::UnknownCursor => "unknown-cursor",
+        }
+    }
+}
+
+/// Events of a topic that nobody can be given any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The topic.
+    pub topic: Topic,
+    /// The last position before the gap.
+    pub from: EventId,
+    /// Where delivery goes on: what is behind this id is delivered. Smaller than `from` after a rewind, when
+    /// events that survived are repeated.
+    pub to: EventId,
+    /// What happened.
+    pub reason: GapReason,
+    /// It cannot be told whether an event is missing at all.
+    pub possible: bool,
+}
+
+/// What a replay starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The id of an event that was seen, or [`EventId::ZERO`] for a topic that had none: checked against the
+    /// log. One whose `seq` is `u64::MAX` is taken for a moment.
+    Seen(EventId),
+    /// A moment, such as a floor or what `since` resolves to: trimming is told, rewinds cannot be.
+    Moment(EventId),
+}
+
+/// How a replay reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplaySettings {
+    /// Events of one page.
+    pub page_events: usize,
+    /// How far before the position a rewound log is read again.
+    pub rewind_margin: Duration,
+}
+
+impl Default for ReplaySettings {
+    /// 128 events and 10 seconds.
+    fn default() -> Self {
+        Self { page_events: 128, rewind_margin: Duration::from_secs(10) }
+    }
+}
+
+/// One page of a replay: first the gap, then the events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplayPage {
+    /// What is missing before the events of this page.
+    pub gap: Option<Gap>,
+    /// Events behind the last page's, in order.
+    pub events: Vec<Event>,
+    /// Everything up to this id was handed out or told missing.
+    pub position: EventId,
+    /// The fence is reached; `next` answers `None` from now on.
+    pub done: bool,
+    /// Entries left out of `events` because they are none that a client can be given.
+    pub skipped: usize,
+}
+
+/// A reading of one topic's log. Dropping a pending `next` loses nothing: the page is read again.
+#[derive(Debug)]
+pub struct Replay {
+    broker: Arc<dyn Broker>,
+    topic: Topic,
+    position: EventId,
+    seen: bool,
+    to: EventId,
+    settings: ReplaySettings,
+    done: bool,
+}
+
+impl Replay {
+    /// A replay of what is behind `from`, up to and including `to`. [`EventId::MAX`] reads to the log's end,
+    /// wherever that is by then.
+    #[must_use]
+    pub fn new(
+        broker: Arc<dyn Broker>,
+        topic: Topic,
+        from: Start,
+        to: EventId,
+        settings: ReplaySettings,
+    ) -> Self {
+        let (position, seen) = match from {
+            Start::Seen(id) => (id, id.seq != u64::MAX),
+            Start::Moment(id) => (id, false),
+        };
+        Self { broker, topic, position, seen, to, settings, done: false }
+    }
+
+    /// Everything up to here was handed out or told missing.
+    #[must_use]
+    pub fn position(&self) -> EventId {
+        self.position
+    }
+
+    /// The next page; `None` when the last one was `done`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the reads; the same page may be asked for again.
+    pub async fn next(&mut self) -> Result<Option<ReplayPage>, BrokerError> {
+        if self.done {
+            return Ok(None);
+        }
+        if self.position >= self.to {
+            return self.at_or_beyond_fence().await.map(Some);
+        }
+        // One more than wanted: the first is the position itself.
+        let limit = self.settings.page_events.max(1) + 1;
+        let page = self.broker.read(&self.topic, self.position, self.to, limit).await?;
+        let verdict = self.verdict(&page).await?;
+        let gap = match verdict {
+            Verdict::Rewound => return self.rewind().await.map(Some),
+            Verdict::Continuous => None,
+            Verdict::Trimmed { to, possible } => Some(self.gap(to, GapReason::Trimmed, possible)),
+            Verdict::Expired => Some(self.gap(self.position, GapReason::Expired, true)),
+        };
+        Ok(Some(self.take(page, gap)))
+    }
+
+    fn take(&mut self, page: Page, gap: Option<Gap>) -> ReplayPage {
+        let mut events = page.events;
+        if events.first().is_some_and(|event| event.id == self.position) {
+            events.remove(0);
+        }
+        self.done = !page.more;
+        let read_to = page.last.or(gap.as_ref().map(|gap| gap.to)).unwrap_or(self.position);
+        self.position = read_to.max(self.position);
+        // What the log has just shown is an entry of it, so the next page may look for it.
+        self.seen = page.last.is_some() || self.seen;
+        if self.done && self.to != EventId::MAX {
+            self.position = self.position.max(self.to);
+        }
+        ReplayPage { gap, events, position: self.position, done: self.done, skipped: page.skipped }
+    }
+
+    /// The client knows as much as the fence, or more than the node. Only a position that the log itself has
+    /// not reached is worth a word.
+    async fn at_or_beyond_fence(&mut self) -> Result<ReplayPage, BrokerError> {
+        if self.position > self.to && self.seen {
+            let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?;
+            let last = head.first().map_or(EventId::ZERO, |head| head.last);
+            if last < self.position && last != EventId::ZERO {
+                return self.rewind().await;
+            }
+        }
+        self.done = true;
+        Ok(ReplayPage { gap: None, events: Vec::new(), position: self.position, done: true, skipped: 0 })
+    }
+
+    async fn rewind(&mut self) -> Result<ReplayPage, BrokerError> {
+        let margin_ms = u64::try_from(self.settings.rewind_margin.as_millis()).unwrap_or(u64::MAX);
+        let safe = EventId::new(self.position.ms.saturating_sub(margin_ms), u64::MAX);
+        let restart = self.broker.newest_until(&self.topic, safe).await?.unwrap_or(EventId::ZERO);
+        let gap = self.gap(restart, GapReason::Rewound, false);
+        self.position = restart;
+        // `ZERO` here means "from the oldest on": nothing before it is worth a second gap.
+        self.seen = restart != EventId::ZERO;
+        Ok(ReplayPage { gap: Some(gap), events: Vec::new(), position: restart, done: false, skipped: 0 })
+    }
+
+    async fn verdict(&self, page: &Page) -> Result<Verdict, BrokerError> {
+        let first = page.first.map(|id| First {
+            id,
+            prev: page.events.first().filter(|event| event.id == id).and_then(|event| event.prev),
+        });
+        if judge::evidently_continuous(self.position, self.seen, first) {
+            return Ok(Verdict::Continuous);
+        }
+        let at_or_before = if self.seen { self.position.before() } else { self.position };
+        let older = match self.position {
+            EventId::ZERO => None,
+            _ => self.broker.newest_until(&self.topic, at_or_before).await?,
+        };
+        let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
+        let horizon_ms = self.horizon_ms().await?;
+        Ok(judge::judge(&Evidence {
+            position: self.position,
+            seen: self.seen,
+            first,
+            older: older.is_some(),
+            head,
+            to: self.to,
+            horizon_ms,
+        }))
+    }
+
+    /// The moment before which events may have expired, by the clock that made the ids.
+    async fn horizon_ms(&self) -> Result<Option<u64>, BrokerError> {
+        let Some(age) = self.broker.retention(&self.topic).horizon() else { return Ok(None) };
+        if self.position == EventId::ZERO {
+            return Ok(None);
+        }
+        let now_ms = self.broker.tails(&[(self.topic.clone(), EventId::MAX)], 1).await?.time_ms;
+        Ok(Some(now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))))
+    }
+
+    fn gap(&self, to: EventId, reason: GapReason, possible: bool) -> Gap {
+        Gap { topic: self.topic.clone(), from: self.position, to, reason, possible }
+    }
+}
+
+#[cfg(test)]
+mod tests;
