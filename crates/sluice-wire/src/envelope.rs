@@ -48,7 +48,7 @@ pub enum EnvelopeError {
     /// The header does not begin with `v=1`.
     #[error("the envelope begins with {found:?} where this version reads \"v=1\"")]
     Version {
-        /// The first field.
+        /// The first field, no more than 32 bytes of it.
         found: String,
     },
     /// A field has no `=`.
@@ -106,7 +106,10 @@ pub fn parse(message: Bytes) -> Result<LiveMessage, EnvelopeError> {
     for (nth, field) in message[start..end].split(|b| *b == b' ').enumerate() {
         match nth {
             0 if field == b"v=1" => {}
-            0 => return Err(EnvelopeError::Version { found: String::from_utf8_lossy(field).into_owned() }),
+            0 => {
+                let found = String::from_utf8_lossy(&field[..field.len().min(32)]).into_owned();
+                return Err(EnvelopeError::Version { found });
+            }
             _ => header.take(&message, start, field)?,
         }
         start += field.len() + 1;
