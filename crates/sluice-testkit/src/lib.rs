@@ -24,7 +24,7 @@ pub use self::deadline::{Attempt, eventually};
 pub use self::http::{Response, get, request};
 pub use self::node::{Node, NodeBuilder, Role};
 pub use self::proxy::{Direction, Proxy};
-pub use self::publish::{publish_http, publish_lines, publish_with};
+pub use self::publish::{publish_batch, publish_http, publish_with};
 pub use self::raw::RawConnection;
 pub use self::redis_cli::RedisCli;
 pub use self::redis_server::{RedisServer, RedisServerBuilder};

@@ -29,13 +29,19 @@ pub async fn publish_with(
     id_of(&response.json()?)
 }
 
-/// Publishes lines of `(topic, data)` in one NDJSON batch and returns the answer, whatever its status.
-pub async fn publish_lines(address: SocketAddr, lines: &[(&str, &str)]) -> Result<Response> {
+/// Publishes `(topic, data)` lines in one NDJSON batch; returns what became of each, in order.
+pub async fn publish_batch(address: SocketAddr, lines: &[(&str, &str)]) -> Result<Vec<Result<EventId>>> {
     let mut body = String::new();
     for (topic, data) in lines {
         let _ = writeln!(body, "{}", json!({ "topic": topic, "data": data }));
     }
-    request(address, "POST", "/v1/events", &[("content-type", "application/x-ndjson")], body).await
+    let headers = [("content-type", "application/x-ndjson")];
+    let response = request(address, "POST", "/v1/events", &headers, body).await?;
+    ensure!(matches!(response.status, 200 | 207), "{} {}", response.status, response.text());
+    let answer = response.json()?;
+    let results = answer.get("results").and_then(Value::as_array).context("no results in the answer")?;
+    ensure!(results.len() == lines.len(), "{} results for {} lines", results.len(), lines.len());
+    Ok(results.iter().map(id_of).collect())
 }
 
 /// The id in an answer of the publisher.

@@ -5,6 +5,7 @@ mod continuity;
 mod http;
 mod node;
 mod proxy;
+mod publish;
 mod redis_server;
 mod resuming;
 mod sse;
