@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sluice_wire::EventId;
 
-use crate::http::{Response, request};
+use crate::http::request;
 
 /// Publishes `data` as it is and returns the id that Redis gave it; anything but `200` and `201` is an error.
 pub async fn publish_http(address: SocketAddr, topic: &str, data: &str) -> Result<EventId> {
