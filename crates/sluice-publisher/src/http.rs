@@ -21,6 +21,8 @@ mod one;
 mod refusal;
 mod report;
 
+pub use json::read_event;
+
 /// What the HTTP service allows.
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
@@ -48,8 +50,9 @@ impl Default for RouteSettings {
     fn default() -> Self {
         Self {
             anonymous: Vec::new(),
-            body_bytes_max: 1 << 20,
-            line_bytes_max: 1 << 20,
+            // Room for an event of 256 KiB whose every character is a six-byte escape in JSON.
+            body_bytes_max: 2 << 20,
+            line_bytes_max: 2 << 20,
             batch_bytes_max: 64 << 20,
             batch_events_max: 10_000,
             batch_in_flight_max: 1_024,

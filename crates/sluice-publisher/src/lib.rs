@@ -15,6 +15,6 @@ mod settings;
 
 pub use circuit::CircuitSettings;
 pub use error::PublishError;
-pub use http::{RouteSettings, routes, with_problem_fallbacks};
+pub use http::{RouteSettings, read_event, routes, with_problem_fallbacks};
 pub use publisher::{Publisher, Receipt};
 pub use settings::PublisherSettings;

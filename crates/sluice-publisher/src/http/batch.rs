@@ -114,7 +114,7 @@ impl Batch<'_> {
     }
 
     fn read_event(&self, text: &[u8]) -> Result<NewEvent, Refusal> {
-        let mut event = json::batch_event(json::utf8(text)?)?;
+        let mut event = json::batch_event(json::utf8(text)?, None)?;
         self.service.permit(&event.topic)?;
         event.traceparent.clone_from(&self.traceparent);
         Ok(event)

@@ -1,13 +1,12 @@
 //! The JSON that publishers send. `data` that is a string is the event's text; any other value is published
 //! as its own JSON text, numbers and key order untouched, only the white space between tokens left out.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use sluice_wire::{ByteString, EventType, IdempotencyKey, NewEvent, Topic};
+use sluice_wire::{ByteString, EventType, IdempotencyKey, NewEvent, Problem, Topic};
 
 use super::refusal::Refusal;
 
@@ -26,7 +25,7 @@ struct EventBody<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BatchEvent<'a> {
-    topic: Cow<'a, str>,
+    topic: Option<String>,
     #[serde(borrow)]
     data: &'a RawValue,
     #[serde(rename = "type")]
@@ -42,10 +41,22 @@ pub(super) fn event(topic: Topic, body: &[u8]) -> Result<NewEvent, Refusal> {
     Ok(event)
 }
 
-/// One event of a batch.
-pub(super) fn batch_event(text: &str) -> Result<NewEvent, Refusal> {
+/// One event of a batch, as JSON text: `topic`, `data`, and perhaps `type` and `key`. Without a `topic` of its
+/// own it goes to `topic_default`.
+///
+/// # Errors
+///
+/// The problem that the HTTP service answers for such a line.
+pub fn read_event(text: &str, topic_default: Option<&Topic>) -> Result<NewEvent, Problem> {
+    batch_event(text, topic_default).map_err(Refusal::into_problem)
+}
+
+pub(super) fn batch_event(text: &str, topic_default: Option<&Topic>) -> Result<NewEvent, Refusal> {
     let line: BatchEvent<'_> = serde_json::from_str(text).map_err(invalid)?;
-    let topic = Topic::parse(&line.topic).map_err(|error| Refusal::topic(error.to_string()))?;
+    let topic = match line.topic.as_deref() {
+        Some(name) => Topic::parse(name).map_err(|error| Refusal::topic(error.to_string()))?,
+        None => topic_default.cloned().ok_or_else(|| Refusal::body("missing field `topic`"))?,
+    };
     let mut event = NewEvent::new(topic, data(line.data)?);
     event.event_type = event_type(line.event_type)?;
     event.key =

@@ -23,6 +23,10 @@ impl Refusal {
         &self.problem
     }
 
+    pub(super) fn into_problem(self) -> Problem {
+        self.problem
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.problem.status
     }

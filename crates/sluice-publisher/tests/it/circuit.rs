@@ -1,0 +1,71 @@
+//! While the broker is away events are refused at once, without asking it; when it is back they go through.
+
+use std::time::{Duration, Instant};
+
+use sluice_publisher::{CircuitSettings, PublishError, PublisherSettings};
+
+use crate::stage::{JSON, data, event, gated, open_to_all, post, service, until};
+
+fn unavailable(error: &PublishError) -> bool {
+    matches!(error, PublishError::Unavailable { why, retry_after } if why.contains("gate") && !retry_after.is_zero())
+}
+
+fn settings(pause_min: Duration) -> PublisherSettings {
+    let circuit = CircuitSettings { pause_min, ..CircuitSettings::default() };
+    PublisherSettings { circuit, flush_events_max: 1, ..PublisherSettings::default() }
+}
+
+#[tokio::test]
+async fn an_open_circuit_asks_nobody() {
+    let (gate, publisher) = gated(settings(Duration::from_secs(3_600)));
+    let first = publisher.enqueue(event("t", "asked")).await.unwrap();
+    let second = publisher.enqueue(event("t", "queued")).await.unwrap();
+    until("the first flush", || gate.arrived().len() == 1).await;
+    gate.set_away(true);
+    gate.let_through(1);
+    assert!(unavailable(&first.await.unwrap_err()));
+    assert!(unavailable(&second.await.unwrap_err()), "what was queued is refused with it");
+    let began = Instant::now();
+    assert!(unavailable(&publisher.publish(event("t", "later")).await.unwrap_err()));
+    assert!(unavailable(&publisher.available().unwrap_err()));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert_eq!(gate.arrived(), [["asked"]]);
+    publisher.close().await;
+}
+
+#[tokio::test]
+async fn a_probe_closes_the_circuit_again() {
+    let (gate, publisher) = gated(settings(Duration::from_millis(5)));
+    gate.open();
+    for outage in 0..3 {
+        gate.set_away(true);
+        assert!(unavailable(&publisher.publish(event("t", "lost")).await.unwrap_err()));
+        assert!(publisher.available().is_err());
+        gate.set_away(false);
+        until("the probe", || publisher.available().is_ok()).await;
+        publisher.publish(event("t", outage.to_string())).await.unwrap();
+    }
+    assert_eq!(data(&*gate, "t").await, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn http_says_when_to_come_again() {
+    let (gate, publisher) = gated(settings(Duration::from_millis(2_500)));
+    let service = service(&publisher, open_to_all());
+    gate.open();
+    gate.set_away(true);
+    for _ in 0..2 {
+        let answer = post(&service, "/v1/topics/t/events", &[JSON], r#"{"data":1}"#).await;
+        assert_eq!(
+            (answer.status, answer.problem(), answer.header("retry-after")),
+            (503, "broker-unavailable", "3")
+        );
+        assert_eq!(answer.json["retry_after"], 3);
+    }
+    let answer = post(&service, "/v1/events", &[JSON], r#"[{"topic":"t","data":1}]"#).await;
+    assert_eq!((answer.status, answer.problem()), (503, "broker-unavailable"));
+    assert_eq!(gate.arrived().len(), 1);
+    publisher.close().await;
+    let answer = post(&service, "/v1/topics/t/events", &[JSON], r#"{"data":1}"#).await;
+    assert_eq!((answer.status, answer.problem(), answer.header("retry-after")), (503, "shutting-down", "1"));
+}

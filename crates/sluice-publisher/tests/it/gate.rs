@@ -1,0 +1,105 @@
+//! A broker behind a gate: everything reaches the real one, when and if the test lets it through.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sluice_broker::{
+    Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Retention, Subscriber, Tails,
+};
+use sluice_wire::{EventId, NewEvent, Topic};
+use tokio::sync::Semaphore;
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    broker: MemoryBroker,
+    /// A permit lets one append through.
+    appends: Semaphore,
+    away: AtomicBool,
+    /// The data of each append that arrived, in order of arrival.
+    arrived: Mutex<Vec<Vec<String>>>,
+}
+
+impl Gate {
+    pub(crate) fn closed(broker: MemoryBroker) -> Arc<Self> {
+        let arrived = Mutex::new(Vec::new());
+        Arc::new(Self { broker, appends: Semaphore::new(0), away: AtomicBool::new(false), arrived })
+    }
+
+    pub(crate) fn open(&self) {
+        self.appends.add_permits(1 << 20);
+    }
+
+    pub(crate) fn let_through(&self, appends: usize) {
+        self.appends.add_permits(appends);
+    }
+
+    /// From now on (or no longer) the broker does not answer.
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    pub(crate) fn arrived(&self) -> Vec<Vec<String>> {
+        self.arrived.lock().unwrap().clone()
+    }
+
+    fn check(&self) -> Result<(), BrokerError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(BrokerError::Unavailable("the gate is shut".into()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for Gate {
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
+        self.arrived.lock().unwrap().push(events.iter().map(|event| event.data.to_string()).collect());
+        self.appends.acquire().await.unwrap().forget();
+        match self.check() {
+            Ok(()) => self.broker.append(events).await,
+            Err(error) => vec![Err(error); events.len()],
+        }
+    }
+
+    async fn ping(&self) -> Result<Duration, BrokerError> {
+        self.check()?;
+        self.broker.ping().await
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+        self.broker.heads(topics).await
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError> {
+        self.broker.read(topic, from, to, limit).await
+    }
+
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
+        self.broker.newest_until(topic, at).await
+    }
+
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+        self.broker.position_before_last(topic, count).await
+    }
+
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
+        self.broker.tails(positions, limit).await
+    }
+
+    fn retention(&self, topic: &Topic) -> Retention {
+        self.broker.retention(topic)
+    }
+
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
+        self.broker.listen(listener)
+    }
+}

@@ -1,0 +1,14 @@
+//! The publisher against real brokers: the embedded one, held up or cut off by a gate in front of it, and Redis.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod batch;
+mod circuit;
+mod closing;
+mod gate;
+mod one;
+mod order;
+mod pressure;
+mod redis;
+mod routing;
+mod stage;
