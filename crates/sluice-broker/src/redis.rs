@@ -1,26 +1,44 @@
-//! stub
-use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, Subscriber, Tails,
-};
+//! The Redis backend. A stream a topic is its log, a channel a topic its fast path, and `publish.lua` the one
+//! writer of both.
+//!
+//! Commands go over pooled connections (`pool.rs`); announcements come over one supervised connection for
+//! each listener (`subscriber.rs`). Where the servers are and how they are dialled is known to `topology.rs`
+//! alone. Nothing here prints an address with its password.
+
+mod append;
+mod failure;
+mod keys;
+mod parse;
+mod pool;
+mod read;
+mod scripts;
+mod subscriber;
+mod topology;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use sluice_wire::{EventId, NewEvent, Topic};
-use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::task::TaskTracker;
 
-/// The script that appends and announces an event.
-pub const PUBLISH_SCRIPT: &str = "";
-
-pub(crate) fn check_url(_url: &str) -> Result<(), String> {
-    Ok(())
-}
+use self::append::Appending;
+use self::keys::Keys;
+use self::pool::Pool;
+pub use self::scripts::PUBLISH_SCRIPT;
+use self::topology::Topology;
+pub(crate) use self::topology::check_url;
+use crate::{
+    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
+    Subscriber, Tails,
+};
 
 /// How Redis is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisSettings {
-    /// First part of every key and channel.
+    /// First part of every key and channel: 1 to 64 printable characters without spaces and braces.
     pub prefix: String,
-    /// Connections for commands.
+    /// Connections for commands. Each carries many commands at once.
     pub pool_size: usize,
     /// How long connecting may take.
     pub connect_timeout: Duration,
@@ -40,49 +58,90 @@ impl Default for RedisSettings {
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             probe_interval: Duration::from_secs(2),
-            probe_deadline: Duration::from_secs(3),
+            probe_deadline: Duration::from_secs(5),
         }
     }
 }
 
 /// The broker behind `redis://`.
 #[derive(Debug)]
-pub struct RedisBroker;
+pub struct RedisBroker {
+    topology: Topology,
+    pool: Arc<Pool>,
+    keys: Keys,
+    appending: Appending,
+    retention: RetentionPolicies,
+    settings: RedisSettings,
+    tracker: TaskTracker,
+}
 
 impl RedisBroker {
-    /// New.
-    pub fn new(_settings: BrokerSettings, _tracker: TaskTracker) -> Result<Self, BrokerError> {
-        Ok(Self)
+    /// A broker at `settings.url`, without a connection yet. `settings.memory` is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Refused`] when address or prefix cannot work.
+    pub fn new(settings: BrokerSettings, tracker: TaskTracker) -> Result<Self, BrokerError> {
+        let topology = Topology::new(&settings.url).map_err(BrokerError::Refused)?;
+        let keys = Keys::new(&settings.redis.prefix).map_err(BrokerError::Refused)?;
+        let pool = Arc::new(Pool::new(&topology, &settings.redis)?);
+        let appending = Appending::new(topology.announce_command(), settings.once_window);
+        let (retention, settings) = (settings.retention, settings.redis);
+        Ok(Self { topology, pool, keys, appending, retention, settings, tracker })
     }
 }
 
 #[async_trait]
 impl Broker for RedisBroker {
-    async fn append(&self, _: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
-        unimplemented!()
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
+        self.appending.append(&self.pool, &self.keys, &self.retention, events).await
     }
-    async fn heads(&self, _: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
-        unimplemented!()
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+        read::heads(&self.pool, &self.keys, topics).await
     }
-    async fn read(&self, _: &Topic, _: EventId, _: EventId, _: usize) -> Result<Page, BrokerError> {
-        unimplemented!()
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError> {
+        read::range(&self.pool, &self.keys.log(topic), from, to, limit).await
     }
-    async fn newest_until(&self, _: &Topic, _: EventId) -> Result<Option<EventId>, BrokerError> {
-        unimplemented!()
+
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
+        let page = read::backwards(&self.pool, &self.keys.log(topic), at, 1).await?;
+        Ok(page.first)
     }
-    async fn position_before_last(&self, _: &Topic, _: usize) -> Result<EventId, BrokerError> {
-        unimplemented!()
+
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+        read::position_before_last(&self.pool, &self.keys, topic, count).await
     }
-    async fn tails(&self, _: &[(Topic, EventId)], _: usize) -> Result<Tails, BrokerError> {
-        unimplemented!()
+
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
+        read::tails(&self.pool, &self.keys, positions, limit).await
     }
+
     async fn ping(&self) -> Result<Duration, BrokerError> {
-        unimplemented!()
+        let began = Instant::now();
+        self.pool.command(&redis::cmd("PING")).await?;
+        Ok(began.elapsed())
     }
-    fn retention(&self, _: &Topic) -> Retention {
-        unimplemented!()
+
+    fn retention(&self, topic: &Topic) -> Retention {
+        self.retention.of(topic)
     }
-    fn listen(&self, _: Arc<dyn Listener>) -> Box<dyn Subscriber> {
-        unimplemented!()
+
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
+        let parts = subscriber::Parts {
+            topology: self.topology.clone(),
+            keys: self.keys.clone(),
+            pool: Arc::clone(&self.pool),
+            settings: self.settings.clone(),
+            listener,
+        };
+        Box::new(subscriber::listen(parts, &self.tracker))
     }
 }

@@ -113,12 +113,19 @@ fn unreadable(topic: &Topic, why: &BrokerError) -> LogHead {
     LogHead::default()
 }
 
-/// Tries until the broker answers; an error is one that will last.
+/// Tries until the broker answers. An error says that a log is none; whatever else fails may be mended, and a
+/// guessed position would hand out old events as new.
 async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+    let mut told = false;
     loop {
         match core.broker.heads(topics).await {
-            Err(why) if why.is_transient() => tokio::time::sleep(backoff.next()).await,
+            Err(why) if !matches!(why, BrokerError::Unexpected(_)) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!(%why, topics = topics.len(), "Topics cannot be opened yet; this goes on being tried.");
+                }
+                tokio::time::sleep(backoff.next()).await;
+            }
             answer => return answer,
         }
     }

@@ -65,7 +65,7 @@ async fn refill(core: &Core, topic: &Topic) -> Result<(), BrokerError> {
             let page = match replay.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
-                Err(why) if why.is_transient() => return Err(why),
+                Err(why) if !matches!(why, BrokerError::Unexpected(_)) => return Err(why),
                 Err(why) => {
                     core.shared.topics().abandon(topic, ordered.ticket, &why.to_string());
                     return Ok(());

@@ -1,0 +1,76 @@
+//! Names of keys and channels: `<prefix>:{<topic>}:log|live|once:<key>`. The braces make the topic the hash
+//! tag, so that all of a topic lives in one slot of a cluster.
+
+use std::sync::Arc;
+
+use sluice_wire::{IdempotencyKey, Topic};
+
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: Arc<str>,
+}
+
+const PREFIX_LEN_MAX: usize = 64;
+const LIVE: &str = "}:live";
+
+impl Keys {
+    /// Names that begin with `prefix`, or why they cannot.
+    pub(super) fn new(prefix: &str) -> Result<Self, String> {
+        let fits = (1..=PREFIX_LEN_MAX).contains(&prefix.len());
+        if fits && prefix.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'{' | b'}')) {
+            return Ok(Self { prefix: prefix.into() });
+        }
+        Err(format!(
+            "a key prefix is 1 to {PREFIX_LEN_MAX} printable ASCII characters without spaces and braces"
+        ))
+    }
+
+    pub(super) fn log(&self, topic: &Topic) -> String {
+        format!("{}:{{{topic}}}:log", self.prefix)
+    }
+
+    pub(super) fn live(&self, topic: &Topic) -> String {
+        format!("{}:{{{topic}}}:live", self.prefix)
+    }
+
+    pub(super) fn once(&self, topic: &Topic, key: &IdempotencyKey) -> String {
+        format!("{}:{{{topic}}}:once:{}", self.prefix, key.as_str())
+    }
+
+    /// A channel that only the connection with this number listens to.
+    pub(super) fn probe(&self, number: u64) -> String {
+        format!("{}:probe:{number:016x}", self.prefix)
+    }
+
+    /// The topic whose live channel this is.
+    pub(super) fn topic_of_live<'a>(&self, channel: &'a [u8]) -> Option<&'a str> {
+        let rest = channel.strip_prefix(self.prefix.as_bytes())?;
+        let topic = rest.strip_prefix(b":{")?.strip_suffix(LIVE.as_bytes())?;
+        std::str::from_utf8(topic).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_contract() {
+        let keys = Keys::new("sluice").unwrap();
+        let topic = Topic::parse("orders/7").unwrap();
+        assert_eq!(keys.log(&topic), "sluice:{orders/7}:log");
+        assert_eq!(keys.live(&topic), "sluice:{orders/7}:live");
+        assert_eq!(keys.once(&topic, &IdempotencyKey::parse("k-1").unwrap()), "sluice:{orders/7}:once:k-1");
+        assert_eq!(keys.topic_of_live(b"sluice:{orders/7}:live"), Some("orders/7"));
+        for other in ["sluice:{orders/7}:log", "other:{orders/7}:live", "sluice:probe:1", "sluice:{:live"] {
+            assert_eq!(keys.topic_of_live(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_cannot_disturb_the_hash_tag() {
+        for bad in ["", "a b", "a{b", "a}b", "é", &"x".repeat(65)] {
+            assert!(Keys::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Connections for commands. Each lane keeps one connection of a deadpool pool and multiplexes commands over
+//! it, so that a request costs one round trip and concurrent requests share packets; the pool itself dials,
+//! with its timeouts and the script loaded, whenever a lane's connection broke.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::{Connection, Hook, HookError, Manager, PoolError, Runtime};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Value};
+use tokio::sync::Mutex;
+
+use super::topology::Topology;
+use super::{RedisSettings, failure, scripts};
+use crate::BrokerError;
+
+/// Whoever waited for a lane while another dialled in vain shares that failure instead of waiting again.
+const FAILURE_SHARED_FOR: Duration = Duration::from_millis(100);
+
+pub(super) struct Pool {
+    dialler: deadpool_redis::Pool,
+    lanes: Box<[Lane]>,
+}
+
+#[derive(Default)]
+struct Lane {
+    kept: Mutex<Kept>,
+    under_way: AtomicUsize,
+    /// The number of the last connection that was found broken.
+    broken: AtomicU64,
+}
+
+#[derive(Default)]
+struct Kept {
+    connection: Option<Connection>,
+    /// Tells a connection from the one before it.
+    number: u64,
+    failed: Option<(Instant, BrokerError)>,
+}
+
+impl Pool {
+    pub(super) fn new(topology: &Topology, settings: &RedisSettings) -> Result<Self, BrokerError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(settings.connect_timeout))
+            .set_response_timeout(Some(settings.response_timeout))
+            .set_pipeline_buffer_size(1024);
+        let manager =
+            Manager::new_with_config(topology.for_commands(), config).map_err(|error| failure::of(&error))?;
+        let lanes = settings.pool_size.max(1);
+        let dialler = deadpool_redis::Pool::builder(manager)
+            .max_size(lanes)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(settings.connect_timeout))
+            .create_timeout(Some(settings.connect_timeout + settings.response_timeout))
+            .recycle_timeout(Some(settings.response_timeout))
+            .post_create(Hook::async_fn(|connection, _| Box::pin(load_scripts(connection))))
+            .build()
+            .map_err(|error| BrokerError::Refused(error.to_string()))?;
+        Ok(Self { dialler, lanes: (0..lanes).map(|_| Lane::default()).collect() })
+    }
+
+    /// Sends all commands of `pipeline` and returns an answer to each, errors among them.
+    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
+        if pipeline.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self
+            .with_lane(async |connection| connection.send_packed_commands(pipeline, 0, pipeline.len()).await)
+            .await?;
+        if answers.len() == pipeline.len() {
+            return Ok(answers);
+        }
+        Err(BrokerError::Unexpected(format!("{} answers to {} commands", answers.len(), pipeline.len())))
+    }
+
+    /// Sends one command; an error it was answered with is one here.
+    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
+        let answer = self.with_lane(async |connection| connection.send_packed_command(command).await).await?;
+        failure::checked(answer)
+    }
+
+    async fn with_lane<T>(
+        &self,
+        request: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
+    ) -> Result<T, BrokerError> {
+        let Some(lane) = self.lanes.iter().min_by_key(|lane| lane.under_way.load(Ordering::Relaxed)) else {
+            return Err(BrokerError::Unavailable("no connections are configured".to_owned()));
+        };
+        let _passing = Passing::begin(&lane.under_way);
+        let (number, mut connection) = lane.connection(&self.dialler).await?;
+        request(&mut connection).await.map_err(|error| {
+            if error.is_unrecoverable_error() || error.is_io_error() {
+                lane.discard(number);
+            }
+            failure::of(&error)
+        })
+    }
+}
+
+impl Lane {
+    /// The lane's connection, dialled first if there is none.
+    async fn connection(
+        &self,
+        dialler: &deadpool_redis::Pool,
+    ) -> Result<(u64, MultiplexedConnection), BrokerError> {
+        let mut kept = self.kept.lock().await;
+        if kept.number == self.broken.load(Ordering::Acquire)
+            && let Some(connection) = kept.connection.take()
+        {
+            drop(Connection::take(connection));
+        }
+        if let Some(connection) = &kept.connection {
+            return Ok((kept.number, MultiplexedConnection::clone(connection)));
+        }
+        if let Some((at, why)) = &kept.failed
+            && at.elapsed() < FAILURE_SHARED_FOR
+        {
+            return Err(why.clone());
+        }
+        match dialler.get().await {
+            Ok(connection) => {
+                let clone = MultiplexedConnection::clone(&connection);
+                kept.number += 1;
+                kept.failed = None;
+                kept.connection = Some(connection);
+                Ok((kept.number, clone))
+            }
+            Err(error) => {
+                let why = of_dialling(error);
+                kept.failed = Some((Instant::now(), why.clone()));
+                Err(why)
+            }
+        }
+    }
+
+    /// The connection with this number is not to be used again.
+    fn discard(&self, number: u64) {
+        self.broken.fetch_max(number, Ordering::AcqRel);
+    }
+}
+
+/// Counts a request as under way on its lane, also when its caller goes away.
+struct Passing<'a>(&'a AtomicUsize);
+
+impl<'a> Passing<'a> {
+    fn begin(under_way: &'a AtomicUsize) -> Self {
+        under_way.fetch_add(1, Ordering::Relaxed);
+        Self(under_way)
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Loaded on every new connection, because a server that restarted knows no scripts, and a pipeline of which
+/// the first half met an unknown script would otherwise be appended out of order.
+async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), HookError> {
+    match scripts::publish().load_async(connection).await {
+        Err(error) if error.is_io_error() => Err(HookError::Backend(error)),
+        // A user that may only read cannot load scripts, and needs none.
+        _ => Ok(()),
+    }
+}
+
+fn of_dialling(error: PoolError) -> BrokerError {
+    match error {
+        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+            match failure::of(&error) {
+                BrokerError::Unexpected(why) => BrokerError::Unavailable(why),
+                other => other,
+            }
+        }
+        PoolError::Timeout(_) => BrokerError::Unavailable("connecting took too long".to_owned()),
+        other => BrokerError::Unavailable(other.to_string()),
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("lanes", &self.lanes.len()).finish_non_exhaustive()
+    }
+}
