@@ -1,16 +1,15 @@
 //! One feed as one view of it sees it: a set of topics, their positions, and the ring.
 //!
-//! Invariant: `positions` are those behind the newest frame of the ring; `base_positions` are those before
-//! its oldest. A frame is appended exactly when a position moves or a control message is told, so the
-//! positions of any sequence number in between follow from the frames.
+//! Invariant: `positions` are those behind the newest frame of the ring. A frame says which position it
+//! moves and from where, so the positions of any older number follow by undoing frames: a slot needs none.
 
 use std::sync::Arc;
 
 use sluice_wire::EventId;
-use sluice_wire::cursor::{Cursor, VectorCursor};
+use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::{Frame, head};
 
-use crate::ring::{Framing, Ring, RingFrame};
+use crate::ring::{Framing, Ring, RingFrame, Step};
 use crate::set::TopicSet;
 
 /// Bounds of a ring.
@@ -72,13 +71,13 @@ impl Feed {
 
     /// Appends the event `id` of the topic at `index`; `frame` is how a feed of that topic alone sends it.
     pub fn event(&mut self, index: usize, id: EventId, frame: &Frame) {
-        self.positions[index] = id;
-        let step = u16::try_from(index).ok().map(|index| (index, id));
-        let frame = if self.set.len() == 1 {
-            RingFrame::whole(frame.clone(), step)
-        } else {
-            let cursor = self.cursor();
-            RingFrame::headed(head(&cursor, frame.tail_bytes().len()), frame.clone(), step)
+        let step = self.advance_position(index, id);
+        let frame = match self.set.names() {
+            None => RingFrame::whole(frame.clone(), step),
+            Some(names) => {
+                let cursor = names.text(self.floor_ms, &self.positions);
+                RingFrame::headed(head(&cursor, frame.tail_bytes().len()), frame.clone(), step)
+            }
         };
         self.ring.push(frame);
     }
@@ -90,9 +89,26 @@ impl Feed {
 
     /// Sets the position of the topic at `index`, the log having lost what lay between, and tells `notice`.
     pub fn jump(&mut self, index: usize, position: EventId, notice: Frame) {
-        self.positions[index] = position;
-        let step = u16::try_from(index).ok().map(|index| (index, position));
+        let step = self.advance_position(index, position);
         self.ring.push(RingFrame::whole(notice, step));
+    }
+
+    fn advance_position(&mut self, index: usize, to: EventId) -> Option<Step> {
+        let from = std::mem::replace(&mut self.positions[index], to);
+        u16::try_from(index).ok().map(|index| Step { index, from, to })
+    }
+
+    /// Where each topic stands for a stream that has everything before the frame `sequence` of the ring.
+    #[must_use]
+    pub fn positions_at(&self, sequence: u64) -> Box<[EventId]> {
+        let mut positions = self.positions.clone();
+        let behind = self.ring.next().saturating_sub(sequence);
+        for frame in self.ring.newest_first().take(usize::try_from(behind).unwrap_or(usize::MAX)) {
+            if let Some(step) = frame.step() {
+                positions[usize::from(step.index)] = step.from;
+            }
+        }
+        positions
     }
 
     /// Raises the floor. It never sinks.
@@ -146,15 +162,12 @@ impl Feed {
 /// The cursor for `positions` of `set`: Redis's own id for one topic, the sparse vector for several.
 #[must_use]
 pub fn cursor_of(set: &TopicSet, positions: &[EventId], floor_ms: u64) -> Cursor {
-    match positions {
-        [last] => {
+    match (set.names(), positions) {
+        (Some(names), _) => Cursor::Vector(names.cursor(floor_ms, positions)),
+        (None, positions) => {
+            let last = positions.first().copied().unwrap_or_default();
             let checkpointed = (floor_ms > last.ms).then_some(floor_ms);
-            Cursor::Plain { last: *last, floor_ms: checkpointed }
-        }
-        _ => {
-            let named: Vec<_> =
-                set.members().iter().zip(positions).map(|((_, topic), id)| (topic, *id)).collect();
-            Cursor::Vector(VectorCursor::new(floor_ms, &named))
+            Cursor::Plain { last, floor_ms: checkpointed }
         }
     }
 }

@@ -1,1 +1,23 @@
-//! 
+//! The fan-out engine: it knows frames and, in its shards, sockets; no HTTP, no Redis, no JSON.
+//!
+//! The core is pure: [`Ring`], [`Feed`] and [`View`] turn what the hub announces into numbered frames, and a
+//! stream is a number in its feed's ring. Two drivers bring the frames out: [`PolledView`] for streams that
+//! hyper drives, and the shards for sockets of their own.
+
+mod core;
+mod feed;
+mod fence;
+mod polled;
+mod ring;
+mod set;
+mod slot;
+mod view;
+
+pub use self::core::{Core, Figures, Housekeeping, Joining, Laggard, Left, Output, Sent};
+pub use feed::{Feed, RingLimits, cursor_of};
+pub use fence::Fence;
+pub use polled::{Polled, PolledStream, PolledView};
+pub use ring::{Framing, Ring, RingFrame, Step};
+pub use set::{FeedId, TopicKey, TopicSet};
+pub use slot::{Phase, SlotKey, Token};
+pub use view::{Entry, Notice, View};

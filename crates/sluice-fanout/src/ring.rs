@@ -18,32 +18,42 @@ pub enum Framing {
     Raw,
 }
 
+/// What a frame does to the position of one topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The topic, by its place in the set.
+    pub index: u16,
+    /// Where it stood before the frame.
+    pub from: EventId,
+    /// Where it stands behind it.
+    pub to: EventId,
+}
+
 /// One frame as one feed sends it.
 #[derive(Debug, Clone)]
 pub struct RingFrame {
     /// The feed's own chunk size and `id:` line; `None` when the shared frame is sent whole.
     head: Option<Head>,
     frame: Frame,
-    /// The topic (by its place in the set) whose position this frame moves, and to where.
-    step: Option<(u16, EventId)>,
+    step: Option<Step>,
 }
 
 impl RingFrame {
     /// A frame that is sent as it is.
     #[must_use]
-    pub fn whole(frame: Frame, step: Option<(u16, EventId)>) -> Self {
+    pub fn whole(frame: Frame, step: Option<Step>) -> Self {
         Self { head: None, frame, step }
     }
 
     /// A frame whose body is shared and whose `id:` line is the feed's own.
     #[must_use]
-    pub fn headed(head: Head, frame: Frame, step: Option<(u16, EventId)>) -> Self {
+    pub fn headed(head: Head, frame: Frame, step: Option<Step>) -> Self {
         Self { head: Some(head), frame, step }
     }
 
-    /// The topic (by its place in the set) that moves with this frame, and its new position.
+    /// The position that moves with this frame, if one does.
     #[must_use]
-    pub fn step(&self) -> Option<(u16, EventId)> {
+    pub fn step(&self) -> Option<Step> {
         self.step
     }
 
@@ -54,7 +64,9 @@ impl RingFrame {
             (None, Framing::Chunked) => [&[], self.frame.chunk()],
             (None, Framing::Raw) => [&[], self.frame.payload_bytes()],
             (Some(head), Framing::Chunked) => [head.chunk(), self.frame.tail_bytes()],
-            (Some(head), Framing::Raw) => [head.payload(), self.frame.tail_payload_bytes()],
+            (Some(head), Framing::Raw) => {
+                [&head.chunk()[head.payload_at()..], self.frame.tail_payload_bytes()]
+            }
         }
     }
 
@@ -137,6 +149,13 @@ impl Ring {
         Some(frame)
     }
 
+    /// Removes the oldest frames until at most `len` are left.
+    pub fn evict_to(&mut self, len: usize) {
+        while self.len() > len {
+            self.evict();
+        }
+    }
+
     /// Forgets every frame and gives their memory back; the numbering goes on.
     pub fn clear(&mut self) {
         self.base = self.next();
@@ -149,6 +168,11 @@ impl Ring {
     pub fn get(&self, sequence: u64) -> Option<&RingFrame> {
         let index = sequence.checked_sub(self.base)?;
         self.frames.get(usize::try_from(index).ok()?)
+    }
+
+    /// All frames, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &RingFrame> {
+        self.frames.iter().rev()
     }
 
     /// The frames from `sequence` on; `None` when some of them are gone.

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use sluice_wire::Topic;
+use sluice_wire::cursor::VectorNames;
 
 /// The number that a node gave an active topic; reused after the topic was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +19,8 @@ pub struct FeedId(pub u32);
 #[derive(Debug, Clone)]
 pub struct TopicSet {
     members: Box<[(TopicKey, Topic)]>,
+    /// What the topics are called in cursors; a single one needs no name.
+    names: Option<VectorNames>,
 }
 
 impl TopicSet {
@@ -26,13 +29,20 @@ impl TopicSet {
     pub fn new(mut members: Vec<(TopicKey, Topic)>) -> Self {
         members.sort_by(|a, b| a.1.cmp(&b.1));
         members.dedup_by_key(|(key, _)| *key);
-        Self { members: members.into_boxed_slice() }
+        let names = (members.len() > 1).then(|| VectorNames::new(members.iter().map(|(_, topic)| topic)));
+        Self { members: members.into_boxed_slice(), names }
     }
 
     /// The members, ordered by name.
     #[must_use]
     pub fn members(&self) -> &[(TopicKey, Topic)] {
         &self.members
+    }
+
+    /// What the topics of a set of several are called in cursors.
+    #[must_use]
+    pub fn names(&self) -> Option<&VectorNames> {
+        self.names.as_ref()
     }
 
     /// The keys, in the order of the members.

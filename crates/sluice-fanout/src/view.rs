@@ -79,7 +79,7 @@ pub struct Entry<X> {
 }
 
 #[derive(Debug)]
-enum Readers {
+enum FeedIds {
     One(FeedId),
     Many(Vec<FeedId>),
 }
@@ -87,7 +87,7 @@ enum Readers {
 #[derive(Debug)]
 struct TopicFeeds {
     floor_ms: u64,
-    readers: Readers,
+    feeds: FeedIds,
 }
 
 /// See the module.
@@ -125,6 +125,12 @@ impl<X: Default> View<X> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.feeds.is_empty()
+    }
+
+    /// The feeds there are now.
+    #[must_use]
+    pub fn ids(&self) -> Vec<FeedId> {
+        self.feeds.keys().copied().collect()
     }
 
     /// Takes `notice` in and calls `changed` for each feed whose ring has grown by it.
@@ -173,7 +179,7 @@ impl<X: Default> View<X> {
             self.topics
                 .entry(topic)
                 .and_modify(|feeds| feeds.add(id))
-                .or_insert(TopicFeeds { floor_ms, readers: Readers::One(id) });
+                .or_insert(TopicFeeds { floor_ms, feeds: FeedIds::One(id) });
         }
         let entry = Entry { feed: Feed::new(set, positions, floor_ms), extra: X::default() };
         self.feeds.insert(id, Box::new(entry));
@@ -189,8 +195,8 @@ impl<X: Default> View<X> {
     }
 
     fn each_of(&mut self, topic: TopicKey, mut visit: impl FnMut(FeedId, usize, &mut Entry<X>)) {
-        let Some(readers) = self.topics.get(&topic) else { return };
-        for id in readers.ids() {
+        let Some(feeds) = self.topics.get(&topic) else { return };
+        for id in feeds.ids() {
             let Some(entry) = self.feeds.get_mut(id) else { continue };
             if let Some(index) = entry.feed.set().index_of(topic) {
                 visit(*id, index, entry);
@@ -207,24 +213,24 @@ impl<X: Default> Default for View<X> {
 
 impl TopicFeeds {
     fn ids(&self) -> &[FeedId] {
-        match &self.readers {
-            Readers::One(id) => std::slice::from_ref(id),
-            Readers::Many(ids) => ids,
+        match &self.feeds {
+            FeedIds::One(id) => std::slice::from_ref(id),
+            FeedIds::Many(ids) => ids,
         }
     }
 
     fn add(&mut self, id: FeedId) {
-        match &mut self.readers {
-            Readers::One(first) => self.readers = Readers::Many(vec![*first, id]),
-            Readers::Many(ids) => ids.push(id),
+        match &mut self.feeds {
+            FeedIds::One(first) => self.feeds = FeedIds::Many(vec![*first, id]),
+            FeedIds::Many(ids) => ids.push(id),
         }
     }
 
     /// Forgets `id`; whether no feed is left.
     fn remove(&mut self, id: FeedId) -> bool {
-        match &mut self.readers {
-            Readers::One(only) => *only == id,
-            Readers::Many(ids) => {
+        match &mut self.feeds {
+            FeedIds::One(only) => *only == id,
+            FeedIds::Many(ids) => {
                 if let Some(place) = ids.iter().position(|other| *other == id) {
                     ids.swap_remove(place);
                 }

@@ -1,0 +1,278 @@
+//! The pure core of a shard: slots, feeds, passes, lag and housekeeping, without sockets or clocks.
+//!
+//! What comes in are notices, joins, "this socket can be written to" and the time in seconds; what goes out
+//! are calls of [`Output`] and, to be collected, the streams that left and those that must be fed from
+//! their logs. `shard.rs` connects it to the world.
+//!
+//! Invariants, beside those of the crate:
+//! - A live slot stands within its feed's ring, a blocked one is in its feed's `blocked` at its number.
+//! - `dirty` names each feed at most once, and every feed whose pass is not complete.
+//! - A frame leaves a ring only when no slot and no fence needs it, or when those slots are told to go back
+//!   to their logs first.
+
+mod joining;
+mod lag;
+mod pass;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+pub use self::joining::{Joining, Laggard, Left};
+use self::pass::Joined;
+pub use self::pass::{Output, Sent};
+pub use self::scan::Housekeeping;
+use crate::feed::RingLimits;
+use crate::fence::Fence;
+use crate::ring::RingFrame;
+use crate::set::FeedId;
+use crate::slot::{Line, Phase, SlotKey, Slots, Token};
+use crate::view::{Notice, View};
+use sluice_wire::EventId;
+
+/// Figures of a shard since it began; see the names.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Completed passes.
+    pub passes: u64,
+    /// Frames that were written whole, once a stream.
+    pub deliveries: u64,
+    /// Bytes that sockets took.
+    pub bytes: u64,
+    /// Calls that wrote.
+    pub writes: u64,
+    /// Times that a stream could not take all it lacked.
+    pub blocks: u64,
+    /// Streams that a ring has passed.
+    pub lagged: u64,
+    /// Frames dropped from rings that a stream still needed.
+    pub evictions: u64,
+    /// Heartbeats and checkpoints written or pushed.
+    pub heartbeats: u64,
+}
+
+/// A stream that waits to be writable, outside its ring.
+#[derive(Debug)]
+struct Waiting {
+    positions: Box<[EventId]>,
+    /// The frame that it has in part, and how much of it.
+    rest: Option<(RingFrame, u32)>,
+}
+
+/// What a shard keeps beside each feed.
+#[derive(Debug, Default)]
+struct Streams {
+    line: Line,
+    /// The next stream of the pass under way; `None` when none is.
+    hand: Option<SlotKey>,
+    /// The ring's end when the pass began: every live stream stands at or behind it when it ends.
+    goal: u64,
+    /// Whether the feed is among the dirty.
+    dirty: bool,
+    /// Fences that were taken and not yet used.
+    pins: u32,
+    /// The blocked streams, by where they stand. Boxed, since most feeds have none.
+    blocked: Option<Box<BTreeSet<(u64, SlotKey)>>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Core<S> {
+    view: View<Streams>,
+    slots: Slots<S>,
+    dirty: VecDeque<FeedId>,
+    waiting: HashMap<SlotKey, Waiting>,
+    joined: Joined,
+    limits: RingLimits,
+    now_s: u32,
+    lagging: Vec<Laggard<S>>,
+    left: Vec<Left<S>>,
+    figures: Figures,
+}
+
+impl<S> Core<S> {
+    /// A core without streams.
+    #[must_use]
+    pub fn new(limits: RingLimits) -> Self {
+        Self {
+            view: View::new(),
+            slots: Slots::new(),
+            dirty: VecDeque::new(),
+            waiting: HashMap::new(),
+            joined: Joined::default(),
+            limits,
+            now_s: 0,
+            lagging: Vec::new(),
+            left: Vec::new(),
+            figures: Figures::default(),
+        }
+    }
+
+    /// Takes in what the hub tells.
+    pub fn apply(&mut self, notice: Notice) {
+        if let Notice::Close { feed } = &notice {
+            debug_assert!(
+                self.view.get(*feed).is_none_or(|entry| entry.extra.line.is_empty()),
+                "a feed is closed behind its last stream"
+            );
+        }
+        let mut over = Vec::new();
+        let Self { view, dirty, limits, .. } = self;
+        view.apply(notice, |id, entry| {
+            if entry.extra.line.is_empty() {
+                if entry.extra.pins == 0 {
+                    entry.feed.ring_mut().clear();
+                }
+            } else {
+                entry.extra.mark_dirty(id, dirty);
+            }
+            if entry.feed.is_over(*limits) {
+                over.push(id);
+            }
+        });
+        for feed in over {
+            self.shorten(feed);
+        }
+    }
+
+    /// Where `feed` stands; its ring then keeps what comes behind until the fence is used by
+    /// [`Core::join`] or given back by [`Core::unpin`].
+    pub fn fence(&mut self, feed: FeedId) -> Option<Fence> {
+        self.view.refresh_floor(feed);
+        let entry = self.view.get_mut(feed)?;
+        entry.extra.pins += 1;
+        Some(Fence::of(&entry.feed))
+    }
+
+    /// Gives a fence back.
+    pub fn unpin(&mut self, feed: FeedId) {
+        if let Some(entry) = self.view.get_mut(feed) {
+            entry.extra.pins = entry.extra.pins.saturating_sub(1);
+        }
+        self.forget_what_nobody_needs(feed);
+    }
+
+    /// Whether some feed has frames that some stream may lack.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Streams that must be fed from their logs, with their sockets.
+    pub fn take_lagging(&mut self) -> Vec<Laggard<S>> {
+        std::mem::take(&mut self.lagging)
+    }
+
+    /// Streams that have left.
+    pub fn take_left(&mut self) -> Vec<Left<S>> {
+        std::mem::take(&mut self.left)
+    }
+
+    /// Slots in use: streams, waiting streams, and those whose end is under way.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no slot is in use.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Feeds known here.
+    #[must_use]
+    pub fn feeds(&self) -> usize {
+        self.view.len()
+    }
+
+    /// Streams that the ring has passed and that cannot be written to now.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// See [`Figures`].
+    #[must_use]
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// The socket of a slot.
+    #[must_use]
+    pub fn socket(&self, key: SlotKey) -> Option<&S> {
+        self.slots.get(key)?.socket.as_ref()
+    }
+
+    /// The slot that a poller's event speaks of, and its phase.
+    #[must_use]
+    pub fn resolve(&self, token: Token) -> Option<(SlotKey, Phase)> {
+        let key = self.slots.resolve(token)?;
+        Some((key, self.slots.get(key)?.phase))
+    }
+
+    /// The peer of a stream is gone, or its end is complete.
+    pub fn hang_up(&mut self, key: SlotKey, reason: &'static str) {
+        let Some(slot) = self.slots.get(key) else { return };
+        let (feed, principal, phase) = (slot.feed, slot.principal, slot.phase);
+        self.detach(key);
+        self.waiting.remove(&key);
+        let Some(socket) = self.slots.remove(key) else { return };
+        if phase == Phase::Closing {
+            // It left when its end began; only the socket is to be closed.
+            drop(socket);
+        } else {
+            self.left.push(Left { socket: Some(socket), feed, principal, reason });
+        }
+        self.forget_what_nobody_needs(feed);
+    }
+
+    /// Takes a stream out of its feed's list and out of the blocked. It keeps its slot.
+    fn detach(&mut self, key: SlotKey) {
+        let Some(slot) = self.slots.get(key) else { return };
+        let (feed, phase, sequence) = (slot.feed, slot.phase, slot.sequence);
+        if !matches!(phase, Phase::Live | Phase::Blocked) {
+            return;
+        }
+        let Some(entry) = self.view.get_mut(feed) else { return };
+        if phase == Phase::Blocked {
+            entry.extra.unblock(sequence, key);
+        }
+        if entry.extra.hand == Some(key) {
+            entry.extra.hand = Line::after(&self.slots, key);
+        }
+        entry.extra.line.remove(&mut self.slots, key);
+    }
+
+    /// Empties a ring that no pass, no blocked stream and no fence needs.
+    fn forget_what_nobody_needs(&mut self, feed: FeedId) {
+        let Some(entry) = self.view.get_mut(feed) else { return };
+        let needed = entry.extra.dirty && !entry.extra.line.is_empty();
+        if !needed && entry.extra.pins == 0 && entry.extra.blocked.is_none() && !entry.feed.ring().is_empty()
+        {
+            entry.feed.ring_mut().clear();
+        }
+    }
+}
+
+impl Streams {
+    fn mark_dirty(&mut self, id: FeedId, dirty: &mut VecDeque<FeedId>) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            dirty.push_back(id);
+        }
+    }
+
+    fn block(&mut self, sequence: u64, key: SlotKey) {
+        self.blocked.get_or_insert_default().insert((sequence, key));
+    }
+
+    fn unblock(&mut self, sequence: u64, key: SlotKey) {
+        if let Some(blocked) = &mut self.blocked {
+            blocked.remove(&(sequence, key));
+            if blocked.is_empty() {
+                self.blocked = None;
+            }
+        }
+    }
+}

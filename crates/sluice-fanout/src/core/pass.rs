@@ -1,0 +1,179 @@
+//! Passes: a walk over the streams of a feed that writes to each, in one call, all that it lacks.
+
+use super::{Core, Streams};
+use crate::feed::Feed;
+use crate::ring::Framing;
+use crate::set::FeedId;
+use crate::slot::{Line, Phase, SlotKey};
+
+/// What one call writes at most; a stream that lacks more gets more calls.
+const JOINED_BYTES_MAX: usize = 256 << 10;
+
+/// Where a core's bytes go.
+pub trait Output<S> {
+    /// Offers `bytes` to `socket`, which takes as many as it can without waiting.
+    fn send(&mut self, socket: &S, bytes: &[u8]) -> Sent;
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The socket took so many bytes, which may be fewer than offered and are none when it is full.
+    Bytes(usize),
+    /// The socket is of no more use.
+    Gone,
+}
+
+/// The frames from one number on as one run of bytes, kept for the next stream that stands there.
+#[derive(Debug, Default)]
+pub(super) struct Joined {
+    of: Option<(FeedId, u64, u64, Framing)>,
+    bytes: Vec<u8>,
+}
+
+impl Joined {
+    /// The frames of `feed` from `sequence` on, as far as one call writes.
+    fn of(&mut self, id: FeedId, feed: &Feed, sequence: u64, framing: Framing) -> &[u8] {
+        let key = (id, sequence, feed.ring().next(), framing);
+        if self.of != Some(key) {
+            self.bytes.clear();
+            for frame in feed.ring().since(sequence).into_iter().flatten() {
+                if !self.bytes.is_empty() && self.bytes.len() + frame.len(framing) > JOINED_BYTES_MAX {
+                    break;
+                }
+                frame.copy_from(framing, 0, &mut self.bytes);
+            }
+            self.of = Some(key);
+        }
+        &self.bytes
+    }
+
+    /// Gives the memory of an unusually large run back.
+    fn forget(&mut self) {
+        self.of = None;
+        if self.bytes.capacity() > JOINED_BYTES_MAX * 2 {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
+/// How a stream came out of being written to.
+#[derive(Debug, PartialEq, Eq)]
+enum Written {
+    All,
+    Blocked,
+    Gone,
+}
+
+impl<S> Core<S> {
+    /// Serves the feed whose turn it is with at most `budget` writes. The feed's id, when that completed a
+    /// pass over it, and the range of frames that the pass brought out.
+    pub fn serve(
+        &mut self,
+        budget: usize,
+        out: &mut impl Output<S>,
+    ) -> Option<(FeedId, std::ops::Range<u64>)> {
+        let id = self.dirty.pop_front()?;
+        let entry = self.view.get_mut(id)?;
+        let Streams { hand, goal, line, .. } = &mut entry.extra;
+        let began_at = *goal;
+        if hand.is_none() {
+            *hand = line.first();
+            *goal = entry.feed.ring().next();
+        }
+        for _ in 0..budget.max(1) {
+            let Some(key) = self.view.get(id).and_then(|entry| entry.extra.hand) else { break };
+            let next = Line::after(&self.slots, key);
+            if let Some(entry) = self.view.get_mut(id) {
+                entry.extra.hand = next;
+            }
+            self.write_if_live(key, out);
+        }
+        self.joined.forget();
+        let entry = self.view.get_mut(id)?;
+        if entry.extra.hand.is_some() {
+            self.dirty.push_back(id);
+            return None;
+        }
+        let goal = entry.extra.goal;
+        if entry.feed.ring().next() > goal && !entry.extra.line.is_empty() {
+            // Frames came while the pass was under way; its first streams lack them.
+            self.dirty.push_back(id);
+        } else {
+            entry.extra.dirty = false;
+            self.forget_what_nobody_needs(id);
+        }
+        self.figures.passes += 1;
+        Some((id, began_at.min(goal)..goal))
+    }
+
+    /// A socket says that it can be written to again.
+    pub fn writable(&mut self, key: SlotKey, out: &mut impl Output<S>) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        match slot.phase {
+            Phase::Blocked => {
+                slot.phase = Phase::Live;
+                let (feed, sequence) = (slot.feed, slot.sequence);
+                if let Some(entry) = self.view.get_mut(feed) {
+                    entry.extra.unblock(sequence, key);
+                }
+                self.write_if_live(key, out);
+                self.joined.forget();
+                self.forget_what_nobody_needs(feed);
+            }
+            Phase::Parked => self.hand_over(key),
+            Phase::Live | Phase::Closing => {}
+        }
+    }
+
+    /// Writes what a live stream lacks; one that does not take it is blocked, one that is gone is let go.
+    pub(super) fn write_if_live(&mut self, key: SlotKey, out: &mut impl Output<S>) {
+        if self.slots.get(key).is_none_or(|slot| slot.phase != Phase::Live) {
+            return;
+        }
+        match self.write(key, out) {
+            Written::All => {}
+            Written::Gone => self.hang_up(key, "client"),
+            Written::Blocked => {
+                self.figures.blocks += 1;
+                let Some(slot) = self.slots.get_mut(key) else { return };
+                slot.phase = Phase::Blocked;
+                let (feed, sequence) = (slot.feed, slot.sequence);
+                if let Some(entry) = self.view.get_mut(feed) {
+                    entry.extra.block(sequence, key);
+                }
+            }
+        }
+    }
+
+    /// Writes what the stream lacks until it lacks nothing or takes nothing.
+    fn write(&mut self, key: SlotKey, out: &mut impl Output<S>) -> Written {
+        loop {
+            let Some(slot) = self.slots.get_mut(key) else { return Written::Gone };
+            let (Some(entry), Some(socket)) = (self.view.get(slot.feed), &slot.socket) else {
+                return Written::Gone;
+            };
+            let feed = &entry.feed;
+            if slot.sequence >= feed.ring().next() {
+                return Written::All;
+            }
+            let joined = self.joined.of(slot.feed, feed, slot.sequence, slot.framing);
+            let offered = &joined[slot.offset as usize..];
+            self.figures.writes += 1;
+            let Sent::Bytes(taken) = out.send(socket, offered) else { return Written::Gone };
+            let full = taken < offered.len();
+            if taken > 0 {
+                let (sequence, offset) =
+                    feed.advance(slot.sequence, slot.offset as usize, taken, slot.framing);
+                self.figures.deliveries += sequence - slot.sequence;
+                self.figures.bytes += taken as u64;
+                slot.touched_s = self.now_s;
+                slot.sequence = sequence;
+                slot.offset = u32::try_from(offset).unwrap_or(u32::MAX);
+            }
+            if full {
+                return Written::Blocked;
+            }
+        }
+    }
+}

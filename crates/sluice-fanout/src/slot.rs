@@ -1,0 +1,332 @@
+//! Slots: the records of live streams, in pages that never move.
+//!
+//! A slot is everything that the engine keeps of a stream: 48 bytes, no queue, no timer. The streams of a
+//! feed are a list through their slots. Numbers of slots are reused; a slot's generation tells its lives
+//! apart, for a poller that still speaks of the last one.
+
+use crate::ring::Framing;
+use crate::set::FeedId;
+
+/// Slots of one page.
+const PAGE_SLOTS: usize = 256;
+
+/// The number of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotKey(u32);
+
+/// A slot's number and generation: what a poller's event names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    /// The slot.
+    pub key: SlotKey,
+    /// Which life of it.
+    pub generation: u32,
+}
+
+impl Token {
+    /// As a poller carries it.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.key.0)
+    }
+
+    /// What [`Token::to_bits`] made.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves are taken apart")]
+    pub fn from_bits(bits: u64) -> Self {
+        Self { key: SlotKey(bits as u32), generation: (bits >> 32) as u32 }
+    }
+}
+
+/// A link of a feed's list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link(u32);
+
+impl Link {
+    const END: Self = Self(u32::MAX);
+
+    fn to(key: Option<SlotKey>) -> Self {
+        key.map_or(Self::END, |key| Self(key.0))
+    }
+
+    fn get(self) -> Option<SlotKey> {
+        (self != Self::END).then_some(SlotKey(self.0))
+    }
+}
+
+/// In which part of its life a stream is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is in its feed's list and is written to.
+    Live,
+    /// It takes nothing now; it is in its feed's list, and its number among the blocked.
+    Blocked,
+    /// The ring has passed it; it waits, outside the list, until it can be written to.
+    Parked,
+    /// Its last bytes are sent; what its peer still sends is read away.
+    Closing,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Slot<S> {
+    /// The socket; `None` in a free slot.
+    pub socket: Option<S>,
+    /// Which life of the slot this is.
+    pub generation: u32,
+    /// The feed.
+    pub feed: FeedId,
+    next: Link,
+    previous: Link,
+    /// Bytes of the frame `sequence` that the socket has taken.
+    pub offset: u32,
+    /// The next frame that the stream is to be sent.
+    pub sequence: u64,
+    /// When the socket last took something. Seconds of the shard's clock.
+    pub touched_s: u32,
+    /// When the stream is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
+    pub ends_at_s: u32,
+    /// Whose stream it is, for counts that are not the engine's.
+    pub principal: u32,
+    /// Its part of life.
+    pub phase: Phase,
+    /// How its frames are delimited.
+    pub framing: Framing,
+}
+
+/// All slots of a shard.
+#[derive(Debug)]
+pub struct Slots<S> {
+    pages: Vec<Box<[Slot<S>]>>,
+    free: Link,
+    used: usize,
+}
+
+impl<S> Slots<S> {
+    /// No slot yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { pages: Vec::new(), free: Link::END, used: 0 }
+    }
+
+    /// Slots in use.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Whether none is in use.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Slots in use and free.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.pages.len() * PAGE_SLOTS
+    }
+
+    /// A slot that was free, for `socket`.
+    pub fn insert(&mut self, socket: S, feed: FeedId) -> Token {
+        if self.free == Link::END {
+            self.add_page();
+        }
+        let key = SlotKey(self.free.0);
+        let slot = &mut self.pages[key.0 as usize / PAGE_SLOTS][key.0 as usize % PAGE_SLOTS];
+        let (free, generation) = (slot.next, slot.generation.wrapping_add(1));
+        *slot = Slot { socket: Some(socket), generation, feed, ..Slot::free(Link::END) };
+        self.free = free;
+        self.used += 1;
+        Token { key, generation }
+    }
+
+    /// Frees a slot; its socket.
+    pub fn remove(&mut self, key: SlotKey) -> Option<S> {
+        let free = self.free;
+        let slot = self.get_mut(key)?;
+        let socket = slot.socket.take();
+        *slot = Slot { generation: slot.generation, ..Slot::free(free) };
+        self.free = Link(key.0);
+        self.used -= 1;
+        socket
+    }
+
+    /// The slot `key`, if it is in use.
+    #[must_use]
+    pub fn get(&self, key: SlotKey) -> Option<&Slot<S>> {
+        let index = key.0 as usize;
+        self.pages.get(index / PAGE_SLOTS)?.get(index % PAGE_SLOTS).filter(|slot| slot.socket.is_some())
+    }
+
+    /// The slot `key`, if it is in use, to change it.
+    pub fn get_mut(&mut self, key: SlotKey) -> Option<&mut Slot<S>> {
+        let index = key.0 as usize;
+        self.pages
+            .get_mut(index / PAGE_SLOTS)?
+            .get_mut(index % PAGE_SLOTS)
+            .filter(|slot| slot.socket.is_some())
+    }
+
+    /// The slot that `token` speaks of, unless it has another life by now.
+    #[must_use]
+    pub fn resolve(&self, token: Token) -> Option<SlotKey> {
+        self.get(token.key).filter(|slot| slot.generation == token.generation).map(|_| token.key)
+    }
+
+    /// The number of the slot at `index` of all slots, if it is in use.
+    #[must_use]
+    pub fn key_at(&self, index: usize) -> Option<SlotKey> {
+        let key = SlotKey(u32::try_from(index).ok()?);
+        self.get(key).map(|_| key)
+    }
+
+    fn add_page(&mut self) {
+        let first = u32::try_from(self.capacity()).expect("fewer than 2^32 streams fit in memory");
+        let last = first + u32::try_from(PAGE_SLOTS).unwrap_or(u32::MAX) - 1;
+        let page = (first..=last).map(|key| Slot::free(if key == last { self.free } else { Link(key + 1) }));
+        self.pages.push(page.collect());
+        self.free = Link(first);
+    }
+}
+
+impl<S> Default for Slots<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Slot<S> {
+    fn free(next: Link) -> Self {
+        Self {
+            socket: None,
+            generation: 0,
+            feed: FeedId(u32::MAX),
+            next,
+            previous: Link::END,
+            offset: 0,
+            sequence: 0,
+            touched_s: 0,
+            ends_at_s: u32::MAX,
+            principal: 0,
+            phase: Phase::Live,
+            framing: Framing::Chunked,
+        }
+    }
+}
+
+/// The streams of a feed: a list through their slots.
+#[derive(Debug)]
+pub struct Line {
+    first: Link,
+    last: Link,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { first: Link::END, last: Link::END }
+    }
+}
+
+impl Line {
+    /// The first stream.
+    #[must_use]
+    pub fn first(&self) -> Option<SlotKey> {
+        self.first.get()
+    }
+
+    /// Whether there is no stream.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first == Link::END
+    }
+
+    /// Whether there is exactly one stream.
+    #[must_use]
+    pub fn is_single(&self) -> bool {
+        self.first != Link::END && self.first == self.last
+    }
+
+    /// The stream behind `key`.
+    #[must_use]
+    pub fn after<S>(slots: &Slots<S>, key: SlotKey) -> Option<SlotKey> {
+        slots.get(key).and_then(|slot| slot.next.get())
+    }
+
+    /// Appends a stream.
+    pub fn push<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
+        let last = self.last;
+        if let Some(slot) = slots.get_mut(key) {
+            (slot.previous, slot.next) = (last, Link::END);
+        }
+        match last.get().and_then(|last| slots.get_mut(last)) {
+            Some(slot) => slot.next = Link::to(Some(key)),
+            None => self.first = Link::to(Some(key)),
+        }
+        self.last = Link::to(Some(key));
+    }
+
+    /// Takes a stream out.
+    pub fn remove<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
+        let Some((previous, next)) = slots.get(key).map(|slot| (slot.previous, slot.next)) else { return };
+        match previous.get().and_then(|previous| slots.get_mut(previous)) {
+            Some(slot) => slot.next = next,
+            None => self.first = next,
+        }
+        match next.get().and_then(|next| slots.get_mut(next)) {
+            Some(slot) => slot.previous = previous,
+            None => self.last = previous,
+        }
+        if let Some(slot) = slots.get_mut(key) {
+            (slot.previous, slot.next) = (Link::END, Link::END);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_slot_is_48_bytes() {
+        assert_eq!(size_of::<Slot<OwnedFd>>(), 48);
+    }
+
+    #[test]
+    fn a_token_of_an_earlier_life_is_not_resolved() {
+        let mut slots = Slots::new();
+        let first = slots.insert('a', FeedId(0));
+        assert_eq!(slots.resolve(Token::from_bits(first.to_bits())), Some(first.key));
+        assert_eq!(slots.remove(first.key), Some('a'));
+        assert_eq!(slots.resolve(first), None);
+        let second = slots.insert('b', FeedId(0));
+        assert_eq!(second.key, first.key, "the number is reused");
+        assert_eq!(slots.resolve(first), None);
+        assert_eq!(slots.remove(first.key), Some('b'));
+        assert_eq!(slots.remove(first.key), None);
+        assert!(slots.is_empty());
+    }
+
+    #[test]
+    fn a_line_keeps_its_order_through_any_removal() {
+        let mut slots = Slots::new();
+        let keys: Vec<_> = (0..5).map(|i| slots.insert(i, FeedId(0)).key).collect();
+        let mut line = Line::default();
+        keys.iter().for_each(|key| line.push(&mut slots, *key));
+        let listed = |line: &Line, slots: &Slots<i32>| -> Vec<i32> {
+            std::iter::successors(line.first(), |key| Line::after(slots, *key))
+                .filter_map(|key| slots.get(key).and_then(|slot| slot.socket))
+                .collect()
+        };
+        for (gone, left) in [(2, vec![0, 1, 3, 4]), (0, vec![1, 3, 4]), (4, vec![1, 3])] {
+            line.remove(&mut slots, keys[gone]);
+            assert_eq!(listed(&line, &slots), left);
+        }
+        line.push(&mut slots, keys[2]);
+        assert_eq!(listed(&line, &slots), [1, 3, 2]);
+        [1, 3, 2].iter().for_each(|i| line.remove(&mut slots, keys[*i]));
+        assert!(line.is_empty());
+    }
+}

@@ -1,0 +1,195 @@
+//! The approach: everything a stream is sent before it stands in its feed's ring. The opening frame, what
+//! it must be told, the events between its client's cursor and the ring.
+//!
+//! One piece of code for every kind of connection: what differs is where frames go ([`Outlet`]) and which
+//! view is joined.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sluice_broker::{BrokerError, Start};
+use sluice_fanout::{Fence, RingFrame, cursor_of};
+use sluice_wire::EventId;
+use sluice_wire::cursor::Cursor;
+use sluice_wire::sse::Frame;
+use tokio::time::sleep;
+
+use crate::catch_up::{CatchUp, LogAccess, Progress};
+use crate::control;
+use crate::hub::{FeedHold, Hub};
+use crate::settings::StreamSettings;
+use crate::subscription::{Origin, Subscription, starts};
+
+/// How long a client waits for its first frame when the broker does not answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Between attempts to read a log that cannot be read now.
+const READ_AGAIN: Duration = Duration::from_millis(250);
+
+/// What every approach on a node shares. Clones are cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Ground {
+    pub(crate) hub: Hub,
+    pub(crate) logs: LogAccess,
+    pub(crate) streams: StreamSettings,
+}
+
+/// Where frames go.
+pub(crate) trait Outlet: Send {
+    /// Writes `frames`; an error when the client is gone.
+    fn write(&mut self, frames: Vec<RingFrame>) -> impl Future<Output = Result<(), Gone>> + Send;
+}
+
+/// The client is gone, or the node stops.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+/// A stream on its way into the ring.
+#[derive(Debug)]
+pub(crate) struct Approach {
+    ground: Ground,
+    hold: FeedHold,
+    /// `None`: the stream begins at the first fence.
+    catch_up: Option<CatchUp>,
+    greeting: Greeting,
+}
+
+/// The first words to a client.
+#[derive(Debug)]
+struct Greeting {
+    retry: Duration,
+    unknown_cursor: bool,
+    said: bool,
+}
+
+impl Ground {
+    fn catch_up(&self, hold: &FeedHold, starts: Vec<Start>, floor_ms: u64) -> CatchUp {
+        CatchUp::new(self.hub.clone(), self.logs.clone(), hold.set().clone(), starts, floor_ms)
+    }
+
+    /// What the client is told to wait before it comes back.
+    pub(crate) fn retry(&self) -> Duration {
+        control::jittered(self.streams.retry, self.streams.retry_jitter_percent)
+    }
+}
+
+impl Approach {
+    /// Opens the feed and finds where the stream begins, waiting for the broker as long as it takes; the
+    /// client is greeted meanwhile.
+    pub(crate) async fn begin(
+        ground: &Ground,
+        subscription: &Subscription,
+        outlet: &mut impl Outlet,
+    ) -> Result<Self, Gone> {
+        let unknown_cursor = subscription.origin == Origin::UnknownCursor;
+        let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false };
+        let open = ground.hub.open(&subscription.topics);
+        tokio::pin!(open);
+        let hold = tokio::select! {
+            hold = &mut open => hold,
+            () = sleep(PATIENCE) => {
+                outlet.write(greeting.frames(&ground.hub, subscription.cursor())).await?;
+                open.await
+            }
+        };
+        let hold = hold.ok_or(Gone)?;
+        let origin = &subscription.origin;
+        let starts = loop {
+            match starts_in(ground, origin, &hold).await {
+                Ok(starts) => break starts,
+                Err(error) => {
+                    report(&error);
+                    outlet.write(greeting.frames_once(&ground.hub, subscription.cursor())).await?;
+                    sleep(READ_AGAIN).await;
+                }
+            }
+        };
+        let catch_up = starts.map(|(starts, floor_ms)| ground.catch_up(&hold, starts, floor_ms));
+        if let Some(catch_up) = &catch_up {
+            outlet.write(greeting.frames(&ground.hub, Some(&catch_up.cursor()))).await?;
+        }
+        Ok(Self { ground: ground.clone(), hold, catch_up, greeting })
+    }
+
+    /// A stream that was in the ring and fell behind it, at `positions`.
+    pub(crate) fn resume(ground: &Ground, hold: FeedHold, positions: &[EventId]) -> Self {
+        let starts = positions.iter().map(|position| Start::Seen(*position)).collect();
+        // Everything before the least position is with the client, whichever topic it is of.
+        let floor_ms = positions.iter().map(|position| position.ms.saturating_sub(1)).min().unwrap_or(0);
+        let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
+        let greeting = Greeting { retry: ground.retry(), unknown_cursor: false, said: true };
+        Self { ground: ground.clone(), hold, catch_up, greeting }
+    }
+
+    /// The feed that is approached.
+    pub(crate) fn hold(&self) -> &FeedHold {
+        &self.hold
+    }
+
+    /// Where the client stands; `None` when that is still to be decided by the first fence.
+    pub(crate) fn positions(&self) -> Option<Vec<EventId>> {
+        self.catch_up.as_ref().map(CatchUp::positions)
+    }
+
+    /// Ends the approach; the stream keeps its hold.
+    pub(crate) fn into_hold(self) -> FeedHold {
+        self.hold
+    }
+
+    /// Writes what lies between the client and `fence`. `false` when a newer fence is needed.
+    pub(crate) async fn go_to(&mut self, fence: &Fence, outlet: &mut impl Outlet) -> Result<bool, Gone> {
+        let Some(catch_up) = &mut self.catch_up else {
+            let cursor = cursor_of(self.hold.set(), &fence.positions, fence.floor_ms);
+            let frames = self.greeting.frames(&self.ground.hub, Some(&cursor));
+            let starts = fence.positions.iter().map(|position| Start::Seen(*position)).collect();
+            // Should the ring not be joined at this fence, the stream goes on from it.
+            self.catch_up = Some(self.ground.catch_up(&self.hold, starts, fence.floor_ms));
+            outlet.write(frames).await?;
+            return Ok(true);
+        };
+        loop {
+            match catch_up.step(fence).await {
+                Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
+                Ok(Progress::Reached) => return Ok(true),
+                Ok(Progress::Overtaken) => return Ok(false),
+                Err(error) => {
+                    report(&error);
+                    sleep(READ_AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+impl Greeting {
+    /// The opening; a later call only tells where the client stands.
+    fn frames(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
+        let mut frames = Vec::new();
+        if !self.said {
+            self.said = true;
+            frames.push(Frame::opening(self.retry, cursor));
+            frames.extend(self.unknown_cursor.then(control::unknown_cursor));
+            frames.extend((!hub.is_live()).then(control::stale));
+        } else if let Some(cursor) = cursor {
+            frames.push(Frame::checkpoint(cursor));
+        }
+        frames.into_iter().map(|frame| RingFrame::whole(frame, None)).collect()
+    }
+
+    fn frames_once(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
+        if self.said { Vec::new() } else { self.frames(hub, cursor) }
+    }
+}
+
+async fn starts_in(
+    ground: &Ground,
+    origin: &Origin,
+    hold: &FeedHold,
+) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
+    let topics: Vec<_> = hold.set().members().iter().map(|(_, topic)| topic.clone()).collect();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    starts(origin, &topics, ground.logs.broker.as_ref(), now_ms).await
+}
+
+fn report(error: &BrokerError) {
+    tracing::warn!(%error, "a log could not be read for a stream; trying again");
+}

@@ -1,0 +1,187 @@
+//! Catch-up: how a stream gets from its client's cursor to a fence of its feed.
+//!
+//! The events of each topic between the two are taken from its window or its log and merged by id, so that
+//! the client sees them in the order in which it would have seen them live, and each carries the cursor of
+//! its moment. At the fence the caller joins the ring; if that has moved on, the next fence is the next goal.
+//! Nothing is lost and nothing repeated: what is written is exactly what lies behind the positions, and the
+//! ring begins exactly behind the fence.
+
+mod reads;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sluice_broker::{Broker, BrokerError, ReplaySettings, Start};
+use sluice_fanout::{Fence, Framing, RingFrame, Step, TopicSet, cursor_of};
+use sluice_wire::EventId;
+use sluice_wire::cursor::Cursor;
+use sluice_wire::sse::{Frame, head};
+use tokio::sync::Semaphore;
+
+pub(crate) use self::reads::SharedReads;
+use self::source::{Item, Source};
+use crate::control;
+use crate::hub::Hub;
+
+/// What one step may write at most, so that a slow client holds little.
+const STEP_BYTES_MAX: usize = 256 << 10;
+
+/// How logs are read for streams that catch up. Clones share the budget.
+#[derive(Debug, Clone)]
+pub(crate) struct LogAccess {
+    pub(crate) broker: Arc<dyn Broker>,
+    /// Reads that may be under way for all streams of the node.
+    pub(crate) readers: Arc<Semaphore>,
+    pub(crate) replay: ReplaySettings,
+}
+
+/// What a step towards a fence came to.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// The next frames to write, in order.
+    Frames(Vec<RingFrame>),
+    /// The stream stands at the fence.
+    Reached,
+    /// The client knows more than the fence: take a new one, the node has caught up meanwhile.
+    Overtaken,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct CatchUp {
+    hub: Hub,
+    logs: LogAccess,
+    set: Arc<TopicSet>,
+    sources: Vec<Source>,
+    floor_ms: u64,
+}
+
+impl CatchUp {
+    /// A catch-up from `starts`, one a topic of `set`; `floor_ms` is what the client's cursor vouches for.
+    pub(crate) fn new(hub: Hub, logs: LogAccess, set: Arc<TopicSet>, starts: Vec<Start>, floor_ms: u64) -> Self {
+        let sources = set
+            .members()
+            .iter()
+            .zip(starts)
+            .map(|((key, topic), start)| Source::new(*key, topic.clone(), start))
+            .collect();
+        Self { hub, logs, set, sources, floor_ms }
+    }
+
+    /// The cursor of the client as of the frames handed out so far.
+    pub(crate) fn cursor(&self) -> Cursor {
+        cursor_of(&self.set, &self.positions(), self.floor_ms)
+    }
+
+    /// Where the client stands, by topic.
+    pub(crate) fn positions(&self) -> Vec<EventId> {
+        self.sources.iter().map(Source::position).collect()
+    }
+
+    /// The next step towards `fence`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the log. The step may be taken again.
+    pub(crate) async fn step(&mut self, fence: &Fence) -> Result<Progress, BrokerError> {
+        if !self.settle_those_ahead(fence).await? {
+            return Ok(Progress::Overtaken);
+        }
+        loop {
+            for index in 0..self.sources.len() {
+                self.fill(index, fence.positions[index]).await?;
+            }
+            let frames = self.merge(fence);
+            if !frames.is_empty() {
+                return Ok(Progress::Frames(frames));
+            }
+            if self.is_through(fence) {
+                return Ok(Progress::Reached);
+            }
+        }
+    }
+
+    fn is_through(&self, fence: &Fence) -> bool {
+        self.sources.iter().zip(&fence.positions).all(|(source, to)| source.is_through(*to))
+    }
+
+    /// Looks at the topics whose client saw more than the fence. Whether all of them may go on to it.
+    async fn settle_those_ahead(&mut self, fence: &Fence) -> Result<bool, BrokerError> {
+        for index in 0..self.sources.len() {
+            let to = fence.positions[index];
+            let source = &mut self.sources[index];
+            if source.position() <= to || source.peek().is_some() {
+                continue;
+            }
+            // A moment of which this node, too, has everything: nothing lies between.
+            if !source.is_at_event() && self.hub.floor_ms(source.key()) >= source.position().ms {
+                continue;
+            }
+            let reached = self.hub.reach(source.topic(), source.position()).await;
+            if reached > to {
+                return Ok(false);
+            }
+            if source.is_at_event() {
+                // The log itself does not reach the position: Redis lost it. The replay says so.
+                let reader = self.logs.readers.acquire().await;
+                source.fill_from_log(&self.hub, &self.logs.broker, to, self.logs.replay).await?;
+                drop(reader);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn fill(&mut self, index: usize, to: EventId) -> Result<(), BrokerError> {
+        let page_events = (self.logs.replay.page_events / self.sources.len()).max(8);
+        let source = &mut self.sources[index];
+        while source.is_thirsty(to) {
+            if source.fill_from_window(&self.hub, to, page_events) {
+                continue;
+            }
+            let _reader = self.logs.readers.acquire().await;
+            // Whoever held the reader before may have brought the window what is wanted here.
+            if !source.fill_from_window(&self.hub, to, page_events) {
+                let replay = ReplaySettings { page_events, ..self.logs.replay };
+                source.fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes items off the sources, oldest first, as long as it is known which is the oldest.
+    fn merge(&mut self, fence: &Fence) -> Vec<RingFrame> {
+        let mut frames = Vec::new();
+        let mut bytes = 0;
+        while bytes < STEP_BYTES_MAX {
+            let unsure = self.sources.iter().zip(&fence.positions).any(|(s, to)| s.is_thirsty(*to));
+            let next = self.sources.iter().enumerate().filter_map(|(i, s)| Some((s.peek()?, i))).min();
+            let Some((_, index)) = next.filter(|_| !unsure) else { break };
+            let from = self.sources[index].position();
+            let Some(item) = self.sources[index].take() else { break };
+            let before = frames.len();
+            let step = u16::try_from(index).ok().map(|index| Step { index, from, to: item.position() });
+            self.push_frames(&item, step, &mut frames);
+            bytes += frames[before..].iter().map(|frame| frame.len(Framing::Chunked)).sum::<usize>();
+        }
+        frames
+    }
+
+    fn push_frames(&self, item: &Item, step: Option<Step>, frames: &mut Vec<RingFrame>) {
+        match item {
+            Item::Event(_, frame) if self.sources.len() == 1 => {
+                frames.push(RingFrame::whole(frame.clone(), step));
+            }
+            Item::Event(_, frame) => {
+                let head = head(&self.cursor(), frame.tail_bytes().len());
+                frames.push(RingFrame::headed(head, frame.clone(), step));
+            }
+            Item::Gap(gap) => {
+                frames.push(RingFrame::whole(control::gap(gap), None));
+                // The cursor moves over the gap, so that a client that leaves now is not told again.
+                frames.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Reads of logs that many streams want at the same time are made once.
+//!
+//! Ten thousand clients that lost their node come back with much the same cursors. The first of them to ask
+//! for a page reads it; who asks for the same page meanwhile gets the same answer. To make the questions the
+//! same, a page is always read to the end of the log and cut at the fence afterwards.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use sluice_broker::{
+    Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tails,
+};
+use sluice_wire::{EventId, NewEvent, Topic};
+
+type Question = (Topic, EventId, usize);
+type Answer = Result<Arc<Page>, BrokerError>;
+type Asking = BoxFuture<'static, Answer>;
+
+/// A broker whose reads under way are shared.
+#[derive(Debug)]
+pub(crate) struct SharedReads {
+    broker: Arc<dyn Broker>,
+    under_way: Mutex<HashMap<Question, WeakShared<Asking>>>,
+    tallies: crate::tallies::Tallies,
+}
+
+impl SharedReads {
+    pub(crate) fn new(broker: Arc<dyn Broker>, tallies: crate::tallies::Tallies) -> Self {
+        Self { broker, under_way: Mutex::default(), tallies }
+    }
+
+    fn ask(&self, question: Question) -> Shared<Asking> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asking) = under_way.get(&question).and_then(WeakShared::upgrade) {
+            self.tallies.read_saved();
+            return asking;
+        }
+        // Whoever asks sweeps up behind those who have their answers.
+        under_way.retain(|_, asking| asking.upgrade().is_some());
+        self.tallies.read_made();
+        let broker = self.broker.clone();
+        let (topic, from, limit) = question.clone();
+        let asking = async move { broker.read(&topic, from, EventId::MAX, limit).await.map(Arc::new) };
+        let asking = asking.boxed().shared();
+        if let Some(weak) = asking.downgrade() {
+            under_way.insert(question, weak);
+        }
+        asking
+    }
+}
+
+#[async_trait]
+impl Broker for SharedReads {
+    async fn read(&self, topic: &Topic, from: EventId, to: EventId, limit: usize) -> Result<Page, BrokerError> {
+        let page = self.ask((topic.clone(), from, limit)).await?;
+        Ok(cut(&page, to))
+    }
+
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
+        self.broker.append(events).await
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+        self.broker.heads(topics).await
+    }
+
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
+        self.broker.newest_until(topic, at).await
+    }
+
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+        self.broker.position_before_last(topic, count).await
+    }
+
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
+        self.broker.tails(positions, limit).await
+    }
+
+    async fn ping(&self) -> Result<Duration, BrokerError> {
+        self.broker.ping().await
+    }
+
+    fn retention(&self, topic: &Topic) -> Retention {
+        self.broker.retention(topic)
+    }
+
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
+        self.broker.listen(listener)
+    }
+}
+
+/// `page` as if it had been read to `to` only.
+fn cut(page: &Page, to: EventId) -> Page {
+    let kept = page.events.partition_point(|event| event.id <= to);
+    let ends_beyond = page.last.is_some_and(|last| last > to);
+    Page {
+        events: page.events[..kept].to_vec(),
+        first: page.first.filter(|first| *first <= to),
+        last: if ends_beyond { page.events[..kept].last().map(|event| event.id) } else { page.last },
+        more: page.more && !ends_beyond,
+        skipped: page.skipped,
+    }
+}

@@ -1,0 +1,166 @@
+//! One topic of a catch-up: what lies between the client's position and the fence, page by page, from the
+//! window where it reaches back far enough, else from the log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sluice_broker::{Broker, BrokerError, Gap, Replay, ReplayPage, ReplaySettings, Start};
+use sluice_fanout::TopicKey;
+use sluice_wire::sse::Frame;
+use sluice_wire::{EventId, Topic};
+
+use crate::hub::Hub;
+use crate::hub::window::Encoded;
+
+/// Something of a topic that the client is to be given.
+#[derive(Debug)]
+pub(super) enum Item {
+    Event(EventId, Frame),
+    /// Events are missing; delivery goes on behind the gap's `to`.
+    Gap(Box<Gap>),
+}
+
+impl Item {
+    /// Where the topic stands behind it; also what items of several topics are merged by.
+    pub(super) fn position(&self) -> EventId {
+        match self {
+            Self::Event(id, _) => *id,
+            Self::Gap(gap) => gap.to,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Source {
+    key: TopicKey,
+    topic: Topic,
+    /// Everything up to here was put into `items`.
+    start: Start,
+    items: VecDeque<Item>,
+    /// Everything up to here was taken out.
+    position: EventId,
+}
+
+impl Source {
+    pub(super) fn new(key: TopicKey, topic: Topic, start: Start) -> Self {
+        Self { key, topic, start, items: VecDeque::new(), position: id_of(start) }
+    }
+
+    /// Where the client stands.
+    pub(super) fn position(&self) -> EventId {
+        self.position
+    }
+
+    pub(super) fn key(&self) -> TopicKey {
+        self.key
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// Whether the position is that of an event, not only a moment.
+    pub(super) fn is_at_event(&self) -> bool {
+        matches!(self.start, Start::Seen(id) if id.seq != u64::MAX)
+    }
+
+    /// Whether it must be filled before it can say what comes next on the way to `to`.
+    pub(super) fn is_thirsty(&self, to: EventId) -> bool {
+        self.items.is_empty() && id_of(self.start) < to
+    }
+
+    /// Whether nothing is left on the way to `to`.
+    pub(super) fn is_through(&self, to: EventId) -> bool {
+        self.items.is_empty() && id_of(self.start) >= to
+    }
+
+    pub(super) fn peek(&self) -> Option<EventId> {
+        self.items.front().map(Item::position)
+    }
+
+    pub(super) fn take(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.position = item.position();
+        Some(item)
+    }
+
+    /// Everything up to `to` is with the client, although it came another way.
+    pub(super) fn stand_at(&mut self, to: EventId) {
+        self.start = Start::Moment(to);
+        self.position = to;
+    }
+
+    /// Takes the next page behind `start` out of the window. Whether the window reached back so far.
+    pub(super) fn fill_from_window(&mut self, hub: &Hub, to: EventId, limit: usize) -> bool {
+        let Some(page) = hub.window_page(self.key, id_of(self.start), self.is_at_event(), limit) else {
+            return false;
+        };
+        let wanted = page.partition_point(|(id, _)| *id <= to);
+        let is_last = wanted < limit;
+        self.items.extend(page.into_iter().take(wanted).map(|(id, frame)| Item::Event(id, frame)));
+        match self.items.back().map(Item::position) {
+            Some(id) if !is_last => self.start = Start::Seen(id),
+            _ => self.end_at(to),
+        }
+        true
+    }
+
+    /// Reads the next page behind `start` from the log, and offers it to the window.
+    pub(super) async fn fill_from_log(
+        &mut self,
+        hub: &Hub,
+        broker: &Arc<dyn Broker>,
+        to: EventId,
+        settings: ReplaySettings,
+    ) -> Result<(), BrokerError> {
+        let mut replay = Replay::new(broker.clone(), self.topic.clone(), self.start, to, settings);
+        let Some(page) = replay.next().await? else {
+            self.end_at(to);
+            return Ok(());
+        };
+        self.take_in(hub, page, to);
+        Ok(())
+    }
+
+    fn take_in(&mut self, hub: &Hub, page: ReplayPage, to: EventId) {
+        let encoded: Vec<Encoded> = page
+            .events
+            .iter()
+            .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
+            .collect();
+        hub.tallies().replayed(encoded.len());
+        if page.gap.is_none() && page.skipped == 0 {
+            hub.offer_page(self.key, id_of(self.start), &encoded);
+        }
+        if let Some(gap) = page.gap {
+            hub.tallies().gap(gap.reason);
+            self.start = Start::Moment(gap.to);
+            self.items.push_back(Item::Gap(Box::new(gap)));
+        }
+        let last = encoded.last().map(|(id, _)| *id);
+        self.items.extend(encoded.into_iter().map(|(id, frame)| Item::Event(id, frame)));
+        match last {
+            _ if page.done => self.end_at(to.max(page.position)),
+            Some(id) => self.start = Start::Seen(id),
+            None => self.start = Start::Moment(page.position),
+        }
+    }
+
+    /// Nothing more comes before `to`.
+    fn end_at(&mut self, to: EventId) {
+        self.start = match self.items.back() {
+            Some(Item::Event(id, _)) if *id >= to => Start::Seen(*id),
+            _ => Start::Moment(to),
+        };
+        if self.items.is_empty() {
+            self.position = self.position.max(to);
+        }
+    }
+}
+
+fn id_of(start: Start) -> EventId {
+    match start {
+        Start::Seen(id) | Start::Moment(id) => id,
+    }
+}

@@ -1,0 +1,69 @@
+//! The control events that a stream may carry beside events of its topics. Clients that do not listen to
+//! them are not disturbed: none carries an id.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluice_broker::{Gap, GapReason};
+use sluice_wire::sse::Frame;
+
+/// Events between the client's position and the oldest retained one are gone.
+pub(crate) fn gap(gap: &Gap) -> Frame {
+    let mut body = json!({
+        "topic": gap.topic.as_str(),
+        "from": gap.from.to_string(),
+        "to": gap.to.to_string(),
+        "reason": gap.reason.as_str(),
+    });
+    if gap.possible {
+        body["possible"] = json!(true);
+    }
+    Frame::control("sluice.gap", &body.to_string(), None)
+}
+
+/// The client's cursor says nothing to this node; the stream begins now.
+pub(crate) fn unknown_cursor() -> Frame {
+    let body = json!({ "topic": null, "from": null, "to": null, "reason": GapReason::UnknownCursor.as_str() });
+    Frame::control("sluice.gap", &body.to_string(), None)
+}
+
+/// The node lost its broker: events may be late.
+pub(crate) fn stale() -> Frame {
+    Frame::control("sluice.stale", "{}", None)
+}
+
+/// The node has everything again.
+pub(crate) fn live() -> Frame {
+    Frame::control("sluice.live", "{}", None)
+}
+
+/// The node takes no stream now; the client comes back by itself after `retry`.
+pub(crate) fn shed(reason: &str, retry: Duration) -> Frame {
+    Frame::control("sluice.shed", &json!({ "reason": reason }).to_string(), Some(retry))
+}
+
+/// The end of a stream that the client shall open again after `retry`.
+pub(crate) fn farewell(retry: Duration) -> Frame {
+    Frame::opening(retry, None)
+}
+
+/// `base` give or take `percent` of it, so that clients that were sent away together do not return together.
+pub(crate) fn jittered(base: Duration, percent: u8) -> Duration {
+    let spread = base.as_secs_f64() * f64::from(percent.min(100)) / 100.0;
+    Duration::from_secs_f64((base.as_secs_f64() + spread * (fastrand::f64() * 2.0 - 1.0)).max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_stays_within_its_percentage() {
+        let base = Duration::from_millis(2_000);
+        for _ in 0..1_000 {
+            let retry = jittered(base, 50);
+            assert!((1_000..=3_000).contains(&retry.as_millis()), "{retry:?}");
+        }
+        assert_eq!(jittered(base, 0), base);
+    }
+}

@@ -1,0 +1,258 @@
+//! The hub of a node: from topics to feeds.
+//!
+//! It takes events in from the follower (gapless and in order, topic by topic), keeps each topic's window,
+//! encodes each event once, and tells the views of the fan-out engine. Everything that views are told is
+//! told under the hub's one mutex, so that all of them see the same order. The mutex is never held across
+//! an await, and nothing that is called under it calls back.
+
+pub(crate) mod feeds;
+mod sink;
+pub(crate) mod topics;
+pub(crate) mod window;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use sluice_broker::{Broker, Follower, FollowerSettings, FollowerStatus};
+use sluice_fanout::{FeedId, Notice, PolledView, RingLimits, TopicKey, TopicSet};
+use sluice_wire::{EventId, Topic};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::feeds::{Entered, Feeds};
+use self::topics::Topics;
+use self::window::{Encoded, WindowLimits};
+use crate::tallies::Tallies;
+
+/// See the module. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    polled: PolledView,
+    follower: OnceLock<Follower>,
+    /// Whether the node hears its broker.
+    live: AtomicBool,
+    tallies: Tallies,
+}
+
+#[derive(Debug)]
+struct State {
+    topics: Topics,
+    feeds: Feeds,
+}
+
+/// How many of what a node has.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct HubSizes {
+    pub(crate) topics: usize,
+    pub(crate) feeds: usize,
+    pub(crate) window_bytes: usize,
+}
+
+/// A stream's hold on a feed. The feed lives at least as long.
+#[derive(Debug)]
+pub(crate) struct FeedHold {
+    hub: Hub,
+    feed: FeedId,
+    set: Arc<TopicSet>,
+}
+
+impl Hub {
+    /// Begins to follow `broker`.
+    pub(crate) fn start(
+        broker: Arc<dyn Broker>,
+        windows: WindowLimits,
+        rings: RingLimits,
+        follower: FollowerSettings,
+        tracker: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Self {
+        let state = State { topics: Topics::new(windows), feeds: Feeds::default() };
+        let hub = Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                polled: PolledView::new(rings),
+                follower: OnceLock::new(),
+                live: AtomicBool::new(false),
+                tallies: Tallies::register(),
+            }),
+        };
+        let follower = Follower::start(broker, Arc::new(hub.clone()), follower, tracker, stop);
+        hub.shared.follower.get_or_init(|| follower);
+        hub
+    }
+
+    /// The streams that hyper drives.
+    pub(crate) fn polled(&self) -> &PolledView {
+        &self.shared.polled
+    }
+
+    /// The node's counters.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.shared.tallies
+    }
+
+    /// Whether the node hears its broker, so that streams are up to date.
+    pub(crate) fn is_live(&self) -> bool {
+        self.shared.live.load(Ordering::Acquire)
+    }
+
+    /// Where the follower stands.
+    pub(crate) fn follower_status(&self) -> FollowerStatus {
+        self.follower().status()
+    }
+
+    /// How much there is.
+    pub(crate) fn sizes(&self) -> HubSizes {
+        let state = self.lock();
+        HubSizes {
+            topics: state.topics.len(),
+            feeds: state.feeds.len(),
+            window_bytes: state.topics.window_bytes(),
+        }
+    }
+
+    /// Opens the feed of `topics`, or shares it; returns when the node follows all of them. Waits as long as
+    /// the broker is away; `None` when the node stops meanwhile.
+    pub(crate) async fn open(&self, topics: &[Topic]) -> Option<FeedHold> {
+        if let Some(hold) = self.enter_known(topics) {
+            return Some(hold);
+        }
+        self.follower().follow(topics).await;
+        let (hold, created) = self.enter(topics)?;
+        if !created {
+            // The feed has a hold on its topics already.
+            self.follower().unfollow(topics);
+        }
+        Some(hold)
+    }
+
+    /// Brings a topic at least to `id`, for a client that saw more on another node. Where it stands then.
+    pub(crate) async fn reach(&self, topic: &Topic, id: EventId) -> EventId {
+        self.follower().reach(topic, id).await
+    }
+
+    /// At most `limit` events of a topic behind `position`, if its window reaches back to it.
+    pub(crate) fn window_page(
+        &self,
+        key: TopicKey,
+        position: EventId,
+        is_event: bool,
+        limit: usize,
+    ) -> Option<Vec<Encoded>> {
+        self.lock().topics.page(key, position, is_event, limit)
+    }
+
+    /// Offers a topic's window all retained events behind `from`, as read from the log.
+    pub(crate) fn offer_page(&self, key: TopicKey, from: EventId, page: &[Encoded]) {
+        self.lock().topics.extend_back(key, from, page);
+    }
+
+    /// The moment up to which this node has everything of a topic. Milliseconds.
+    pub(crate) fn floor_ms(&self, key: TopicKey) -> u64 {
+        self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
+    }
+
+    /// The feed of topics that are all open already.
+    fn enter_known(&self, topics: &[Topic]) -> Option<FeedHold> {
+        let mut state = self.lock();
+        let set = state.known_set(topics)?;
+        if !state.feeds.has(&set) {
+            return None;
+        }
+        match state.feeds.enter(set) {
+            Entered::Existing(feed, set) | Entered::Created(feed, set) => Some(self.hold(feed, set)),
+        }
+    }
+
+    fn enter(&self, topics: &[Topic]) -> Option<(FeedHold, bool)> {
+        let mut state = self.lock();
+        let set = state.known_set(topics)?;
+        match state.feeds.enter(set) {
+            Entered::Existing(feed, set) => Some((self.hold(feed, set), false)),
+            Entered::Created(feed, set) => {
+                let (positions, floor_ms) = state.begin(&set);
+                self.tell(Notice::Open { feed, set: set.clone(), positions, floor_ms });
+                Some((self.hold(feed, set), true))
+            }
+        }
+    }
+
+    fn hold(&self, feed: FeedId, set: Arc<TopicSet>) -> FeedHold {
+        FeedHold { hub: self.clone(), feed, set }
+    }
+
+    fn leave(&self, feed: FeedId) {
+        let mut state = self.lock();
+        let Some(set) = state.feeds.leave(feed) else { return };
+        for key in set.keys() {
+            if let Some(active) = state.topics.get_mut(key) {
+                active.feeds -= 1;
+            }
+        }
+        self.tell(Notice::Close { feed });
+        drop(state);
+        let topics: Vec<_> = set.members().iter().map(|(_, topic)| topic.clone()).collect();
+        self.follower().unfollow(&topics);
+    }
+
+    /// Tells every view. Called with the state locked, so that all are told in one order.
+    fn tell(&self, notice: Notice) {
+        self.shared.polled.apply(notice, Instant::now());
+    }
+
+    fn follower(&self) -> &Follower {
+        self.shared.follower.get().expect("set before the hub is handed out")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn known_set(&self, topics: &[Topic]) -> Option<TopicSet> {
+        let members: Option<Vec<_>> =
+            topics.iter().map(|topic| Some((self.topics.key(topic)?, topic.clone()))).collect();
+        members.map(TopicSet::new)
+    }
+
+    /// Counts a new feed on its topics; where they stand.
+    fn begin(&mut self, set: &TopicSet) -> (Box<[EventId]>, u64) {
+        let mut floor_ms = u64::MAX;
+        let positions = set
+            .keys()
+            .filter_map(|key| {
+                let active = self.topics.get_mut(key)?;
+                active.feeds += 1;
+                floor_ms = floor_ms.min(active.floor_ms);
+                Some(active.position)
+            })
+            .collect();
+        (positions, floor_ms)
+    }
+}
+
+impl FeedHold {
+    /// The feed's number.
+    pub(crate) fn feed(&self) -> FeedId {
+        self.feed
+    }
+
+    /// The feed's topics.
+    pub(crate) fn set(&self) -> &Arc<TopicSet> {
+        &self.set
+    }
+}
+
+impl Drop for FeedHold {
+    fn drop(&mut self) {
+        self.hub.leave(self.feed);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the follower tells the hub. Runs inline on the subscriber's connection: encode, note, tell, return.
+
+use std::sync::atomic::Ordering;
+
+use sluice_broker::{Gap, Sink};
+use sluice_fanout::{Notice, TopicKey};
+use sluice_wire::sse::Frame;
+use sluice_wire::{ByteString, Event, EventId, Topic};
+
+use super::Hub;
+use crate::control;
+
+impl Sink for Hub {
+    fn opened(&self, topic: &Topic, position: EventId) {
+        self.lock().topics.open(topic, position);
+    }
+
+    fn closed(&self, topic: &Topic) {
+        self.lock().topics.close(topic);
+    }
+
+    fn events(&self, topic: &Topic, events: &[Event]) {
+        let encoded: Vec<_> = events
+            .iter()
+            .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
+            .collect();
+        self.tallies().events_in(events.len());
+        let mut state = self.lock();
+        let Some(topic) = state.topics.key(topic) else { return };
+        for (id, frame) in encoded {
+            state.topics.push(topic, (id, frame.clone()));
+            self.tell(Notice::Event { topic, id, frame });
+        }
+    }
+
+    fn plain(&self, topic: &Topic, data: ByteString) {
+        let frame = Frame::event(None, None, &data);
+        self.tallies().plain_in();
+        let state = self.lock();
+        if let Some(topic) = state.topics.key(topic) {
+            self.tell(Notice::Plain { topic, frame });
+        }
+    }
+
+    fn gap(&self, gap: &Gap, position: EventId) {
+        let frame = control::gap(gap);
+        self.tallies().gap(gap.reason);
+        let mut state = self.lock();
+        if let Some(topic) = state.topics.key(&gap.topic) {
+            state.topics.jump(topic, position);
+            self.tell(Notice::Jump { topic, position, frame });
+        }
+    }
+
+    fn confirmed(&self, topics: &[(Topic, u64)]) {
+        let mut state = self.lock();
+        let floors: Vec<(TopicKey, u64)> = topics
+            .iter()
+            .filter_map(|(topic, floor_ms)| {
+                let key = state.topics.key(topic)?;
+                let active = state.topics.get_mut(key)?;
+                active.floor_ms = active.floor_ms.max(*floor_ms);
+                Some((key, *floor_ms))
+            })
+            .collect();
+        self.tell(Notice::Confirmed { floors: floors.into() });
+    }
+
+    fn link(&self, live: bool) {
+        if self.shared.live.swap(live, Ordering::AcqRel) != live {
+            let _order = self.lock();
+            self.tell(Notice::Broadcast { frame: if live { control::live() } else { control::stale() } });
+        }
+    }
+}

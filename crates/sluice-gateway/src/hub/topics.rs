@@ -1,0 +1,202 @@
+//! The active topics of a node: where each stands, and its window.
+
+use std::collections::HashMap;
+
+use slab::Slab;
+use sluice_fanout::TopicKey;
+use sluice_wire::sse::Frame;
+use sluice_wire::{EventId, Topic};
+
+use super::window::{Encoded, Window, WindowLimits};
+
+/// One active topic.
+#[derive(Debug)]
+pub(crate) struct ActiveTopic {
+    pub(crate) topic: Topic,
+    /// The last event applied on this node.
+    pub(crate) position: EventId,
+    /// Nothing with an id up to this moment is missing here. Milliseconds.
+    pub(crate) floor_ms: u64,
+    /// Absent until the topic has its first event, since most topics of most nodes are quiet.
+    window: Option<Box<Window>>,
+    /// Feeds that contain the topic.
+    pub(crate) feeds: u32,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    active: Slab<ActiveTopic>,
+    keys: HashMap<Topic, TopicKey>,
+    limits: WindowLimits,
+    window_bytes: usize,
+    /// Where the next search for a window to shorten begins.
+    hand: usize,
+}
+
+impl Topics {
+    pub(crate) fn new(limits: WindowLimits) -> Self {
+        Self { active: Slab::new(), keys: HashMap::new(), limits, window_bytes: 0, hand: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    pub(crate) fn window_bytes(&self) -> usize {
+        self.window_bytes
+    }
+
+    pub(crate) fn key(&self, topic: &Topic) -> Option<TopicKey> {
+        self.keys.get(topic).copied()
+    }
+
+    pub(crate) fn get(&self, key: TopicKey) -> Option<&ActiveTopic> {
+        self.active.get(key.0 as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: TopicKey) -> Option<&mut ActiveTopic> {
+        self.active.get_mut(key.0 as usize)
+    }
+
+    /// Begins a topic at `position`. One that lingered goes on, with its window if that leads there.
+    pub(crate) fn open(&mut self, topic: &Topic, position: EventId) -> TopicKey {
+        if let Some(key) = self.key(topic) {
+            if self.get(key).is_some_and(|active| active.position != position) {
+                self.jump(key, position);
+            }
+            return key;
+        }
+        let entry = ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0 };
+        let index = self.active.insert(entry);
+        let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
+        self.keys.insert(topic.clone(), key);
+        key
+    }
+
+    /// Ends a topic that no feed contains.
+    pub(crate) fn close(&mut self, topic: &Topic) {
+        let Some(key) = self.key(topic) else { return };
+        if self.get(key).is_some_and(|active| active.feeds == 0) {
+            self.keys.remove(topic);
+            let closed = self.active.remove(key.0 as usize);
+            self.window_bytes -= closed.window.map_or(0, |window| window.bytes());
+        }
+    }
+
+    /// Appends the next event of a topic.
+    pub(crate) fn push(&mut self, key: TopicKey, event: Encoded) {
+        let limits = self.limits;
+        self.change_window(key, |active| {
+            let before = active.position;
+            active.position = event.0;
+            let window = active.window.get_or_insert_with(|| Box::new(Window::at(before)));
+            window.push(event);
+            window.trim(limits);
+        });
+        self.shorten_to_budget();
+    }
+
+    /// Moves a topic to a place that its window does not lead to.
+    pub(crate) fn jump(&mut self, key: TopicKey, position: EventId) {
+        self.change_window(key, |active| {
+            active.position = position;
+            active.window = None;
+        });
+    }
+
+    /// Gives a topic's window a page that was read from the log behind `from`.
+    pub(crate) fn extend_back(&mut self, key: TopicKey, from: EventId, page: &[Encoded]) {
+        let limits = self.limits;
+        if self.window_bytes >= limits.node_bytes_max {
+            return;
+        }
+        self.change_window(key, |active| {
+            let position = active.position;
+            let window = active.window.get_or_insert_with(|| Box::new(Window::at(position)));
+            window.extend_back(from, page, limits);
+        });
+        self.shorten_to_budget();
+    }
+
+    /// At most `limit` events behind `position`, if the window reaches back to it.
+    pub(crate) fn page(
+        &self,
+        key: TopicKey,
+        position: EventId,
+        is_event: bool,
+        limit: usize,
+    ) -> Option<Vec<(EventId, Frame)>> {
+        let active = self.get(key)?;
+        match &active.window {
+            Some(window) => window.page(position, is_event, limit),
+            None => (position == active.position || (!is_event && position > active.position)).then(Vec::new),
+        }
+    }
+
+    fn change_window(&mut self, key: TopicKey, change: impl FnOnce(&mut ActiveTopic)) {
+        let Some(active) = self.active.get_mut(key.0 as usize) else { return };
+        let size = |active: &ActiveTopic| active.window.as_ref().map_or(0, |window| window.bytes());
+        let before = size(active);
+        change(active);
+        let after = size(active);
+        self.window_bytes = self.window_bytes + after - before;
+    }
+
+    /// Halves one window after the other until all together are within the node's budget.
+    fn shorten_to_budget(&mut self) {
+        while self.window_bytes > self.limits.node_bytes_max {
+            let found = (self.hand..self.active.capacity().max(1)).find(|i| self.holds_bytes(*i));
+            let Some(index) = found.or_else(|| (0..self.hand).find(|i| self.holds_bytes(*i))) else { return };
+            self.hand = index + 1;
+            self.change_window(TopicKey(u32::try_from(index).unwrap_or(u32::MAX)), |active| {
+                if let Some(window) = &mut active.window {
+                    window.halve();
+                }
+            });
+        }
+    }
+
+    fn holds_bytes(&self, index: usize) -> bool {
+        self.active.get(index).and_then(|active| active.window.as_ref()).is_some_and(|w| w.bytes() > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(ms: u64) -> Encoded {
+        (EventId::at(ms), Frame::event(Some(EventId::at(ms)), None, &"x".repeat(100)))
+    }
+
+    #[test]
+    fn the_budget_of_the_node_holds_whatever_the_topics_do() {
+        let limits = WindowLimits { events_max: 1_000, bytes_max: 1 << 20, node_bytes_max: 4_000 };
+        let mut topics = Topics::new(limits);
+        let keys: Vec<_> =
+            (0..5).map(|i| topics.open(&Topic::parse(&format!("t{i}")).unwrap(), EventId::ZERO)).collect();
+        for ms in 1..500 {
+            topics.push(keys[usize::try_from(ms % 5).unwrap()], event(ms));
+            assert!(topics.window_bytes() <= limits.node_bytes_max);
+        }
+        for key in keys {
+            let position = topics.get(key).unwrap().position;
+            assert_eq!(topics.page(key, position, true, 9), Some(vec![]), "the newest position is always served");
+        }
+    }
+
+    #[test]
+    fn a_closed_topic_gives_its_memory_back() {
+        let mut topics = Topics::new(WindowLimits::default());
+        let topic = Topic::parse("a").unwrap();
+        let key = topics.open(&topic, EventId::ZERO);
+        topics.push(key, event(1));
+        topics.get_mut(key).unwrap().feeds = 1;
+        topics.close(&topic);
+        assert_eq!(topics.len(), 1, "a feed still contains it");
+        topics.get_mut(key).unwrap().feeds = 0;
+        topics.close(&topic);
+        assert_eq!((topics.len(), topics.window_bytes()), (0, 0));
+    }
+}

@@ -1,0 +1,67 @@
+//! The public routes of a gateway.
+
+mod events;
+mod history;
+mod problem;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{any, get};
+use http::{HeaderName, HeaderValue, Method};
+use sluice_wire::TopicPattern;
+use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
+
+use crate::admission::Admission;
+use crate::body::Runs;
+use crate::settings::{CorsSettings, Limits};
+
+/// What the handlers share.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) runs: Arc<Runs>,
+    pub(crate) admission: Admission,
+    pub(crate) limits: Limits,
+    pub(crate) anonymous: Vec<TopicPattern>,
+}
+
+/// `GET /v1/events` and `GET /v1/topics/{topic}/events`, to be served as they are or merged with others.
+pub(crate) fn router(edge: Arc<Edge>) -> Router {
+    Router::new()
+        .route("/v1/events", get(events::open).head(events::head).options(events::options))
+        .route("/v1/topics/{*rest}", get(history::read))
+        .with_state(edge)
+}
+
+/// Adds what every public listener answers: preflights and unknown paths.
+pub fn finish(router: Router, cors: &CorsSettings) -> Router {
+    let router = router.fallback(any(problem::not_found)).method_not_allowed_fallback(problem::method_not_allowed);
+    match cors_layer(cors) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    }
+}
+
+/// `None` when no other origin may read.
+fn cors_layer(settings: &CorsSettings) -> Option<CorsLayer> {
+    let origin = match settings.origins.as_slice() {
+        [] => return None,
+        [any] if any == "*" => AllowOrigin::any(),
+        listed => AllowOrigin::list(listed.iter().filter_map(|origin| HeaderValue::from_str(origin).ok())),
+    };
+    let last_event_id = HeaderName::from_static("last-event-id");
+    let allowed = [
+        http::header::AUTHORIZATION,
+        http::header::CACHE_CONTROL,
+        http::header::CONTENT_TYPE,
+        HeaderName::from_static("idempotency-key"),
+        last_event_id,
+    ];
+    let layer = CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(allowed)
+        .expose_headers(ExposeHeaders::list([http::header::RETRY_AFTER]))
+        .max_age(std::time::Duration::from_secs(3_600));
+    Some(if settings.credentials { layer.allow_credentials(true) } else { layer })
+}

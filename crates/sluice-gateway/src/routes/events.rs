@@ -1,0 +1,130 @@
+//! `/v1/events`: the stream.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use sluice_wire::Problem;
+
+use super::Edge;
+use super::problem::{self, Answer};
+use crate::admission::Refusal;
+use crate::body::SseBody;
+use crate::control;
+use crate::subscription::{Origin, Subscription};
+
+const EVENT_STREAM: &str = "text/event-stream";
+
+pub(super) async fn open(State(edge): State<Arc<Edge>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    let subscription = match check(&edge, query.as_deref(), &headers) {
+        Ok(subscription) => subscription,
+        Err(problem) => return Answer(problem).into_response(),
+    };
+    if subscription.origin == Origin::NewerCursor {
+        // Another node of a rolling upgrade can read it.
+        return shed(&edge, "newer-cursor");
+    }
+    match edge.admission.admit(Instant::now()) {
+        Ok(place) => stream(Body::new(SseBody::new(edge.runs.clone(), subscription, place))),
+        Err(refusal) if wants_status(&subscription, &headers) => refused(refusal).into_response(),
+        Err(refusal) => shed(&edge, refusal.as_str()),
+    }
+}
+
+/// The head that a GET would have, without taking a place.
+pub(super) async fn head(State(edge): State<Arc<Edge>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+    match check(&edge, query.as_deref(), &headers) {
+        Ok(_) => stream(Body::empty()),
+        Err(problem) => Answer(problem).into_response(),
+    }
+}
+
+pub(super) async fn options() -> impl IntoResponse {
+    (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")])
+}
+
+fn check(edge: &Edge, query: Option<&str>, headers: &HeaderMap) -> Result<Subscription, Problem> {
+    if !accepts_event_stream(headers) {
+        return Err(problem::not_acceptable());
+    }
+    let subscription =
+        Subscription::parse(query.unwrap_or_default(), headers, edge.limits.topics_per_stream_max)?;
+    match subscription.forbidden(&edge.anonymous) {
+        Some(topic) => Err(problem::unauthorized(topic)),
+        None => Ok(subscription),
+    }
+}
+
+fn stream(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    // nginx would hold the answer back until its end.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// A stream that ends at once. EventSource never comes back after a status other than 200.
+fn shed(edge: &Edge, reason: &str) -> Response {
+    stream(Body::from(control::shed(reason, edge.runs.ground.retry()).payload()))
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    let (status, detail) = match refusal {
+        Refusal::Full => (503, "this node holds as many streams as it may"),
+        Refusal::Rate => (429, "streams are opened faster than this node takes them"),
+        Refusal::Draining => (503, "this node is going away"),
+    };
+    let slug = refusal.as_str();
+    Answer(Problem::new(status, slug, "No room for the stream", format!("{detail}; try again")).retry_after(2))
+}
+
+/// Browsers ask for `text/event-stream` and nothing else; whoever does not can read a status.
+fn wants_status(subscription: &Subscription, headers: &HeaderMap) -> bool {
+    let asks_as_browser = headers.get(header::ACCEPT).is_some_and(|accept| accept == EVENT_STREAM);
+    subscription.plain_errors || !asks_as_browser
+}
+
+/// Whether some range of `Accept` allows the stream. Source: RFC 9110, section 12.5.1.
+fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    let mut ranges =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    let Some(first) = ranges.next() else { return true };
+    std::iter::once(first).chain(ranges).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let allowed = parts.next().is_some_and(|media| {
+            media.eq_ignore_ascii_case(EVENT_STREAM) || media.eq_ignore_ascii_case("text/*") || media == "*/*"
+        });
+        let refused = parts
+            .filter_map(|parameter| parameter.strip_prefix("q="))
+            .any(|weight| weight.parse::<f32>().is_ok_and(|weight| weight <= 0.0));
+        allowed && !refused
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accept_is_read_by_the_rules() {
+        for (accept, fits) in [
+            ("text/event-stream", true),
+            ("TEXT/Event-Stream", true),
+            ("application/json, text/*;q=0.5", true),
+            ("*/*", true),
+            ("application/json", false),
+            ("text/event-stream;q=0", false),
+            ("text/html, text/event-stream ; q=0.0", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+            assert_eq!(accepts_event_stream(&headers), fits, "{accept:?}");
+        }
+        assert!(accepts_event_stream(&HeaderMap::new()));
+    }
+}

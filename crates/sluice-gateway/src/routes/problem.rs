@@ -1,0 +1,66 @@
+//! The one place where errors of this crate become HTTP answers.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
+use sluice_broker::BrokerError;
+use sluice_wire::{PROBLEM_JSON, Problem, Topic};
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(super) struct Answer(pub(super) Problem);
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let problem = self.0;
+        let mut response = Response::new(Body::from(problem.to_json()));
+        *response.status_mut() =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = problem.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if problem.status == 401 {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+pub(super) fn unauthorized(topic: &Topic) -> Problem {
+    let detail = format!("topic {topic} may not be read without a token; auth.anonymous.subscribe lists those that may");
+    Problem::new(401, "unauthorized", "Authentication needed", detail)
+}
+
+pub(super) fn not_acceptable() -> Problem {
+    let detail = "this resource is text/event-stream; leave `Accept` out or allow it";
+    Problem::new(406, "not-acceptable", "Not acceptable", detail)
+}
+
+pub(super) fn broker(error: &BrokerError) -> Problem {
+    tracing::warn!(%error, "a log could not be read for a request");
+    if error.is_transient() {
+        let detail = "the log cannot be read now; try again";
+        Problem::new(503, "broker-unavailable", "Broker unavailable", detail).retry_after(1)
+    } else {
+        Problem::new(502, "broker-refused", "Broker refused", "the log of this topic cannot be read; see the node's log")
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> Answer {
+    let detail = format!("there is nothing at {}; streams are at /v1/events?topic=", uri.path());
+    Answer(Problem::new(404, "not-found", "Not found", detail))
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Answer {
+    let detail = format!("{method} is not for {}", uri.path());
+    Answer(Problem::new(405, "method-not-allowed", "Method not allowed", detail))
+}

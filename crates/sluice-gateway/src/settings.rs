@@ -1,0 +1,122 @@
+//! What a gateway can be told. Plain values: reading and checking configuration is the binary's affair.
+
+use std::time::Duration;
+
+use sluice_broker::FollowerSettings;
+use sluice_fanout::RingLimits;
+use sluice_wire::TopicPattern;
+
+pub use crate::hub::window::WindowLimits;
+
+/// Settings of a gateway node.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// Memory for recent events.
+    pub windows: WindowLimits,
+    /// Memory for what streams may still need.
+    pub rings: RingLimits,
+    /// How topics are followed and logs read.
+    pub follower: FollowerSettings,
+    /// Reads of logs that may be under way for streams that catch up.
+    pub catch_up_readers_max: usize,
+    /// How streams behave.
+    pub streams: StreamSettings,
+    /// How much a node takes.
+    pub limits: Limits,
+    /// Topics that anyone may read.
+    pub anonymous: Vec<TopicPattern>,
+    /// Which pages of other origins may read.
+    pub cors: CorsSettings,
+}
+
+/// How streams behave.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamSettings {
+    /// A stream that was silent for so long is sent a heartbeat.
+    pub heartbeat: Duration,
+    /// What clients are told to wait before they reconnect.
+    pub retry: Duration,
+    /// By how much of it, in percent, that differs from client to client.
+    pub retry_jitter_percent: u8,
+    /// What becomes of a stream that the ring has passed.
+    pub on_lag: OnLag,
+    /// A client that takes nothing for so long is given up.
+    pub write_stall: Duration,
+}
+
+/// What becomes of a stream that its feed's ring has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLag {
+    /// It is fed from the log until it has caught up.
+    #[default]
+    CatchUp,
+    /// It is ended; its client reconnects with its cursor.
+    Disconnect,
+}
+
+/// How much a node takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Streams open at once.
+    pub streams_max: usize,
+    /// Streams accepted in a second.
+    pub accept_per_second: u32,
+    /// Streams accepted at once after a quiet time.
+    pub accept_burst: u32,
+    /// Topics of one stream.
+    pub topics_per_stream_max: usize,
+    /// Size of a request's head. Bytes.
+    pub header_bytes_max: usize,
+    /// How long a request's head may take.
+    pub header_read_timeout: Duration,
+}
+
+/// Which pages of other origins may read.
+#[derive(Debug, Clone, Default)]
+pub struct CorsSettings {
+    /// Exact origins, such as `https://app.example`; `*` alone for every one.
+    pub origins: Vec<String>,
+    /// Whether cookies may come along. Not with `*`.
+    pub credentials: bool,
+}
+
+impl Default for GatewaySettings {
+    /// The defaults of the configuration; nobody may read anything.
+    fn default() -> Self {
+        Self {
+            windows: WindowLimits::default(),
+            rings: RingLimits { events_max: 1_024, bytes_max: 1 << 20 },
+            follower: FollowerSettings::default(),
+            catch_up_readers_max: 64,
+            streams: StreamSettings::default(),
+            limits: Limits::default(),
+            anonymous: Vec::new(),
+            cors: CorsSettings::default(),
+        }
+    }
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            retry_jitter_percent: 50,
+            on_lag: OnLag::CatchUp,
+            write_stall: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            streams_max: usize::MAX,
+            accept_per_second: 5_000,
+            accept_burst: 5_000,
+            topics_per_stream_max: 64,
+            header_bytes_max: 16 << 10,
+            header_read_timeout: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a client asks for: topics, and where to begin. Parsed from the query and `Last-Event-ID` once.
+
+use http::HeaderMap;
+use sluice_broker::{Broker, BrokerError, Start, resolve_since};
+use sluice_wire::cursor::{Cursor, CursorError};
+use sluice_wire::{Problem, Since, Topic, TopicPattern};
+
+/// A checked request for a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    /// Distinct, in the order asked for.
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) origin: Origin,
+    /// The client wants plain statuses instead of a shed stream.
+    pub(crate) plain_errors: bool,
+}
+
+/// Where a stream begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Behind what the client has seen.
+    Cursor(Cursor),
+    /// As the client chose.
+    Since(Since),
+    /// With the next event.
+    Live,
+    /// The client has a cursor that a newer version wrote: another node may read it.
+    NewerCursor,
+    /// The client has a cursor that nobody can read: it is told, and begins with the next event.
+    UnknownCursor,
+}
+
+impl Subscription {
+    /// Reads the query and the headers of a request.
+    ///
+    /// # Errors
+    ///
+    /// The problem to answer with. A cursor in the header never is one: EventSource would give up.
+    pub(crate) fn parse(query: &str, headers: &HeaderMap, topics_max: usize) -> Result<Self, Problem> {
+        let mut topics: Vec<Topic> = Vec::new();
+        let (mut since, mut cursor, mut plain_errors) = (None, None, false);
+        for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+            match key.as_ref() {
+                "topic" => {
+                    let topic = Topic::parse(&value).map_err(|error| bad("invalid-topic", "Not a topic", error))?;
+                    if !topics.contains(&topic) {
+                        topics.push(topic);
+                    }
+                }
+                "since" => since = Some(value.into_owned()),
+                "last_event_id" => cursor = Some(value.into_owned()),
+                "errors" => plain_errors = value == "status",
+                _ => {}
+            }
+        }
+        if topics.is_empty() {
+            return Err(bad("no-topic", "No topic", "name at least one: /v1/events?topic=orders"));
+        }
+        if topics.len() > topics_max {
+            let detail = format!("a stream has at most {topics_max} topics, this one asks for {}", topics.len());
+            return Err(bad("too-many-topics", "Too many topics", detail));
+        }
+        let origin = origin(headers, cursor.as_deref(), since.as_deref())?;
+        Ok(Self { topics, origin, plain_errors })
+    }
+
+    /// The first topic that no pattern allows.
+    pub(crate) fn forbidden(&self, allowed: &[TopicPattern]) -> Option<&Topic> {
+        self.topics.iter().find(|topic| !allowed.iter().any(|pattern| pattern.matches(topic)))
+    }
+
+    /// The cursor that the client came with.
+    pub(crate) fn cursor(&self) -> Option<&Cursor> {
+        match &self.origin {
+            Origin::Cursor(cursor) => Some(cursor),
+            _ => None,
+        }
+    }
+}
+
+fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) -> Result<Origin, Problem> {
+    // An empty `Last-Event-ID` is what a client sends that has none.
+    let header = headers.get("last-event-id").filter(|value| !value.is_empty());
+    if let Some(header) = header {
+        let parsed = header.to_str().map_err(|_| CursorError::Broken).and_then(str::parse);
+        return Ok(match parsed {
+            Ok(cursor) => Origin::Cursor(cursor),
+            Err(CursorError::Newer { .. }) => Origin::NewerCursor,
+            Err(CursorError::Broken) => Origin::UnknownCursor,
+        });
+    }
+    if let Some(text) = query_cursor.filter(|text| !text.is_empty()) {
+        let cursor = text.parse().map_err(|error: CursorError| bad("invalid-cursor", "Not a cursor", error))?;
+        return Ok(Origin::Cursor(cursor));
+    }
+    match since {
+        Some(text) => {
+            let since = text.parse().map_err(|error| bad_since(&error))?;
+            Ok(Origin::Since(since))
+        }
+        None => Ok(Origin::Live),
+    }
+}
+
+/// The answer to a `since` that cannot be read.
+pub(crate) fn bad_since(error: &sluice_wire::SinceError) -> Problem {
+    bad("invalid-since", "Not a beginning", error)
+}
+
+/// A 400 that says what is wrong.
+pub(crate) fn bad(slug: &'static str, title: &'static str, detail: impl ToString) -> Problem {
+    Problem::new(400, slug, title, detail.to_string())
+}
+
+/// Where each of `topics` begins, and the floor that the client's cursor vouches for; `None` for those that
+/// begin with the next event.
+pub(crate) async fn starts(
+    origin: &Origin,
+    topics: &[Topic],
+    broker: &dyn Broker,
+    now_ms: u64,
+) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
+    match origin {
+        Origin::Cursor(cursor) => {
+            let count = topics.len();
+            let starts = topics.iter().map(|topic| start_of(cursor, topic, count)).collect();
+            Ok(Some((starts, floor_of(cursor))))
+        }
+        Origin::Since(since) => {
+            let mut starts = Vec::with_capacity(topics.len());
+            for topic in topics {
+                starts.push(Start::Moment(resolve_since(broker, topic, since, now_ms).await?));
+            }
+            Ok(Some((starts, 0)))
+        }
+        Origin::Live | Origin::UnknownCursor | Origin::NewerCursor => Ok(None),
+    }
+}
+
+fn start_of(cursor: &Cursor, topic: &Topic, topics: usize) -> Start {
+    let position = cursor.position(topic, topics);
+    match cursor {
+        // The id of an event of one topic is only a moment of the others.
+        Cursor::Plain { .. } if topics > 1 => Start::Moment(position),
+        _ => Start::Seen(position),
+    }
+}
+
+fn floor_of(cursor: &Cursor) -> u64 {
+    match cursor {
+        Cursor::Plain { floor_ms, .. } => floor_ms.unwrap_or(0),
+        Cursor::Vector(vector) => vector.floor_ms(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_wire::EventId;
+
+    use super::*;
+
+    fn parse(query: &str, last_event_id: Option<&str>) -> Result<Subscription, Problem> {
+        let mut headers = HeaderMap::new();
+        if let Some(id) = last_event_id {
+            headers.insert("last-event-id", id.parse().unwrap());
+        }
+        Subscription::parse(query, &headers, 3)
+    }
+
+    #[test]
+    fn the_header_beats_the_query_and_a_cursor_beats_since() {
+        let at = |ms| Origin::Cursor(Cursor::from(EventId::at(ms)));
+        let all = "topic=a&last_event_id=2-0&since=earliest";
+        assert_eq!(parse(all, Some("1-0")).unwrap().origin, at(1));
+        assert_eq!(parse(all, Some("")).unwrap().origin, at(2));
+        assert_eq!(parse("topic=a&since=earliest", None).unwrap().origin, Origin::Since(Since::Earliest));
+        assert_eq!(parse("topic=a", None).unwrap().origin, Origin::Live);
+    }
+
+    #[test]
+    fn a_bad_cursor_is_an_error_in_the_query_only() {
+        assert_eq!(parse("topic=a", Some("nonsense")).unwrap().origin, Origin::UnknownCursor);
+        assert_eq!(parse("topic=a", Some("v9.x")).unwrap().origin, Origin::NewerCursor);
+        assert_eq!(parse("topic=a&last_event_id=nonsense", None).unwrap_err().slug, "invalid-cursor");
+    }
+
+    #[test]
+    fn each_bad_part_is_named() {
+        for (query, slug) in [
+            ("", "no-topic"),
+            ("topic=", "invalid-topic"),
+            ("topic=a%20b", "invalid-topic"),
+            ("topic=a&topic=b&topic=c&topic=d", "too-many-topics"),
+            ("topic=a&since=yesterday", "invalid-since"),
+        ] {
+            assert_eq!(parse(query, None).unwrap_err().slug, slug, "{query}");
+        }
+        assert_eq!(parse("topic=a&topic=a&topic=a&topic=a", None).unwrap().topics.len(), 1);
+    }
+}
