@@ -56,12 +56,10 @@ impl Lane {
 
     /// Takes what has come, waiting for the first event; 0 when nothing will come any more.
     async fn gather(&mut self, gathered: &mut Vec<Queued>, closing: &CancellationToken) -> usize {
-        if !closing.is_cancelled() {
-            tokio::select! {
-                biased;
-                () = closing.cancelled() => {}
-                count = self.queue.recv_many(gathered, self.flush_events_max) => return count,
-            }
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => {}
+            count = self.queue.recv_many(gathered, self.flush_events_max) => return count,
         }
         self.queue.close();
         self.queue.recv_many(gathered, self.flush_events_max).await

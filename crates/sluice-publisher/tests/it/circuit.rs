@@ -22,7 +22,7 @@ async fn an_open_circuit_asks_nobody() {
     let second = publisher.enqueue(event("t", "queued")).await.unwrap();
     until("the first flush", || gate.arrived().len() == 1).await;
     gate.set_away(true);
-    gate.let_through(1);
+    gate.open();
     assert!(unavailable(&first.await.unwrap_err()));
     assert!(unavailable(&second.await.unwrap_err()), "what was queued is refused with it");
     let began = Instant::now();

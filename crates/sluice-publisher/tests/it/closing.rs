@@ -31,6 +31,17 @@ async fn close_answers_everything_accepted() {
 }
 
 #[tokio::test]
+async fn an_idle_lane_publishes_what_came_just_before_the_close() {
+    let (gate, publisher) = gated(PublisherSettings::default());
+    gate.open();
+    publisher.publish(event("t", "a")).await.unwrap();
+    let receipt = publisher.try_enqueue(event("t", "b")).unwrap();
+    publisher.close().await;
+    receipt.now_or_never().expect("answered before close returned").unwrap();
+    assert_eq!(data(&*gate, "t").await, ["a", "b"]);
+}
+
+#[tokio::test]
 async fn dropping_the_last_handle_publishes_what_was_accepted() {
     let (gate, publisher) = gated(PublisherSettings::default());
     let first = publisher.enqueue(event("t", "a")).await.unwrap();

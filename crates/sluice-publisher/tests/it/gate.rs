@@ -32,10 +32,6 @@ impl Gate {
         self.appends.add_permits(1 << 20);
     }
 
-    pub(crate) fn let_through(&self, appends: usize) {
-        self.appends.add_permits(appends);
-    }
-
     /// From now on (or no longer) the broker does not answer.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
