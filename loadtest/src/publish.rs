@@ -20,8 +20,8 @@ use crate::payload::Stamp;
 /// Where and how to publish.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
-    /// By the publish script (a file) to the Redis at this address.
-    Redis(SocketAddr, PathBuf),
+    /// By the publish script (the repository's, or a file) to the Redis at this address.
+    Redis(SocketAddr, Option<PathBuf>),
     /// By `POST /v1/topics/<topic>/events`.
     Sluice(SocketAddr),
     /// By `POST /pub/<topic>`.
@@ -55,7 +55,7 @@ impl Publisher {
     /// Connects. `names` are the topics by index, `size` the bytes of each event's data.
     pub(crate) fn connect(way: &Way, names: Vec<String>, size: usize) -> Result<Self> {
         let link = match way {
-            Way::Redis(address, script) => Link::Redis(Script::load(*address, script)?),
+            Way::Redis(address, script) => Link::Redis(Script::load(*address, script.as_deref())?),
             Way::Sluice(address) => Link::Http(Http::connect(*address, http::SLUICE)?),
             Way::Nchan(address) => Link::Http(Http::connect(*address, http::NCHAN)?),
             Way::Floor(address) => Link::Floor(Control::connect(*address)?),

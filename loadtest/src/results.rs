@@ -46,15 +46,15 @@ pub(crate) struct PartResult {
     pub(crate) steps: Vec<StepResult>,
 }
 
-/// Memory, in bytes.
+/// Memory, in bytes. Nothing is known of servers whose processes were not named (`--pid`).
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct MemoryResult {
     /// Resident memory of the servers when ready, before any stream.
-    pub(crate) fresh_bytes: u64,
+    pub(crate) fresh_bytes: Option<u64>,
     /// After the warm-up streams were closed.
-    pub(crate) idle_bytes: u64,
+    pub(crate) idle_bytes: Option<u64>,
     /// With all streams open.
-    pub(crate) open_bytes: u64,
+    pub(crate) open_bytes: Option<u64>,
     /// From idle to open, by stream.
     pub(crate) bytes_per_stream: Option<f64>,
     /// From fresh to open, by stream: one-time costs included.

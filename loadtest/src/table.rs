@@ -29,9 +29,9 @@ fn render(results: &Results) -> Result<String> {
     let mut text = String::new();
     writeln!(text, "\n{}: {}", results.scenario, results.about)?;
     writeln!(text, "{} cores, Linux {}\n", results.machine.cores, results.machine.kernel)?;
-    text += &memory(results);
-    text.push('\n');
-    text += &steps(results);
+    if all_parts(results).next().is_some() {
+        writeln!(text, "{}\n\n{}", memory(results).trim_end(), steps(results).trim_end())?;
+    }
     for target in &results.targets {
         if let Some(error) = &target.error {
             writeln!(text, "\n{} was given up: {error}", target.target)?;
@@ -41,8 +41,18 @@ fn render(results: &Results) -> Result<String> {
         writeln!(text, "\n{place}: streams failed: {:?}", step.failures)?;
     }
     text += &goals(results);
-    writeln!(text, "\n{}", if results.is_clean() { "continuity holds" } else { "CONTINUITY IS BROKEN" })?;
+    writeln!(text, "\n{}", verdict(results))?;
     Ok(text)
+}
+
+fn verdict(results: &Results) -> &'static str {
+    if !all_steps(results).all(|(_, step)| step.is_clean()) {
+        "CONTINUITY IS BROKEN"
+    } else if results.is_clean() {
+        "continuity holds"
+    } else {
+        "NOT EVERY TARGET WAS MEASURED"
+    }
 }
 
 fn memory(results: &Results) -> String {
@@ -173,8 +183,8 @@ fn row(cells: &[&str]) -> Vec<String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "bytes of memory are far below 2^53")]
-fn mib(bytes: u64) -> String {
-    format!("{:.2}", bytes as f64 / MIB)
+fn mib(bytes: Option<u64>) -> String {
+    optional(bytes.map(|bytes| bytes as f64 / MIB), 2)
 }
 
 fn optional(value: Option<f64>, digits: usize) -> String {

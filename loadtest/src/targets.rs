@@ -25,9 +25,9 @@ pub(crate) struct Origin {
     /// The sluice binary to measure.
     #[arg(long, default_value = "target/release/sluice")]
     pub(crate) sluice: PathBuf,
-    /// The script that publishes.
-    #[arg(long, default_value = "crates/sluice-broker/scripts/publish.lua")]
-    pub(crate) script: PathBuf,
+    /// Publish by this script instead of the one that the tool was built with.
+    #[arg(long)]
+    pub(crate) script: Option<PathBuf>,
     /// A gateway that is running already (loopback only), e.g. 127.0.0.1:8080; may be given several times.
     #[arg(long, value_name = "ADDR")]
     pub(crate) url: Vec<String>,

@@ -17,6 +17,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const PIPELINED_MAX: usize = 512;
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// The longest list that is read.
+const LIST_MAX: usize = 16;
+/// The script of this repository.
+const SCRIPT: &str = include_str!("../../../crates/sluice-broker/scripts/publish.lua");
+/// What the script keeps of a topic: the publisher service's default.
+const RETAINED_EVENTS: &[u8] = b"10000";
 
 /// A connection to a Redis.
 pub(crate) struct Redis {
@@ -61,7 +67,7 @@ impl Redis {
         Ok(())
     }
 
-    /// Reads an answer that is a string, a number or an error.
+    /// Reads an answer that is a string, a number or an error; of a list, its first element.
     fn answer(&mut self) -> Result<String> {
         let mut line = String::new();
         ensure!(self.socket.read_line(&mut line)? > 0, "Redis closed the connection");
@@ -76,6 +82,12 @@ impl Redis {
                 self.socket.read_exact(&mut body)?;
                 body.truncate(length);
                 Ok(String::from_utf8(body)?)
+            }
+            Some(("*", length)) => {
+                let length: usize = length.parse().context("Redis answers with nothing")?;
+                ensure!((1..=LIST_MAX).contains(&length), "Redis answers with a list of {length}");
+                let answers = (0..length).map(|_| self.answer()).collect::<Result<Vec<_>>>()?;
+                answers.into_iter().next().context("Redis answers with nothing")
             }
             _ => bail!("Redis answers with {line:?}, which no command here expects"),
         }
@@ -98,11 +110,16 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn load(address: SocketAddr, script: &Path) -> Result<Self> {
-        let text = std::fs::read(script)
-            .with_context(|| format!("cannot read the publish script {} (--script)", script.display()))?;
+    /// Loads the repository's script, or the one in a file.
+    pub(super) fn load(address: SocketAddr, script: Option<&Path>) -> Result<Self> {
+        let text = match script {
+            Some(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            }
+            None => SCRIPT.to_owned(),
+        };
         let mut redis = Redis::connect(address)?;
-        let digest = redis.command(&[b"SCRIPT", b"LOAD", &text])?;
+        let digest = redis.command(&[b"SCRIPT", b"LOAD", text.as_bytes()])?;
         Ok(Self { redis, digest })
     }
 
@@ -112,7 +129,10 @@ impl Script {
         for some in events.chunks(PIPELINED_MAX) {
             for event in some {
                 let key = format!("sluice:{{{}}}:log", event.topic);
-                self.redis.push(&[b"EVALSHA", self.digest.as_bytes(), b"1", key.as_bytes(), event.data])?;
+                let digest = self.digest.as_bytes();
+                let arguments: [&[u8]; 8] =
+                    [b"EVALSHA", digest, b"1", key.as_bytes(), event.data, b"", b"", RETAINED_EVENTS];
+                self.redis.push(&arguments)?;
             }
             self.redis.send()?;
             for _ in some {

@@ -69,8 +69,9 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<PartResult> {
     pause(rest);
     memory.open_bytes = bench.server_bytes();
     memory.kernel = Kernel::now().since(kernel);
-    memory.bytes_per_stream = each(memory.open_bytes.saturating_sub(memory.idle_bytes), open);
-    memory.bytes_per_stream_from_fresh = each(memory.open_bytes.saturating_sub(memory.fresh_bytes), open);
+    let grown_since = |then: Option<u64>| Some(memory.open_bytes?.saturating_sub(then?));
+    memory.bytes_per_stream = grown_since(memory.idle_bytes).and_then(|bytes| each(bytes, open));
+    memory.bytes_per_stream_from_fresh = grown_since(memory.fresh_bytes).and_then(|bytes| each(bytes, open));
     memory.kernel_bytes_per_stream = each(memory.kernel.slab, open);
 
     let mut steps = Vec::new();
@@ -83,9 +84,10 @@ pub(super) fn run(setting: &Setting<'_>) -> Result<PartResult> {
 }
 
 impl Bench<'_> {
-    /// Resident memory of the servers.
-    pub(super) fn server_bytes(&self) -> u64 {
-        memory(&self.target.server_pids()).bytes()
+    /// Resident memory of the servers, where their processes are known.
+    pub(super) fn server_bytes(&self) -> Option<u64> {
+        let pids = self.target.server_pids();
+        (!pids.is_empty()).then(|| memory(&pids).bytes())
     }
 
     /// Gives up when the deadline has passed or something has ended.

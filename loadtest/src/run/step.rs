@@ -39,7 +39,7 @@ pub(super) fn run(bench: &mut Bench<'_>, step: &Step, first: bool) -> Result<Ste
     bench.fleet.tell(&Command::Last { last: Vec::new() })?;
     bench.fleet.tell(&Command::Begin)?;
     let published_before: u64 = bench.publisher.numbers().iter().sum();
-    let rss_before_bytes = bench.server_bytes();
+    let rss_before_bytes = bench.server_bytes().unwrap_or(0);
     let before = Meter::read(bench)?;
     let start = bench.fleet.status()?;
     if first {
@@ -82,7 +82,8 @@ pub(super) fn run(bench: &mut Bench<'_>, step: &Step, first: bool) -> Result<Ste
         latency: latencies(&bench.setting.part.streams, &reports),
         server: ServerCost {
             cpu_ms: used.server_cpu_ms,
-            cpu_us_per_delivery: each(used.server_cpu_ms * 1000, tally.delivered),
+            cpu_us_per_delivery: each(used.server_cpu_ms * 1000, tally.delivered)
+                .filter(|_| !bench.target.server_pids().is_empty()),
             rss_before_bytes,
             rss_max_bytes,
             rss_growth_bytes: rss_max_bytes - rss_before_bytes,
@@ -106,7 +107,7 @@ fn publish(bench: &mut Bench<'_>, step: &Step, flow: &mut Flow, began: u64) -> R
             return Ok(rss_max);
         }
         if now >= sample_at {
-            rss_max = rss_max.max(bench.server_bytes());
+            rss_max = rss_max.max(bench.server_bytes().unwrap_or(0));
             sample_at = now + SAMPLE_EVERY_NS;
             bench.check()?;
         }
@@ -157,7 +158,7 @@ fn settle(bench: &mut Bench<'_>) -> Result<(Status, f64, u64)> {
     let mut rss_max = 0;
     loop {
         let status = bench.fleet.status()?;
-        rss_max = rss_max.max(bench.server_bytes());
+        rss_max = rss_max.max(bench.server_bytes().unwrap_or(0));
         let waited = monotonic_ns() - began;
         if (status.behind == 0 && status.waiting == 0) || waited > limit {
             return Ok((status, seconds(waited), rss_max));
