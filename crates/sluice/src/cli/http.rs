@@ -18,6 +18,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A response that is read whole has at most this many bytes.
 const BODY_BYTES_MAX: usize = 64 << 20;
 
+/// The longest wait between two connections that the server did not ask for.
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
+
 /// Where a node or publisher listens when nothing else is said.
 pub(crate) const URL_DEFAULT: &str = "http://127.0.0.1:8080";
 
@@ -65,7 +68,12 @@ impl FromStr for Target {
         if uri.query().is_some() || authority.host().is_empty() {
             return Err(form());
         }
-        let port = uri.port_u16().unwrap_or(80);
+        // Not `Uri::port`, which takes a port that is no number for none at all.
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => 80,
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(form)?,
+            None => return Err(form()),
+        };
         Ok(Self {
             host: authority.host().to_owned(),
             port,
@@ -196,6 +204,13 @@ pub(crate) fn url_or_default(given: Option<String>) -> String {
     given.or_else(|| std::env::var("SLUICE_URL").ok()).unwrap_or_else(|| URL_DEFAULT.to_owned())
 }
 
+/// How long to wait before the next connection: `retry`, doubled with every failure in a row, between half and
+/// the whole of it by `chance` (0.0 to 1.0).
+pub(crate) fn backoff(retry: Duration, failures: u32, chance: f64) -> Duration {
+    let longest = retry.saturating_mul(1 << failures.min(5)).clamp(Duration::from_millis(100), RETRY_MAX);
+    longest.mul_f64(0.5 + chance / 2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,11 +223,28 @@ mod tests {
         assert_eq!("http://a.example/sluice/".parse(), Ok(target("a.example", 80, "/sluice")));
         assert_eq!("http://[::1]:1".parse(), Ok(target("[::1]", 1, "")));
         assert_eq!("https://a.example".parse::<Target>(), Err(TargetError::Https));
-        for text in
-            ["", "localhost:8080", "http://", "ftp://a", "http://u:p@a", "http://a?b=c", "http://a:99999"]
-        {
+        for text in [
+            "",
+            "localhost:8080",
+            "http://",
+            "ftp://a",
+            "http://u:p@a",
+            "http://a?b=c",
+            "http://a:99999",
+            "http://a:",
+        ] {
             assert_eq!(text.parse::<Target>(), Err(TargetError::Form(text.into())), "{text}");
         }
+    }
+
+    #[test]
+    fn waits_grow_to_a_limit_and_are_spread() {
+        let second = Duration::from_secs(1);
+        assert_eq!(backoff(second, 0, 1.0), second);
+        assert_eq!(backoff(second, 0, 0.0), second / 2);
+        assert_eq!(backoff(second, 3, 1.0), second * 8);
+        assert_eq!(backoff(second, 99, 1.0), RETRY_MAX);
+        assert_eq!(backoff(Duration::ZERO, 0, 1.0), Duration::from_millis(100));
     }
 
     #[test]

@@ -13,14 +13,15 @@ use sluice_wire::sse::{Decoder, Item, Received};
 use sluice_wire::{Since, Topic};
 use tokio_util::task::TaskTracker;
 
-use super::http::{Client, EXIT_UNAVAILABLE, Target, query_value, refusal, url_or_default};
+use super::http::{
+    Client, EXIT_UNAVAILABLE, RETRY_MAX, Target, backoff, query_value, refusal, url_or_default,
+};
 
 /// Heartbeats come every 15 s; a stream that is silent for longer than some of them is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// Until the server says otherwise.
 const RETRY_DEFAULT: Duration = Duration::from_secs(2);
-const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// Print the events of topics as they are published
 #[derive(Debug, clap::Args)]
@@ -143,6 +144,14 @@ impl Tail {
             Err(error) => return End::Failed { why: error.to_string(), wait: None },
         };
         let status = response.status();
+        let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if status == StatusCode::OK && !kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
+            eprintln!(
+                "error: the answer is not an event stream but {}; is this a node?",
+                kind.unwrap_or("untyped")
+            );
+            return End::Done(ExitCode::FAILURE);
+        }
         if status == StatusCode::OK {
             return self.stream(response.into_body()).await;
         }
@@ -263,26 +272,9 @@ fn json_line(event: &Received) -> String {
     )
 }
 
-/// How long to wait before the next connection: `retry`, doubled with every failure in a row, between half and
-/// the whole of it by `chance` (0.0 to 1.0).
-fn backoff(retry: Duration, failures: u32, chance: f64) -> Duration {
-    let longest = retry.saturating_mul(1 << failures.min(5)).clamp(Duration::from_millis(100), RETRY_MAX);
-    longest.mul_f64(0.5 + chance / 2.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn waits_grow_to_a_limit_and_are_spread() {
-        let second = Duration::from_secs(1);
-        assert_eq!(backoff(second, 0, 1.0), second);
-        assert_eq!(backoff(second, 0, 0.0), second / 2);
-        assert_eq!(backoff(second, 3, 1.0), second * 8);
-        assert_eq!(backoff(second, 99, 1.0), RETRY_MAX);
-        assert_eq!(backoff(Duration::ZERO, 0, 1.0), Duration::from_millis(100));
-    }
 
     #[test]
     fn json_lines_stay_lines() {
