@@ -30,6 +30,9 @@ pub trait Sink: Send + Sync + 'static {
     /// `topic` is followed from `position` on: the next event handed on stands directly behind it. Called
     /// each time that a topic nobody followed gets its first follower.
     fn opened(&self, topic: &Topic, position: EventId);
+    /// Nobody has followed `topic` for the linger time: nothing comes of it before it is opened again. For
+    /// sinks that keep something a topic.
+    fn closed(&self, _topic: &Topic) {}
     /// The next events, directly behind the topic's position, in order.
     fn events(&self, topic: &Topic, events: &[Event]);
     /// Plain text that came on the live channel: no id, in no log.

@@ -160,10 +160,15 @@ impl Replay {
         Ok(Some(self.take(page, gap)))
     }
 
-    fn take(&mut self, page: Page, gap: Option<Gap>) -> ReplayPage {
-        let mut events = page.events;
+    fn take(&mut self, mut page: Page, gap: Option<Gap>) -> ReplayPage {
+        let mut events = std::mem::take(&mut page.events);
         if events.first().is_some_and(|event| event.id == self.position) {
             events.remove(0);
+        } else if events.len() > self.settings.page_events.max(1) {
+            // The place of the position was not needed: what stands in it comes with the next page.
+            events.pop();
+            page.last = events.last().map(|event| event.id);
+            page.more = true;
         }
         self.done = !page.more;
         let read_to = page.last.or(gap.as_ref().map(|gap| gap.to)).unwrap_or(self.position);
@@ -192,7 +197,10 @@ impl Replay {
 
     async fn rewind(&mut self) -> Result<ReplayPage, BrokerError> {
         let margin_ms = u64::try_from(self.settings.rewind_margin.as_millis()).unwrap_or(u64::MAX);
-        let safe = EventId::new(self.position.ms.saturating_sub(margin_ms), u64::MAX);
+        // A position ahead of the log says nothing of where the two parted.
+        let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
+        let parted_ms = self.position.ms.min(head.last.ms);
+        let safe = EventId::new(parted_ms.saturating_sub(margin_ms), u64::MAX);
         let restart = self.broker.newest_until(&self.topic, safe).await?.unwrap_or(EventId::ZERO);
         let gap = self.gap(restart, GapReason::Rewound, false);
         self.position = restart;

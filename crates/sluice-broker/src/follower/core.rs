@@ -106,6 +106,7 @@ impl Core {
         let Some(until_ms) = self.shared.now_ms().checked_sub(linger_ms) else { return };
         let mut locked = self.shared.topics();
         let swept = locked.sweep(until_ms);
+        swept.iter().for_each(|topic| self.shared.sink.closed(topic));
         if !swept.is_empty()
             && let Some(subscriber) = self.subscriber()
         {

@@ -1,1 +1,328 @@
-//! Placeholder.
+//! Whole histories of a topic, driven through `Topics` and `Replay` over a model of a log: appends whose
+//! announcements are delivered, late, lost or doubled, plain XADDs, trimming, looks and pages that are stale
+//! when they are applied, and lost connections, in any order.
+
+mod model;
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use proptest::prelude::*;
+use sluice_wire::{ByteString, Event, EventId, Topic};
+
+use self::model::Model;
+use super::*;
+use crate::broker::Announcement;
+use crate::{Broker, Gap, GapReason, Replay, ReplaySettings, Start, Tails};
+
+/// What a topic's followers were told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    Event(EventId),
+    Gap { from: EventId, to: EventId, reason: GapReason, possible: bool },
+}
+
+#[derive(Default)]
+struct Record(Mutex<Vec<Told>>);
+
+impl Sink for Record {
+    fn opened(&self, _: &Topic, _: EventId) {}
+    fn events(&self, _: &Topic, events: &[Event]) {
+        self.0.lock().unwrap().extend(events.iter().map(|event| Told::Event(event.id)));
+    }
+    fn plain(&self, _: &Topic, _: ByteString) {}
+    fn gap(&self, gap: &Gap, position: EventId) {
+        assert_eq!(gap.to, position);
+        let Gap { from, to, reason, possible, .. } = *gap;
+        self.0.lock().unwrap().push(Told::Gap { from, to, reason, possible });
+    }
+    fn confirmed(&self, _: &[(Topic, u64)]) {}
+    fn link(&self, _: bool) {}
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Publish,
+    PlainXadd,
+    Hear,
+    HearTwice,
+    Lose,
+    Trim(usize),
+    Look,
+    TakeLook,
+    ReadPage,
+    TakePage,
+    Reconnect,
+    Verify,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => Just(Step::Publish),
+        1 => Just(Step::PlainXadd),
+        6 => Just(Step::Hear),
+        1 => Just(Step::HearTwice),
+        1 => Just(Step::Lose),
+        1 => (1..4_usize).prop_map(Step::Trim),
+        2 => Just(Step::Look),
+        2 => Just(Step::TakeLook),
+        4 => Just(Step::ReadPage),
+        4 => Just(Step::TakePage),
+        1 => Just(Step::Reconnect),
+        1 => Just(Step::Verify),
+    ]
+}
+
+/// A topic being followed, with everything that is under way for it.
+struct World {
+    model: Arc<Model>,
+    topics: Topics,
+    sink: Record,
+    topic: Topic,
+    look: Option<(Vec<(Topic, EventId)>, Tails)>,
+    pass: Option<(Replay, u32)>,
+    page: Option<(ReplayPage, u32)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (model, topic) = (Arc::new(Model::default()), Topic::parse("t").unwrap());
+        let (mut topics, sink) = (Topics::default(), Record::default());
+        model.publish();
+        model.publish();
+        let head = model.head();
+        topics.restored();
+        topics.follow(&topic, &sink);
+        topics.take_wanted(9);
+        let epoch = topics.epoch;
+        topics.opened(&topic, head, epoch, &sink);
+        Self { model, topics, sink, topic, look: None, pass: None, page: None }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Publish => self.model.publish(),
+            Step::PlainXadd => self.model.plain_xadd(),
+            Step::Hear => self.hear(1),
+            Step::HearTwice => self.hear(2),
+            Step::Lose => drop(self.model.next_announcement()),
+            Step::Trim(count) => self.model.trim(count),
+            Step::Look => {
+                let asked = self.topics.plan(10);
+                let tails = self.model.tails(&asked, 3).now_or_never().unwrap().unwrap();
+                self.look = Some((asked, tails));
+            }
+            Step::TakeLook => {
+                if let Some((asked, tails)) = self.look.take() {
+                    self.topics.looked(&asked, &tails, false, &self.sink);
+                }
+            }
+            Step::ReadPage => self.read_page(),
+            Step::TakePage => self.take_page(),
+            Step::Reconnect => {
+                self.topics.lost();
+                self.model.lose_announcements();
+                self.topics.restored();
+            }
+            Step::Verify => self.verify(),
+        }
+    }
+
+    fn hear(&mut self, times: usize) {
+        if let Some(event) = self.model.next_announcement() {
+            for _ in 0..times {
+                let message = Announcement::Message(sluice_wire::envelope::LiveMessage::Event(event.clone()));
+                self.topics.announced("t", message, &self.sink);
+            }
+        }
+    }
+
+    fn read_page(&mut self) {
+        if self.page.is_some() {
+            return;
+        }
+        if self.pass.is_none() {
+            let Some(ordered) = self.topics.begin_pass(&self.topic) else { return };
+            let settings = ReplaySettings { page_events: 2, ..ReplaySettings::default() };
+            let broker: Arc<dyn Broker> = Arc::clone(&self.model) as _;
+            let from = Start::Seen(ordered.from);
+            let replay = Replay::new(broker, self.topic.clone(), from, EventId::MAX, settings);
+            self.pass = Some((replay, ordered.ticket));
+        }
+        if let Some((replay, ticket)) = &mut self.pass {
+            let page = replay.next().now_or_never().unwrap().unwrap().unwrap();
+            self.page = Some((page, *ticket));
+        }
+    }
+
+    fn take_page(&mut self) {
+        if let Some((page, ticket)) = self.page.take() {
+            let pass = self.topics.page(&self.topic, ticket, &page, &self.sink).unwrap();
+            if pass != Pass::GoOn {
+                self.pass = None;
+            }
+        }
+    }
+
+    fn verify(&mut self) {
+        let asked = self.topics.to_verify(&[self.topic.clone()]);
+        let inclusive: Vec<_> =
+            asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
+        let tails = self.model.tails(&inclusive, 4).now_or_never().unwrap().unwrap();
+        self.topics.looked(&asked, &tails, true, &self.sink);
+    }
+
+    /// Nothing else happens any more: what the follower's tasks then do, to the end.
+    fn settle(&mut self) {
+        self.look = None;
+        self.take(Step::Reconnect);
+        for _ in 0..10_000 {
+            self.verify();
+            if !self.topics.is_unverified(&self.topic) && !self.is_reading() {
+                return;
+            }
+            self.read_page();
+            self.take_page();
+        }
+        panic!("never level with the log");
+    }
+
+    fn is_reading(&self) -> bool {
+        matches!(self.topics.position(&self.topic), Some((_, true)))
+    }
+}
+
+/// Every event behind the opening was told once, in order, or stands in a gap; and a gap holds at least one
+/// event that nobody can be told any more.
+fn check(world: &World) {
+    let told = world.sink.0.lock().unwrap().clone();
+    let appended = world.model.all_behind_opening();
+    let mut position = world.model.opening();
+    let mut seen = Vec::new();
+    for item in &told {
+        match *item {
+            Told::Event(id) => {
+                assert!(id > position, "{id} repeated or out of order in {told:?}");
+                position = id;
+                seen.push(id);
+            }
+            Told::Gap { from, to, reason, possible } => {
+                assert_eq!(reason, GapReason::Trimmed, "{told:?}");
+                assert!(from == position && to >= from, "{told:?}");
+                let missing = appended.iter().filter(|id| **id > from && **id <= to);
+                assert!(possible || missing.count() > 0, "a gap without a missing event in {told:?}");
+                position = to;
+            }
+        }
+    }
+    let in_gap = |id: EventId| {
+        told.iter().any(|item| matches!(item, Told::Gap { from, to, .. } if id > *from && id <= *to))
+    };
+    for id in appended {
+        assert!(seen.contains(&id) != in_gap(id), "{id} lost in {told:?}");
+        assert!(!in_gap(id) || !world.model.is_retained(id), "{id} is there but was told missing: {told:?}");
+    }
+    assert_eq!(world.topics.counts.refilling, 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_retained_event_once_in_order_and_gaps_where_events_are_gone(
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        let mut world = World::new();
+        for step in steps {
+            world.take(step);
+        }
+        world.settle();
+        check(&world);
+    }
+}
+
+#[test]
+fn a_rewound_log_is_told_and_what_survived_is_delivered() {
+    let mut world = World::new();
+    for step in [Step::Publish, Step::Hear, Step::Hear, Step::Hear, Step::Publish, Step::Hear] {
+        world.take(step);
+    }
+    let lost = world.model.head().last;
+    world.model.rewind(1);
+    world.take(Step::Reconnect);
+    world.model.publish();
+    world.settle();
+    let told = world.sink.0.lock().unwrap().clone();
+    let gap =
+        told.iter().position(|item| matches!(item, Told::Gap { reason: GapReason::Rewound, .. })).unwrap();
+    assert!(matches!(told[gap], Told::Gap { from, .. } if from == lost));
+    assert_eq!(told.last(), Some(&Told::Event(world.model.head().last)));
+}
+
+#[test]
+fn a_forged_announcement_is_found_out_by_the_next_real_one() {
+    let mut world = World::new();
+    world.take(Step::Hear);
+    world.take(Step::Hear);
+    let position = world.model.head().last;
+    let mut forged = world.model.event_behind(position);
+    forged.id = EventId::new(u64::MAX - 1, 0);
+    world.topics.announced(
+        "t",
+        Announcement::Message(sluice_wire::envelope::LiveMessage::Event(forged)),
+        &world.sink,
+    );
+    world.take(Step::Publish);
+    world.take(Step::Hear);
+    assert!(world.is_reading());
+    world.settle();
+    let told = world.sink.0.lock().unwrap().clone();
+    assert_eq!(told.last(), Some(&Told::Event(world.model.head().last)));
+}
+
+#[test]
+fn topics_linger_and_are_opened_anew() {
+    let mut world = World::new();
+    let topic = world.topic.clone();
+    world.topics.unfollow(&topic, 100);
+    assert!(world.topics.sweep(99).is_empty());
+    assert!(world.topics.follow(&topic, &world.sink).is_none());
+    assert!(world.topics.sweep(1000).is_empty());
+    world.topics.unfollow(&topic, 2000);
+    assert_eq!(world.topics.sweep(2000), [topic.clone()]);
+    assert_eq!(world.topics.len(), 0);
+    assert!(world.topics.follow(&topic, &world.sink).is_some());
+    assert_eq!(world.topics.take_wanted(9), [topic]);
+}
+
+#[test]
+fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
+    let mut topics = Topics::default();
+    let sink = Record::default();
+    topics.restored();
+    let epoch = topics.epoch;
+    for n in 0..100 {
+        let topic = Topic::parse(&format!("t{n}")).unwrap();
+        topics.follow(&topic, &sink);
+        topics.opened(&topic, LogHead::default(), epoch, &sink);
+    }
+    let model = Model::default();
+    let mut looked = std::collections::HashSet::new();
+    for _ in 0..20 {
+        model.publish();
+        let busy = model.next_announcement().unwrap();
+        let message = Announcement::Message(sluice_wire::envelope::LiveMessage::Event(busy));
+        topics.announced("t99", message, &sink);
+        let plan = topics.plan(10);
+        assert_eq!(plan.len(), 10);
+        assert_eq!(plan[0].0.as_str(), "t99");
+        looked.extend(plan.into_iter().map(|(topic, _)| topic));
+    }
+    assert_eq!(looked.len(), 100);
+    assert_eq!(topics.plan(100).len(), 100);
+}
+
+#[test]
+fn a_topic_costs_little() {
+    assert!(size_of::<(Topic, Entry)>() <= 88, "{}", size_of::<(Topic, Entry)>());
+}
