@@ -52,7 +52,7 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError>;
 
     /// Compares positions with logs: what stands behind each of `positions`, at most `limit` events a topic.
-    /// Never blocks for new events. One round trip.
+    /// Each topic stands in `positions` at most once. Never blocks for new events. One round trip.
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError>;
 
     /// Proves that the broker answers; the round trip.
@@ -128,6 +128,8 @@ pub struct LogHead {
     pub last: EventId,
     /// The oldest retained id.
     pub oldest: Option<EventId>,
+    /// Nothing was ever removed: the log holds all that was appended to it. `false` where that is not known.
+    pub whole: bool,
 }
 
 /// Events of a log, oldest first.

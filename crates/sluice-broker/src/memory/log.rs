@@ -14,6 +14,8 @@ pub(super) const EVENT_OVERHEAD_BYTES: usize = 128;
 pub(super) struct Log {
     events: VecDeque<Event>,
     last: EventId,
+    /// Something was removed.
+    trimmed: bool,
     /// When the whole log is forgotten, if nothing is appended before.
     pub(super) forgotten_at_ms: Option<u64>,
 }
@@ -33,6 +35,7 @@ impl Log {
     }
 
     pub(super) fn pop_oldest(&mut self) -> Option<Event> {
+        self.trimmed = true;
         self.events.pop_front()
     }
 
@@ -49,7 +52,7 @@ impl Log {
     }
 
     pub(super) fn head(&self) -> LogHead {
-        LogHead { last: self.last, oldest: self.oldest() }
+        LogHead { last: self.last, oldest: self.oldest(), whole: !self.trimmed && !self.events.is_empty() }
     }
 
     /// All events, oldest first.

@@ -56,7 +56,7 @@ pub(super) fn evidently_continuous(position: EventId, seen: bool, first: Option<
 }
 
 pub(super) fn judge(evidence: &Evidence) -> Verdict {
-    let Evidence { position, seen, first, older, .. } = *evidence;
+    let Evidence { position, seen, first, older, head, .. } = *evidence;
     if evidently_continuous(position, seen, first) {
         return Verdict::Continuous;
     }
@@ -68,6 +68,9 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
     match first {
         Some(First { prev: Some(prev), .. }) if prev < position => lost(evidence),
         Some(First { prev: Some(prev), .. }) => Verdict::Trimmed { to: prev, possible: false },
+        // Nothing was ever trimmed, so the position is not of this log, or was before its first entry.
+        Some(_) if head.whole && seen && position != EventId::ZERO => lost(evidence),
+        Some(_) if head.whole => Verdict::Continuous,
         Some(First { id, prev: None }) => Verdict::Trimmed { to: id.before(), possible: true },
         None => judge_without_entries(evidence),
     }
@@ -119,7 +122,7 @@ mod tests {
             seen: true,
             first: None,
             older: false,
-            head: LogHead { last: id(90), oldest: None },
+            head: LogHead { last: id(90), oldest: None, whole: false },
             to: EventId::MAX,
             horizon_ms: Some(10),
         }
@@ -166,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_position_ahead_of_the_log_was_lost_unless_it_is_a_moment() {
-        let ahead = Evidence { head: LogHead { last: id(40), oldest: None }, ..seen_50() };
+        let ahead = Evidence { head: LogHead { last: id(40), oldest: None, whole: false }, ..seen_50() };
         assert_eq!(judge(&ahead), Verdict::Rewound);
         assert_eq!(judge(&Evidence { seen: false, ..ahead }), Verdict::Continuous);
     }
@@ -181,6 +184,15 @@ mod tests {
         for first in [first(60, Some(55)), first(60, None), None] {
             assert_eq!(judge(&Evidence { first, ..earliest }), Verdict::Continuous);
         }
+    }
+
+    #[test]
+    fn a_log_that_was_never_trimmed_lacks_nothing_at_its_beginning() {
+        let whole = LogHead { last: id(90), oldest: Some(id(60)), whole: true };
+        let evidence = Evidence { first: first(60, None), head: whole, ..seen_50() };
+        assert_eq!(judge(&Evidence { position: EventId::ZERO, ..evidence }), Verdict::Continuous);
+        assert_eq!(judge(&Evidence { seen: false, ..evidence }), Verdict::Continuous);
+        assert_eq!(judge(&evidence), Verdict::Rewound, "it does not know what was seen");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl World {
     }
 
     fn verify(&mut self) {
-        let asked = self.topics.to_verify(&[self.topic.clone()]);
+        let asked = self.topics.to_verify(std::slice::from_ref(&self.topic));
         let inclusive: Vec<_> =
             asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
         let tails = self.model.tails(&inclusive, 4).now_or_never().unwrap().unwrap();
@@ -289,7 +289,7 @@ fn topics_linger_and_are_opened_anew() {
     assert!(world.topics.follow(&topic, &world.sink).is_none());
     assert!(world.topics.sweep(1000).is_empty());
     world.topics.unfollow(&topic, 2000);
-    assert_eq!(world.topics.sweep(2000), [topic.clone()]);
+    assert_eq!(world.topics.sweep(2000), std::slice::from_ref(&topic));
     assert_eq!(world.topics.len(), 0);
     assert!(world.topics.follow(&topic, &world.sink).is_some());
     assert_eq!(world.topics.take_wanted(9), [topic]);

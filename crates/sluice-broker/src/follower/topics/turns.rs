@@ -1,6 +1,8 @@
 //! Which topics are looked at next: half of the budget for those that had events, half for those that have
 //! waited longest.
 
+use std::collections::HashSet;
+
 use sluice_wire::{EventId, Topic};
 
 use super::{Phase, Topics};
@@ -31,6 +33,7 @@ impl Topics {
     }
 
     fn plan_in_turn(&mut self, planned: &mut Vec<(Topic, EventId)>, budget: usize) {
+        let busy: HashSet<Topic> = planned.iter().map(|(topic, _)| topic.clone()).collect();
         for _ in 0..self.order.len() {
             if planned.len() >= budget {
                 return;
@@ -40,7 +43,9 @@ impl Topics {
             }
             let topic = &self.order[self.turn];
             self.turn += 1;
-            if let Some((position, false)) = self.position(topic) {
+            if let Some((position, false)) = self.position(topic)
+                && !busy.contains(topic)
+            {
                 planned.push((topic.clone(), position));
             }
         }

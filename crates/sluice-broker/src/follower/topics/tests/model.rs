@@ -83,7 +83,11 @@ impl Model {
 
     pub(super) fn head(&self) -> LogHead {
         let log = self.0.lock().unwrap();
-        LogHead { last: log.last, oldest: log.retained().first().map(|event| event.id) }
+        LogHead {
+            last: log.last,
+            oldest: log.retained().first().map(|event| event.id),
+            whole: log.trimmed == 0,
+        }
     }
 
     /// The id of the second event: where the tests open the topic.

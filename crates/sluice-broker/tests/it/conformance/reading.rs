@@ -1,0 +1,75 @@
+//! Reading.
+
+use sluice_broker::{LogHead, Page, Retention};
+use sluice_wire::EventId;
+
+use crate::stage::{Stage, topic};
+
+pub(super) async fn ranges_are_inclusive_and_paged(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let ids = stage.fill("t", 0..10).await;
+    let read = async |from, to, limit| stage.broker.read(&topic("t"), from, to, limit).await.unwrap();
+    let page = read(ids[2], ids[5], 100).await;
+    assert_eq!(page.events.iter().map(|event| event.id).collect::<Vec<_>>(), ids[2..=5]);
+    assert_eq!((page.first, page.last, page.more, page.skipped), (Some(ids[2]), Some(ids[5]), false, 0));
+    let page = read(ids[2], EventId::MAX, 3).await;
+    assert_eq!((page.last, page.more), (Some(ids[4]), true));
+    assert_eq!(read(ids[9].after(), EventId::MAX, 3).await, Page::default());
+    assert_eq!(read(ids[2].after(), ids[3].before(), 3).await.events, []);
+}
+
+pub(super) async fn a_topic_without_events_is_empty(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let none = topic("none");
+    assert_eq!(stage.broker.read(&none, EventId::ZERO, EventId::MAX, 9).await.unwrap(), Page::default());
+    assert_eq!(stage.broker.heads(std::slice::from_ref(&none)).await.unwrap(), [LogHead::default()]);
+    assert_eq!(stage.broker.newest_until(&none, EventId::MAX).await.unwrap(), None);
+    for count in [0, 5] {
+        assert_eq!(stage.broker.position_before_last(&none, count).await.unwrap(), EventId::ZERO);
+    }
+    let tails = stage.broker.tails(&[(none, EventId::ZERO)], 5).await.unwrap();
+    assert!(tails.behind.is_empty() && tails.time_ms > 1_700_000_000_000);
+}
+
+pub(super) async fn heads_come_in_the_order_asked(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let (a, b) = (stage.fill("a", 0..3).await, stage.fill("b", 0..1).await);
+    let heads = stage.broker.heads(&[topic("b"), topic("none"), topic("a")]).await.unwrap();
+    let head =
+        |ids: &[EventId]| LogHead { last: *ids.last().unwrap(), oldest: ids.first().copied(), whole: true };
+    assert_eq!(heads, [head(&b), LogHead::default(), head(&a)]);
+    assert_eq!(stage.broker.heads(&[]).await.unwrap(), []);
+}
+
+pub(super) async fn positions_before_the_last(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::UNLIMITED).await;
+    let ids = stage.fill("t", 0..1200).await;
+    for (count, expected) in [(0, 0), (1, 1), (3, 3), (511, 511), (1100, 1100), (1200, 1200), (9999, 1200)] {
+        let position = stage.broker.position_before_last(&topic("t"), count).await.unwrap();
+        let page = stage.broker.read(&topic("t"), position.after(), EventId::MAX, 9999).await.unwrap();
+        assert_eq!(page.events.len(), expected, "{count}");
+    }
+    assert_eq!(stage.broker.position_before_last(&topic("t"), 0).await.unwrap(), ids[1199]);
+}
+
+pub(super) async fn the_newest_until_a_moment(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let ids = stage.fill("t", 0..3).await;
+    let newest = async |at| stage.broker.newest_until(&topic("t"), at).await.unwrap();
+    assert_eq!(newest(EventId::MAX).await, Some(ids[2]));
+    assert_eq!(newest(ids[1]).await, Some(ids[1]));
+    assert_eq!(newest(ids[1].before()).await, Some(ids[0]));
+    assert_eq!(newest(ids[0].before()).await, None);
+}
+
+pub(super) async fn tails_tell_who_is_behind(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let (a, c) = (stage.fill("a", 0..5).await, stage.fill("c", 0..2).await);
+    let d = stage.fill("d", 0..2).await;
+    let asked = [(topic("a"), a[0]), (topic("b"), EventId::ZERO), (topic("c"), c[1]), (topic("d"), d[0])];
+    let tails = stage.broker.tails(&asked, 3).await.unwrap();
+    let found: Vec<_> =
+        tails.behind.iter().map(|tail| (tail.index, tail.page.last, tail.page.more)).collect();
+    assert_eq!(found, [(0, Some(a[3]), true), (3, Some(d[1]), false)]);
+    assert!(tails.time_ms >= d[1].ms && tails.unreadable.is_empty());
+}

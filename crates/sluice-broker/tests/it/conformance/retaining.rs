@@ -1,0 +1,67 @@
+//! Retention.
+
+use std::time::Duration;
+
+use sluice_broker::{LogHead, Retention};
+use sluice_testkit::eventually;
+use sluice_wire::EventId;
+
+use crate::stage::{SOON, Stage, topic};
+
+/// Redis trims whole nodes of its tree, which hold up to a hundred entries.
+const SLACK: usize = 100;
+
+async fn retained(stage: &Stage) -> Vec<EventId> {
+    let page = stage.broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 10_000).await.unwrap();
+    page.events.iter().map(|event| event.id).collect()
+}
+
+pub(super) async fn the_newest_so_many_are_kept(make: impl AsyncFn(Retention) -> Stage) {
+    for age_max in [None, Some(Duration::from_secs(3600))] {
+        let stage = make(Retention { events_max: Some(150), age_max, idle_max: None }).await;
+        let ids = stage.fill("t", 0..1000).await;
+        let kept = retained(&stage).await;
+        assert!((150..=150 + SLACK).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept, ids[ids.len() - kept.len()..]);
+    }
+}
+
+pub(super) async fn the_old_go_by_age(make: impl AsyncFn(Retention) -> Stage) {
+    for events_max in [None, Some(10_000)] {
+        let kept = Retention { events_max, age_max: Some(Duration::from_millis(50)), idle_max: None };
+        let stage = make(kept).await;
+        let old = stage.fill("t", 0..500).await;
+        eventually("the old ones to be old", SOON, async || {
+            stage.broker.tails(&[], 1).await.unwrap().time_ms > old[499].ms + 50
+        })
+        .await
+        .unwrap();
+        let new = stage.fill("t", 0..1).await[0];
+        let kept = retained(&stage).await;
+        assert!(kept.len() <= 1 + SLACK, "{}", kept.len());
+        assert_eq!(kept.last(), Some(&new));
+        let head = stage.broker.heads(&[topic("t")]).await.unwrap()[0];
+        assert_eq!(head, LogHead { last: new, oldest: kept.first().copied(), whole: false });
+    }
+}
+
+pub(super) async fn an_idle_topic_is_forgotten(make: impl AsyncFn(Retention) -> Stage) {
+    let idle_max = Some(Duration::from_millis(300));
+    let stage = make(Retention { idle_max, ..Retention::UNLIMITED }).await;
+    stage.fill("t", 0..3).await;
+    assert_eq!(retained(&stage).await.len(), 3);
+    eventually("the topic to be forgotten", SOON, async || {
+        stage.broker.heads(&[topic("t")]).await.unwrap()[0] == LogHead::default()
+    })
+    .await
+    .unwrap();
+    stage.fill("t", 0..1).await;
+    let page = stage.broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 10).await.unwrap();
+    assert_eq!(page.events[0].prev, Some(EventId::ZERO));
+}
+
+pub(super) async fn nothing_goes_without_limits(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::UNLIMITED).await;
+    let ids = stage.fill("t", 0..3000).await;
+    assert_eq!(retained(&stage).await, ids);
+}

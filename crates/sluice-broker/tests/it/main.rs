@@ -1,0 +1,10 @@
+//! The broker against real servers: one conformance suite for every backend, and what only Redis can do.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod conformance;
+mod follower;
+mod journal;
+mod listening;
+mod redis;
+mod stage;

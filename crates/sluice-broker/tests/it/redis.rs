@@ -1,0 +1,5 @@
+//! What only Redis does.
+
+mod cli;
+mod connection;
+mod foreign;

@@ -1,0 +1,59 @@
+//! Backends to run a test against, each empty and of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_broker::{Appended, Broker, BrokerSettings, BrokerUrl, Retention, RetentionPolicies, connect};
+use sluice_testkit::RedisServer;
+use sluice_wire::{EventId, NewEvent, Topic};
+use tokio_util::task::TaskTracker;
+
+/// How long anything may take here before it counts as never.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A broker with whatever it runs on.
+pub(crate) struct Stage {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) tracker: TaskTracker,
+    /// `None` for the embedded one.
+    pub(crate) server: Option<RedisServer>,
+}
+
+impl Stage {
+    #[expect(clippy::unused_async, reason = "made as the others are, which start servers")]
+    pub(crate) async fn memory(retention: Retention) -> Self {
+        Self::with(settings("memory://", retention), None)
+    }
+
+    pub(crate) async fn redis(retention: Retention) -> Self {
+        let server = RedisServer::start().await.unwrap();
+        Self::with(settings(&server.url(), retention), Some(server))
+    }
+
+    pub(crate) fn with(settings: BrokerSettings, server: Option<RedisServer>) -> Self {
+        let tracker = TaskTracker::new();
+        Self { broker: connect(settings, &tracker).unwrap(), tracker, server }
+    }
+
+    pub(crate) async fn append(&self, event: NewEvent) -> Appended {
+        self.broker.append(&[event]).await.remove(0).unwrap()
+    }
+
+    /// Appends events whose data are `numbers` as text.
+    pub(crate) async fn fill(&self, name: &str, numbers: std::ops::Range<usize>) -> Vec<EventId> {
+        let events: Vec<_> = numbers.map(|n| NewEvent::new(topic(name), n.to_string())).collect();
+        self.broker.append(&events).await.into_iter().map(|answer| answer.unwrap().id).collect()
+    }
+}
+
+pub(crate) fn settings(url: &str, retention: Retention) -> BrokerSettings {
+    let mut settings = BrokerSettings::new(url.parse::<BrokerUrl>().unwrap());
+    settings.retention = RetentionPolicies::uniform(retention);
+    settings.redis.probe_interval = Duration::from_millis(200);
+    settings.redis.probe_deadline = Duration::from_secs(2);
+    settings
+}
+
+pub(crate) fn topic(name: &str) -> Topic {
+    Topic::parse(name).unwrap()
+}
