@@ -125,6 +125,22 @@ async fn a_cut_by_the_output_limit_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reconnect_costs_quiet_topics_no_read_of_their_own() {
+    let stage = Stage::redis(Retention::default()).await;
+    let following = Following::with(&stage, without_tail_check());
+    let topics: Vec<_> = (0..1500).map(|n| topic(&format!("t{n}"))).collect();
+    let events: Vec<_> = topics.iter().map(|topic| NewEvent::new(topic.clone(), "x")).collect();
+    assert!(stage.broker.append(&events[..1000]).await.iter().all(Result::is_ok));
+    following.journal.wait_for("the link", Journal::is_live).await;
+    following.follower.follow(&topics).await;
+    stage.server().cli(&["CLIENT", "KILL", "TYPE", "pubsub"]).await.unwrap();
+    following.journal.wait_for("the link again", |journal| journal.links() == 3).await;
+    let status = following.follower.status();
+    assert_eq!((status.live, status.holes_found, status.gaps), (true, 0, 0));
+    assert!(status.tail_checks <= 3, "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_connection_is_noticed() {
     let server = RedisServer::start().await.unwrap();
     let proxy = Proxy::start(server.addr()).await.unwrap();

@@ -14,13 +14,13 @@ pub(super) async fn a_topic_is_followed_from_its_head(make: impl AsyncFn(Retenti
     let stage = make(Retention::default()).await;
     let before = stage.fill("t", 0..5).await;
     let following = Following::with(&stage, without_tail_check());
+    following.journal.wait_for("the link", Journal::is_live).await;
     following.follower.follow(&[topic("t"), topic("empty")]).await;
     assert_eq!(following.journal.book(&topic("t")).opened, [before[4]]);
     let behind = stage.fill("t", 5..305).await;
     following.journal.assert_exact(&topic("t"), &behind).await;
     let first = stage.fill("empty", 0..1).await;
     following.journal.assert_exact(&topic("empty"), &first).await;
-    following.journal.wait_for("the link", Journal::is_live).await;
     let status = following.follower.status();
     assert_eq!((status.live, status.topics, status.events, status.holes_found), (true, 2, 301, 0));
 }

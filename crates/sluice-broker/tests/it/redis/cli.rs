@@ -6,7 +6,7 @@ use sluice_broker::{PUBLISH_SCRIPT, Retention};
 use sluice_testkit::{RedisServer, eventually};
 use sluice_wire::{EventId, NewEvent};
 
-use crate::journal::{Following, quick, without_tail_check};
+use crate::journal::{Following, Journal, quick, without_tail_check};
 use crate::stage::{SOON, Stage, topic};
 
 fn script() -> tempfile::NamedTempFile {
@@ -27,6 +27,7 @@ async fn the_script_by_hand_is_durable_and_live() {
     let stage = Stage::redis(Retention::default()).await;
     let server = stage.server.as_ref().unwrap();
     let following = Following::with(&stage, without_tail_check());
+    following.journal.wait_for("the link", Journal::is_live).await;
     following.follower.follow(&[topic("orders")]).await;
     let answer = eval(server, &["sluice:{orders}:log", ",", r#"{"id":1}"#, "order.created"]).await.unwrap();
     let id: EventId = answer.lines().next().unwrap().trim_matches('"').parse().unwrap();
