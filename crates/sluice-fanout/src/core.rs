@@ -21,7 +21,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 pub use self::joining::{Joining, Laggard, Left};
 use self::pass::Joined;
-pub use self::pass::{Output, Sent};
+pub use self::pass::{Output, Pass, Sent};
 pub use self::scan::Housekeeping;
 use crate::feed::RingLimits;
 use crate::fence::Fence;
@@ -72,8 +72,8 @@ struct Streams {
     dirty: bool,
     /// Fences that were taken and not yet used.
     pins: u32,
-    /// The blocked streams, by where they stand. Boxed, since most feeds have none.
-    blocked: Option<Box<BTreeSet<(u64, SlotKey)>>>,
+    /// The blocked streams, by where they stand.
+    blocked: BTreeSet<(u64, SlotKey)>,
 }
 
 /// See the module.
@@ -237,7 +237,7 @@ impl<S> Core<S> {
         }
         let Some(entry) = self.view.get_mut(feed) else { return };
         if phase == Phase::Blocked {
-            entry.extra.unblock(sequence, key);
+            entry.extra.blocked.remove(&(sequence, key));
         }
         if entry.extra.hand == Some(key) {
             entry.extra.hand = Line::after(&self.slots, key);
@@ -249,7 +249,7 @@ impl<S> Core<S> {
     fn forget_what_nobody_needs(&mut self, feed: FeedId) {
         let Some(entry) = self.view.get_mut(feed) else { return };
         let needed = entry.extra.dirty && !entry.extra.line.is_empty();
-        if !needed && entry.extra.pins == 0 && entry.extra.blocked.is_none() && !entry.feed.ring().is_empty()
+        if !needed && entry.extra.pins == 0 && entry.extra.blocked.is_empty() && !entry.feed.ring().is_empty()
         {
             entry.feed.ring_mut().clear();
         }
@@ -260,19 +260,6 @@ impl Streams {
     fn mark_dirty(&mut self, id: FeedId, dirty: &mut VecDeque<FeedId>) {
         if !std::mem::replace(&mut self.dirty, true) {
             dirty.push_back(id);
-        }
-    }
-
-    fn block(&mut self, sequence: u64, key: SlotKey) {
-        self.blocked.get_or_insert_default().insert((sequence, key));
-    }
-
-    fn unblock(&mut self, sequence: u64, key: SlotKey) {
-        if let Some(blocked) = &mut self.blocked {
-            blocked.remove(&(sequence, key));
-            if blocked.is_empty() {
-                self.blocked = None;
-            }
         }
     }
 }

@@ -7,17 +7,21 @@
 mod core;
 mod feed;
 mod fence;
+mod inbox;
 mod polled;
 mod ring;
 mod set;
+mod shard;
 mod slot;
 mod view;
 
-pub use self::core::{Core, Figures, Housekeeping, Joining, Laggard, Left, Output, Sent};
+pub use self::core::{Core, Figures, Housekeeping, Joining, Laggard, Left, Output, Pass, Sent};
 pub use feed::{Feed, RingLimits, cursor_of};
 pub use fence::Fence;
-pub use polled::{Polled, PolledStream, PolledView};
+pub use inbox::Inbox;
+pub use polled::{HeldFence, Polled, PolledStream, PolledView};
 pub use ring::{Framing, Ring, RingFrame, Step};
 pub use set::{FeedId, TopicKey, TopicSet};
+pub use shard::{Host, Shard, ShardSettings, ShardStatus};
 pub use slot::{Phase, SlotKey, Token};
 pub use view::{Entry, Notice, View};

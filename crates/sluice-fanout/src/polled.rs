@@ -5,6 +5,7 @@
 //! positions, so that it knows where it stands when the ring has passed it. Heartbeats are frames of the
 //! ring, pushed to feeds that were silent for long enough: no timer per stream.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,7 +15,7 @@ use slab::Slab;
 use sluice_wire::EventId;
 use sluice_wire::sse::Frame;
 
-use crate::feed::RingLimits;
+use crate::feed::{Feed, RingLimits};
 use crate::fence::Fence;
 use crate::ring::RingFrame;
 use crate::set::FeedId;
@@ -40,6 +41,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Audience {
     wakers: Slab<Option<Waker>>,
+    /// Fences that are held.
+    pins: usize,
     /// When the ring last grew; `None` until it first did.
     grown: Option<Instant>,
 }
@@ -52,6 +55,14 @@ pub struct PolledStream {
     place: usize,
     sequence: u64,
     positions: Box<[EventId]>,
+}
+
+/// A fence of a feed whose ring waits for it.
+#[derive(Debug)]
+pub struct HeldFence {
+    shared: Arc<Shared>,
+    feed: FeedId,
+    fence: Fence,
 }
 
 /// What a poll gives.
@@ -117,12 +128,15 @@ impl PolledView {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Where `feed` stands now; `None` when it is closed.
+    /// Where `feed` stands now; `None` when it is closed. The ring keeps what comes behind as long as the
+    /// fence is held.
     #[must_use]
-    pub fn fence(&self, feed: FeedId) -> Option<Fence> {
+    pub fn fence(&self, feed: FeedId) -> Option<HeldFence> {
         let mut view = self.shared.lock();
         view.refresh_floor(feed);
-        view.get(feed).map(|entry| Fence::of(&entry.feed))
+        let entry = view.get_mut(feed)?;
+        entry.extra.pins += 1;
+        Some(HeldFence { shared: self.shared.clone(), feed, fence: Fence::of(&entry.feed) })
     }
 
     /// A stream that has everything up to `fence`; `None` when the ring no longer holds what comes behind.
@@ -140,13 +154,19 @@ impl PolledView {
 
     fn grew(&self, entry: &mut Entry<Audience>, now: Instant, wakers: &mut Vec<Waker>) {
         entry.extra.grown = Some(now);
-        if entry.extra.wakers.is_empty() && !entry.feed.ring().is_empty() {
-            entry.feed.ring_mut().evict_to(self.shared.limits.events_max / 8);
-        }
+        entry.extra.forget_what_nobody_needs(&mut entry.feed);
         while entry.feed.is_over(self.shared.limits) {
             entry.feed.ring_mut().evict();
         }
         wakers.extend(entry.extra.wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
+    }
+}
+
+impl Audience {
+    fn forget_what_nobody_needs(&self, feed: &mut Feed) {
+        if self.wakers.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
+            feed.ring_mut().clear();
+        }
     }
 }
 
@@ -183,8 +203,26 @@ impl PolledStream {
 
 impl Drop for PolledStream {
     fn drop(&mut self) {
-        if let Some(entry) = self.shared.lock().get_mut(self.feed) {
-            entry.extra.wakers.try_remove(self.place);
+        if let Some(Entry { feed, extra }) = self.shared.lock().get_mut(self.feed) {
+            extra.wakers.try_remove(self.place);
+            extra.forget_what_nobody_needs(feed);
+        }
+    }
+}
+
+impl Deref for HeldFence {
+    type Target = Fence;
+
+    fn deref(&self) -> &Fence {
+        &self.fence
+    }
+}
+
+impl Drop for HeldFence {
+    fn drop(&mut self) {
+        if let Some(Entry { feed, extra }) = self.shared.lock().get_mut(self.feed) {
+            extra.pins -= 1;
+            extra.forget_what_nobody_needs(feed);
         }
     }
 }

@@ -149,13 +149,6 @@ impl Ring {
         Some(frame)
     }
 
-    /// Removes the oldest frames until at most `len` are left.
-    pub fn evict_to(&mut self, len: usize) {
-        while self.len() > len {
-            self.evict();
-        }
-    }
-
     /// Forgets every frame and gives their memory back; the numbering goes on.
     pub fn clear(&mut self) {
         self.base = self.next();

@@ -40,7 +40,7 @@ impl Token {
 
 /// A link of a feed's list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link(u32);
+pub(crate) struct Link(u32);
 
 impl Link {
     const END: Self = Self(u32::MAX);
@@ -69,34 +69,34 @@ pub enum Phase {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Slot<S> {
+pub(crate) struct Slot<S> {
     /// The socket; `None` in a free slot.
-    pub socket: Option<S>,
+    pub(crate) socket: Option<S>,
     /// Which life of the slot this is.
-    pub generation: u32,
+    pub(crate) generation: u32,
     /// The feed.
-    pub feed: FeedId,
+    pub(crate) feed: FeedId,
     next: Link,
     previous: Link,
     /// Bytes of the frame `sequence` that the socket has taken.
-    pub offset: u32,
+    pub(crate) offset: u32,
     /// The next frame that the stream is to be sent.
-    pub sequence: u64,
+    pub(crate) sequence: u64,
     /// When the socket last took something. Seconds of the shard's clock.
-    pub touched_s: u32,
+    pub(crate) touched_s: u32,
     /// When the stream is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
-    pub ends_at_s: u32,
+    pub(crate) ends_at_s: u32,
     /// Whose stream it is, for counts that are not the engine's.
-    pub principal: u32,
+    pub(crate) principal: u32,
     /// Its part of life.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// How its frames are delimited.
-    pub framing: Framing,
+    pub(crate) framing: Framing,
 }
 
 /// All slots of a shard.
 #[derive(Debug)]
-pub struct Slots<S> {
+pub(crate) struct Slots<S> {
     pages: Vec<Box<[Slot<S>]>>,
     free: Link,
     used: usize,
@@ -105,30 +105,30 @@ pub struct Slots<S> {
 impl<S> Slots<S> {
     /// No slot yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { pages: Vec::new(), free: Link::END, used: 0 }
     }
 
     /// Slots in use.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.used
     }
 
     /// Whether none is in use.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.used == 0
     }
 
     /// Slots in use and free.
     #[must_use]
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.pages.len() * PAGE_SLOTS
     }
 
     /// A slot that was free, for `socket`.
-    pub fn insert(&mut self, socket: S, feed: FeedId) -> Token {
+    pub(crate) fn insert(&mut self, socket: S, feed: FeedId) -> Token {
         if self.free == Link::END {
             self.add_page();
         }
@@ -142,7 +142,7 @@ impl<S> Slots<S> {
     }
 
     /// Frees a slot; its socket.
-    pub fn remove(&mut self, key: SlotKey) -> Option<S> {
+    pub(crate) fn remove(&mut self, key: SlotKey) -> Option<S> {
         let free = self.free;
         let slot = self.get_mut(key)?;
         let socket = slot.socket.take();
@@ -154,13 +154,13 @@ impl<S> Slots<S> {
 
     /// The slot `key`, if it is in use.
     #[must_use]
-    pub fn get(&self, key: SlotKey) -> Option<&Slot<S>> {
+    pub(crate) fn get(&self, key: SlotKey) -> Option<&Slot<S>> {
         let index = key.0 as usize;
         self.pages.get(index / PAGE_SLOTS)?.get(index % PAGE_SLOTS).filter(|slot| slot.socket.is_some())
     }
 
     /// The slot `key`, if it is in use, to change it.
-    pub fn get_mut(&mut self, key: SlotKey) -> Option<&mut Slot<S>> {
+    pub(crate) fn get_mut(&mut self, key: SlotKey) -> Option<&mut Slot<S>> {
         let index = key.0 as usize;
         self.pages
             .get_mut(index / PAGE_SLOTS)?
@@ -170,13 +170,13 @@ impl<S> Slots<S> {
 
     /// The slot that `token` speaks of, unless it has another life by now.
     #[must_use]
-    pub fn resolve(&self, token: Token) -> Option<SlotKey> {
+    pub(crate) fn resolve(&self, token: Token) -> Option<SlotKey> {
         self.get(token.key).filter(|slot| slot.generation == token.generation).map(|_| token.key)
     }
 
     /// The number of the slot at `index` of all slots, if it is in use.
     #[must_use]
-    pub fn key_at(&self, index: usize) -> Option<SlotKey> {
+    pub(crate) fn key_at(&self, index: usize) -> Option<SlotKey> {
         let key = SlotKey(u32::try_from(index).ok()?);
         self.get(key).map(|_| key)
     }
@@ -217,7 +217,7 @@ impl<S> Slot<S> {
 
 /// The streams of a feed: a list through their slots.
 #[derive(Debug)]
-pub struct Line {
+pub(crate) struct Line {
     first: Link,
     last: Link,
 }
@@ -231,30 +231,24 @@ impl Default for Line {
 impl Line {
     /// The first stream.
     #[must_use]
-    pub fn first(&self) -> Option<SlotKey> {
+    pub(crate) fn first(&self) -> Option<SlotKey> {
         self.first.get()
     }
 
     /// Whether there is no stream.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.first == Link::END
-    }
-
-    /// Whether there is exactly one stream.
-    #[must_use]
-    pub fn is_single(&self) -> bool {
-        self.first != Link::END && self.first == self.last
     }
 
     /// The stream behind `key`.
     #[must_use]
-    pub fn after<S>(slots: &Slots<S>, key: SlotKey) -> Option<SlotKey> {
+    pub(crate) fn after<S>(slots: &Slots<S>, key: SlotKey) -> Option<SlotKey> {
         slots.get(key).and_then(|slot| slot.next.get())
     }
 
     /// Appends a stream.
-    pub fn push<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
+    pub(crate) fn push<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
         let last = self.last;
         if let Some(slot) = slots.get_mut(key) {
             (slot.previous, slot.next) = (last, Link::END);
@@ -267,7 +261,7 @@ impl Line {
     }
 
     /// Takes a stream out.
-    pub fn remove<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
+    pub(crate) fn remove<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
         let Some((previous, next)) = slots.get(key).map(|slot| (slot.previous, slot.next)) else { return };
         match previous.get().and_then(|previous| slots.get_mut(previous)) {
             Some(slot) => slot.next = next,

@@ -50,6 +50,8 @@ pub(crate) struct Place {
     gate: Arc<Gate>,
     /// Why the stream ended, for the count.
     reason: &'static str,
+    /// The stream is in a slot, which gives the place back.
+    kept: bool,
 }
 
 impl Admission {
@@ -85,7 +87,17 @@ impl Admission {
             return refuse(Refusal::Rate);
         }
         gate.tallies.opened();
-        Ok(Place { gate: gate.clone(), reason: "client" })
+        Ok(Place { gate: gate.clone(), reason: "client", kept: false })
+    }
+
+    /// The place of a stream that comes out of a slot.
+    pub(crate) fn resume(&self) -> Place {
+        Place { gate: self.gate.clone(), reason: "client", kept: false }
+    }
+
+    /// Gives back the place of a stream that was in a slot.
+    pub(crate) fn leave(&self, reason: &'static str) {
+        self.gate.release(reason);
     }
 
     /// Takes no stream from now on.
@@ -104,12 +116,25 @@ impl Place {
     pub(crate) fn ends_by(&mut self, reason: &'static str) {
         self.reason = reason;
     }
+
+    /// Leaves the place to a slot: [`Admission::leave`] gives it back, [`Admission::resume`] takes it up.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Gate {
+    fn release(&self, reason: &'static str) {
+        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.tallies.closed(reason);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.open.fetch_sub(1, Ordering::AcqRel);
-        self.gate.tallies.closed(self.reason);
+        if !self.kept {
+            self.gate.release(self.reason);
+        }
     }
 }
 

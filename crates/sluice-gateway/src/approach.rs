@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::catch_up::{CatchUp, LogAccess, Progress};
 use crate::control;
+use crate::hub::feeds::ViewKey;
 use crate::hub::{FeedHold, Hub};
 use crate::settings::StreamSettings;
 use crate::subscription::{Origin, Subscription, starts};
@@ -34,13 +35,22 @@ pub(crate) struct Ground {
 
 /// Where frames go.
 pub(crate) trait Outlet: Send {
-    /// Writes `frames`; an error when the client is gone.
-    fn write(&mut self, frames: Vec<RingFrame>) -> impl Future<Output = Result<(), Gone>> + Send;
+    /// Writes `frames`, or says why it cannot.
+    fn write(&mut self, frames: Vec<RingFrame>) -> impl Future<Output = Result<(), Halt>> + Send;
+
+    /// From now on every frame says how it moves the client from these positions, so that the outlet may
+    /// halt in the middle of a page and knows where.
+    fn stands_at(&mut self, positions: Vec<EventId>);
 }
 
-/// The client is gone, or the node stops.
-#[derive(Debug)]
-pub(crate) struct Gone;
+/// Why an approach goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// The client is gone, or the node stops.
+    Gone,
+    /// The client takes nothing more now.
+    Full,
+}
 
 /// A stream on its way into the ring.
 #[derive(Debug)]
@@ -76,12 +86,13 @@ impl Approach {
     /// client is greeted meanwhile.
     pub(crate) async fn begin(
         ground: &Ground,
+        view: ViewKey,
         subscription: &Subscription,
         outlet: &mut impl Outlet,
-    ) -> Result<Self, Gone> {
+    ) -> Result<Self, Halt> {
         let unknown_cursor = subscription.origin == Origin::UnknownCursor;
         let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false };
-        let open = ground.hub.open(&subscription.topics);
+        let open = ground.hub.open(view, &subscription.topics);
         tokio::pin!(open);
         let hold = tokio::select! {
             hold = &mut open => hold,
@@ -90,7 +101,7 @@ impl Approach {
                 open.await
             }
         };
-        let hold = hold.ok_or(Gone)?;
+        let hold = hold.ok_or(Halt::Gone)?;
         let origin = &subscription.origin;
         let starts = loop {
             match starts_in(ground, origin, &hold).await {
@@ -105,6 +116,7 @@ impl Approach {
         let catch_up = starts.map(|(starts, floor_ms)| ground.catch_up(&hold, starts, floor_ms));
         if let Some(catch_up) = &catch_up {
             outlet.write(greeting.frames(&ground.hub, Some(&catch_up.cursor()))).await?;
+            outlet.stands_at(catch_up.positions());
         }
         Ok(Self { ground: ground.clone(), hold, catch_up, greeting })
     }
@@ -124,18 +136,13 @@ impl Approach {
         &self.hold
     }
 
-    /// Where the client stands; `None` when that is still to be decided by the first fence.
-    pub(crate) fn positions(&self) -> Option<Vec<EventId>> {
-        self.catch_up.as_ref().map(CatchUp::positions)
-    }
-
     /// Ends the approach; the stream keeps its hold.
     pub(crate) fn into_hold(self) -> FeedHold {
         self.hold
     }
 
     /// Writes what lies between the client and `fence`. `false` when a newer fence is needed.
-    pub(crate) async fn go_to(&mut self, fence: &Fence, outlet: &mut impl Outlet) -> Result<bool, Gone> {
+    pub(crate) async fn go_to(&mut self, fence: &Fence, outlet: &mut impl Outlet) -> Result<bool, Halt> {
         let Some(catch_up) = &mut self.catch_up else {
             let cursor = cursor_of(self.hold.set(), &fence.positions, fence.floor_ms);
             let frames = self.greeting.frames(&self.ground.hub, Some(&cursor));
@@ -143,6 +150,7 @@ impl Approach {
             // Should the ring not be joined at this fence, the stream goes on from it.
             self.catch_up = Some(self.ground.catch_up(&self.hold, starts, fence.floor_ms));
             outlet.write(frames).await?;
+            outlet.stands_at(fence.positions.to_vec());
             return Ok(true);
         };
         loop {

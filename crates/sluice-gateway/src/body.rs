@@ -11,25 +11,17 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
 use sluice_fanout::{Framing, Polled, PolledStream, PolledView, RingFrame};
+use sluice_wire::EventId;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::admission::Place;
-use crate::approach::{Approach, Gone, Ground, Outlet};
+use crate::approach::{Approach, Halt, Outlet};
 use crate::control;
 use crate::hub::FeedHold;
+use crate::hub::feeds::ViewKey;
+use crate::runs::Runs;
 use crate::settings::OnLag;
 use crate::subscription::Subscription;
-
-/// What the streams of a node run on.
-#[derive(Debug, Clone)]
-pub(crate) struct Runs {
-    pub(crate) ground: Ground,
-    pub(crate) tracker: TaskTracker,
-    /// Ends the streams.
-    pub(crate) stop: CancellationToken,
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -60,12 +52,13 @@ impl SseBody {
             let runs = runs.clone();
             async move {
                 let mut outlet = ToBody(parts);
-                if let Ok(approach) = Approach::begin(&runs.ground, &subscription, &mut outlet).await {
+                let begun = Approach::begin(&runs.ground, ViewKey::Polled, &subscription, &mut outlet).await;
+                if let Ok(approach) = begun {
                     join(&runs, approach, outlet).await;
                 }
             }
         };
-        spawn(&runs, task);
+        runs.spawn(task);
         Self { runs, place, state: State::Approaching(received) }
     }
 
@@ -76,7 +69,7 @@ impl SseBody {
                 let approach = Approach::resume(&self.runs.ground, hold, stream.positions());
                 let (parts, received) = mpsc::channel(1);
                 let runs = self.runs.clone();
-                spawn(&self.runs, async move { join(&runs, approach, ToBody(parts)).await });
+                self.runs.spawn(async move { join(&runs, approach, ToBody(parts)).await });
                 self.state = State::Approaching(received);
                 None
             }
@@ -136,12 +129,15 @@ impl Body for SseBody {
 struct ToBody(mpsc::Sender<Part>);
 
 impl Outlet for ToBody {
-    async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Gone> {
+    async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
         if frames.is_empty() {
             return Ok(());
         }
-        self.0.send(Part::Text(joined(&frames))).await.map_err(|_| Gone)
+        self.0.send(Part::Text(joined(&frames))).await.map_err(|_| Halt::Gone)
     }
+
+    /// The channel holds back whoever writes, so no page is left in the middle.
+    fn stands_at(&mut self, _: Vec<EventId>) {}
 }
 
 async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
@@ -151,7 +147,7 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
         match approach.go_to(&fence, &mut outlet).await {
             Ok(true) => {}
             Ok(false) => continue,
-            Err(Gone) => return,
+            Err(Halt::Gone | Halt::Full) => return,
         }
         if let Some(stream) = view.join(feed, &fence) {
             // The body being gone, both are given back here.
@@ -159,15 +155,6 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
             return;
         }
     }
-}
-
-fn spawn(runs: &Runs, approach: impl Future<Output = ()> + Send + 'static) {
-    let (stop, tallies) = (runs.stop.clone(), runs.ground.hub.tallies().clone());
-    runs.tracker.spawn(async move {
-        tallies.catch_up_began();
-        stop.run_until_cancelled(approach).await;
-        tallies.catch_up_ended();
-    });
 }
 
 fn joined(frames: &[RingFrame]) -> Bytes {

@@ -8,8 +8,6 @@
 
 mod reads;
 mod source;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -60,7 +58,13 @@ pub(crate) struct CatchUp {
 
 impl CatchUp {
     /// A catch-up from `starts`, one a topic of `set`; `floor_ms` is what the client's cursor vouches for.
-    pub(crate) fn new(hub: Hub, logs: LogAccess, set: Arc<TopicSet>, starts: Vec<Start>, floor_ms: u64) -> Self {
+    pub(crate) fn new(
+        hub: Hub,
+        logs: LogAccess,
+        set: Arc<TopicSet>,
+        starts: Vec<Start>,
+        floor_ms: u64,
+    ) -> Self {
         let sources = set
             .members()
             .iter()

@@ -23,7 +23,8 @@ pub(crate) fn gap(gap: &Gap) -> Frame {
 
 /// The client's cursor says nothing to this node; the stream begins now.
 pub(crate) fn unknown_cursor() -> Frame {
-    let body = json!({ "topic": null, "from": null, "to": null, "reason": GapReason::UnknownCursor.as_str() });
+    let body =
+        json!({ "topic": null, "from": null, "to": null, "reason": GapReason::UnknownCursor.as_str() });
     Frame::control("sluice.gap", &body.to_string(), None)
 }
 

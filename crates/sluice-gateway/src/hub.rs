@@ -15,12 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use sluice_broker::{Broker, Follower, FollowerSettings, FollowerStatus};
-use sluice_fanout::{FeedId, Notice, PolledView, RingLimits, TopicKey, TopicSet};
+use sluice_fanout::{FeedId, Notice, PolledView, RingLimits, Shard, ShardStatus, TopicKey, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::feeds::{Entered, Feeds};
+use self::feeds::{Entered, Feeds, ViewKey};
 use self::topics::Topics;
 use self::window::{Encoded, WindowLimits};
 use crate::tallies::Tallies;
@@ -35,6 +35,7 @@ pub(crate) struct Hub {
 struct Shared {
     state: Mutex<State>,
     polled: PolledView,
+    shards: Vec<Shard>,
     follower: OnceLock<Follower>,
     /// Whether the node hears its broker.
     live: AtomicBool,
@@ -61,14 +62,17 @@ pub(crate) struct FeedHold {
     hub: Hub,
     feed: FeedId,
     set: Arc<TopicSet>,
+    /// The stream is in a slot, which gives the hold back.
+    kept: bool,
 }
 
 impl Hub {
-    /// Begins to follow `broker`.
+    /// Begins to follow `broker` for the streams of `shards` and of a polled view.
     pub(crate) fn start(
         broker: Arc<dyn Broker>,
         windows: WindowLimits,
         rings: RingLimits,
+        shards: Vec<Shard>,
         follower: FollowerSettings,
         tracker: &TaskTracker,
         stop: CancellationToken,
@@ -78,6 +82,7 @@ impl Hub {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
                 polled: PolledView::new(rings),
+                shards,
                 follower: OnceLock::new(),
                 live: AtomicBool::new(false),
                 tallies: Tallies::register(),
@@ -91,6 +96,29 @@ impl Hub {
     /// The streams that hyper drives.
     pub(crate) fn polled(&self) -> &PolledView {
         &self.shared.polled
+    }
+
+    /// A shard by its number.
+    pub(crate) fn shard(&self, number: u16) -> &Shard {
+        &self.shared.shards[usize::from(number)]
+    }
+
+    /// The shard with the fewest streams, for one more.
+    pub(crate) fn lightest_shard(&self) -> u16 {
+        let least = (0_u16..).zip(&self.shared.shards).min_by_key(|(_, shard)| shard.streams());
+        least.map_or(0, |(number, _)| number)
+    }
+
+    /// Every shard.
+    pub(crate) fn shards(&self) -> &[Shard] {
+        &self.shared.shards
+    }
+
+    /// What the shards have done and hold.
+    pub(crate) fn shard_status(&self) -> ShardStatus {
+        let mut status = ShardStatus::default();
+        self.shared.shards.iter().for_each(|shard| shard.add_to(&mut status));
+        status
     }
 
     /// The node's counters.
@@ -118,19 +146,45 @@ impl Hub {
         }
     }
 
-    /// Opens the feed of `topics`, or shares it; returns when the node follows all of them. Waits as long as
-    /// the broker is away; `None` when the node stops meanwhile.
-    pub(crate) async fn open(&self, topics: &[Topic]) -> Option<FeedHold> {
-        if let Some(hold) = self.enter_known(topics) {
+    /// Opens the feed of `topics` in `view`, or shares it; returns when the node follows all of them. Waits
+    /// as long as the broker is away; `None` when the node stops meanwhile.
+    pub(crate) async fn open(&self, view: ViewKey, topics: &[Topic]) -> Option<FeedHold> {
+        if let Some(hold) = self.enter_open(view, topics) {
             return Some(hold);
         }
         self.follower().follow(topics).await;
-        let (hold, created) = self.enter(topics)?;
+        let (hold, created) = self.enter(view, topics)?;
         if !created {
             // The feed has a hold on its topics already.
             self.follower().unfollow(topics);
         }
         Some(hold)
+    }
+
+    /// The hold of a stream that comes out of a slot.
+    pub(crate) fn resume(&self, feed: FeedId) -> Option<FeedHold> {
+        let set = self.lock().feeds.set(feed)?;
+        Some(self.hold(feed, set))
+    }
+
+    /// Which view an open feed is in.
+    pub(crate) fn view_of(&self, feed: FeedId) -> Option<ViewKey> {
+        self.lock().feeds.view(feed)
+    }
+
+    /// Gives back the hold of a stream that was in a slot.
+    pub(crate) fn leave(&self, feed: FeedId) {
+        let mut state = self.lock();
+        let Some((view, set)) = state.feeds.leave(feed) else { return };
+        for key in set.keys() {
+            if let Some(active) = state.topics.get_mut(key) {
+                active.feeds -= 1;
+            }
+        }
+        self.tell_one(view, Notice::Close { feed });
+        drop(state);
+        let topics: Vec<_> = set.members().iter().map(|(_, topic)| topic.clone()).collect();
+        self.follower().unfollow(&topics);
     }
 
     /// Brings a topic at least to `id`, for a client that saw more on another node. Where it stands then.
@@ -159,52 +213,44 @@ impl Hub {
         self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
     }
 
-    /// The feed of topics that are all open already.
-    fn enter_known(&self, topics: &[Topic]) -> Option<FeedHold> {
+    /// The feed of topics that are all open in `view` already.
+    fn enter_open(&self, view: ViewKey, topics: &[Topic]) -> Option<FeedHold> {
         let mut state = self.lock();
         let set = state.known_set(topics)?;
-        if !state.feeds.has(&set) {
-            return None;
-        }
-        match state.feeds.enter(set) {
-            Entered::Existing(feed, set) | Entered::Created(feed, set) => Some(self.hold(feed, set)),
-        }
+        let feed = state.feeds.enter_open(view, &set)?;
+        Some(self.hold(feed, set))
     }
 
-    fn enter(&self, topics: &[Topic]) -> Option<(FeedHold, bool)> {
+    fn enter(&self, view: ViewKey, topics: &[Topic]) -> Option<(FeedHold, bool)> {
         let mut state = self.lock();
         let set = state.known_set(topics)?;
-        match state.feeds.enter(set) {
-            Entered::Existing(feed, set) => Some((self.hold(feed, set), false)),
-            Entered::Created(feed, set) => {
+        match state.feeds.enter(view, set.clone()) {
+            Entered::Existing(feed) => Some((self.hold(feed, set), false)),
+            Entered::Created(feed) => {
                 let (positions, floor_ms) = state.begin(&set);
-                self.tell(Notice::Open { feed, set: set.clone(), positions, floor_ms });
+                self.tell_one(view, Notice::Open { feed, set: set.clone(), positions, floor_ms });
                 Some((self.hold(feed, set), true))
             }
         }
     }
 
     fn hold(&self, feed: FeedId, set: Arc<TopicSet>) -> FeedHold {
-        FeedHold { hub: self.clone(), feed, set }
-    }
-
-    fn leave(&self, feed: FeedId) {
-        let mut state = self.lock();
-        let Some(set) = state.feeds.leave(feed) else { return };
-        for key in set.keys() {
-            if let Some(active) = state.topics.get_mut(key) {
-                active.feeds -= 1;
-            }
-        }
-        self.tell(Notice::Close { feed });
-        drop(state);
-        let topics: Vec<_> = set.members().iter().map(|(_, topic)| topic.clone()).collect();
-        self.follower().unfollow(&topics);
+        FeedHold { hub: self.clone(), feed, set, kept: false }
     }
 
     /// Tells every view. Called with the state locked, so that all are told in one order.
     fn tell(&self, notice: Notice) {
+        for shard in &self.shared.shards {
+            shard.tell(notice.clone());
+        }
         self.shared.polled.apply(notice, Instant::now());
+    }
+
+    fn tell_one(&self, view: ViewKey, notice: Notice) {
+        match view {
+            ViewKey::Polled => self.shared.polled.apply(notice, Instant::now()),
+            ViewKey::Shard(number) => self.shard(number).tell(notice),
+        }
     }
 
     fn follower(&self) -> &Follower {
@@ -217,10 +263,10 @@ impl Hub {
 }
 
 impl State {
-    fn known_set(&self, topics: &[Topic]) -> Option<TopicSet> {
+    fn known_set(&self, topics: &[Topic]) -> Option<Arc<TopicSet>> {
         let members: Option<Vec<_>> =
             topics.iter().map(|topic| Some((self.topics.key(topic)?, topic.clone()))).collect();
-        members.map(TopicSet::new)
+        members.map(|members| Arc::new(TopicSet::new(members)))
     }
 
     /// Counts a new feed on its topics; where they stand.
@@ -249,10 +295,17 @@ impl FeedHold {
     pub(crate) fn set(&self) -> &Arc<TopicSet> {
         &self.set
     }
+
+    /// Leaves the hold to a slot: [`Hub::leave`] gives it back, [`Hub::resume`] takes it up again.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
 }
 
 impl Drop for FeedHold {
     fn drop(&mut self) {
-        self.hub.leave(self.feed);
+        if !self.kept {
+            self.hub.leave(self.feed);
+        }
     }
 }

@@ -9,17 +9,24 @@ mod body;
 mod catch_up;
 mod control;
 mod hub;
+mod leave;
 mod routes;
+mod runs;
 mod server;
 mod settings;
+mod socket;
 mod subscription;
 mod tallies;
 
+use std::io;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use sluice_broker::{Broker, FollowerStatus};
+use sluice_fanout::{Housekeeping, Shard, ShardSettings, ShardStatus};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -27,16 +34,25 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::approach::Ground;
-use crate::body::Runs;
 use crate::catch_up::{LogAccess, SharedReads};
 use crate::hub::Hub;
 use crate::routes::Edge;
 pub use crate::routes::finish;
+use crate::runs::Runs;
 pub use crate::server::serve;
-pub use crate::settings::{CorsSettings, GatewaySettings, Limits, OnLag, StreamSettings, WindowLimits};
+pub use crate::settings::{
+    CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
+};
+use crate::socket::Harbour;
+pub use crate::tallies::LagBuckets;
 
 /// How often feeds are looked at for silence.
 const BEAT: Duration = Duration::from_secs(1);
+/// How long the peer of an ended stream may take to close its side.
+const CLOSING: Duration = Duration::from_secs(2);
+/// How often a drain looks whether streams are left, and how long beyond its window.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+const DRAIN_GRACE: Duration = Duration::from_secs(3);
 
 /// One gateway node.
 #[derive(Debug, Clone)]
@@ -45,7 +61,7 @@ pub struct Gateway {
 }
 
 /// What a node holds and how it fares.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct GatewayStatus {
     /// Open streams.
     pub streams: usize,
@@ -55,39 +71,55 @@ pub struct GatewayStatus {
     pub topics: usize,
     /// Bytes of recent events in memory.
     pub window_bytes: usize,
+    /// What the shards have done and hold.
+    pub shards: ShardStatus,
     /// How the broker is followed.
     pub follower: FollowerStatus,
 }
 
 impl Gateway {
-    /// Begins a node on `broker`. Its tasks run on `tracker`; its streams end at `stop`.
-    #[must_use]
+    /// Begins a node on `broker`. Its tasks run on `tracker`; its streams end at `stop`. To be called in the
+    /// runtime that serves it.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses what the shards need.
     pub fn start(
         broker: Arc<dyn Broker>,
         settings: GatewaySettings,
         tracker: &TaskTracker,
         stop: &CancellationToken,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let follower = settings.follower;
-        let hub = Hub::start(broker.clone(), settings.windows, settings.rings, follower, tracker, stop.clone());
+        let harbour = Arc::new(Harbour::default());
+        let shards = start_shards(&settings, &harbour)?;
+        let hub = Hub::start(
+            broker.clone(),
+            settings.windows,
+            settings.rings,
+            shards,
+            follower,
+            tracker,
+            stop.clone(),
+        );
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
             replay: follower.replay,
         };
         let admission = Admission::new(&settings.limits, hub.tallies().clone(), Instant::now());
-        let ground = Ground { hub, logs, streams: settings.streams };
-        let runs = Runs { ground, tracker: tracker.clone(), stop: stop.clone() };
-        let gateway = Self {
-            edge: Arc::new(Edge {
-                runs: Arc::new(runs),
-                admission,
-                limits: settings.limits,
-                anonymous: settings.anonymous,
-            }),
-        };
+        let runs = Arc::new(Runs {
+            ground: Ground { hub, logs, streams: settings.streams },
+            admission,
+            tracker: tracker.clone(),
+            runtime: Handle::current(),
+            stop: stop.clone(),
+        });
+        harbour.open(runs.clone());
+        let edge = Edge { runs, limits: settings.limits, anonymous: settings.anonymous };
+        let gateway = Self { edge: Arc::new(edge) };
         tracker.spawn(gateway.clone().keep());
-        gateway
+        Ok(gateway)
     }
 
     /// The public routes, without those that every listener has: see [`finish`].
@@ -98,26 +130,68 @@ impl Gateway {
     /// What it holds and how it fares.
     #[must_use]
     pub fn status(&self) -> GatewayStatus {
-        let hub = &self.edge.runs.ground.hub;
-        let sizes = hub.sizes();
+        let Runs { ground, admission, .. } = self.edge.runs.as_ref();
+        let sizes = ground.hub.sizes();
         GatewayStatus {
-            streams: self.edge.admission.open(),
+            streams: admission.open(),
             feeds: sizes.feeds,
             topics: sizes.topics,
             window_bytes: sizes.window_bytes,
-            follower: hub.follower_status(),
+            shards: ground.hub.shard_status(),
+            follower: ground.hub.follower_status(),
+        }
+    }
+
+    /// How long events took from their publication to their streams.
+    #[must_use]
+    pub fn delivery_lag(&self) -> (Vec<u64>, f64) {
+        self.edge.runs.ground.hub.tallies().delivery_lag().read()
+    }
+
+    /// Takes no stream from now on and ends those there are, evenly over `window`; returns when all have
+    /// ended, or at `hard`.
+    pub async fn drain(&self, window: Duration, hard: &CancellationToken) {
+        let Runs { ground, admission, .. } = self.edge.runs.as_ref();
+        admission.drain();
+        ground.hub.shards().iter().for_each(|shard| shard.end_all(window));
+        ground.hub.polled().close();
+        let mut looks = tokio::time::interval(DRAIN_LOOK);
+        let deadline = Instant::now() + window + DRAIN_GRACE;
+        while admission.open() > 0 && Instant::now() < deadline {
+            if hard.run_until_cancelled(looks.tick()).await.is_none() {
+                return;
+            }
         }
     }
 
     /// Heartbeats while the node runs; the end of its streams when it stops.
     async fn keep(self) {
-        let Runs { ground, stop, .. } = self.edge.runs.as_ref();
+        let Runs { ground, admission, stop, .. } = self.edge.runs.as_ref();
         let mut beats = tokio::time::interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
         while stop.run_until_cancelled(beats.tick()).await.is_some() {
             ground.hub.polled().beat(Instant::now(), ground.streams.heartbeat);
         }
-        self.edge.admission.drain();
+        admission.drain();
         ground.hub.polled().close();
+        ground.hub.shards().iter().for_each(Shard::stop);
     }
+}
+
+fn start_shards(settings: &GatewaySettings, harbour: &Arc<Harbour>) -> io::Result<Vec<Shard>> {
+    let StreamSettings { heartbeat, write_stall, shards, pin_cpus, .. } = settings.streams;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let count = if shards == 0 { processors } else { shards };
+    let housekeeping = Housekeeping {
+        heartbeat_s: seconds(heartbeat),
+        stall_s: seconds(write_stall),
+        closing_s: seconds(CLOSING),
+    };
+    let settings = ShardSettings { rings: settings.rings, housekeeping, pin_cpus };
+    (0..count).map(|number| Shard::start(number, settings, harbour.clone())).collect()
+}
+
+/// At least one: a shard's clock counts whole seconds.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
 }

@@ -12,15 +12,13 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_wire::TopicPattern;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
-use crate::admission::Admission;
-use crate::body::Runs;
+use crate::runs::Runs;
 use crate::settings::{CorsSettings, Limits};
 
 /// What the handlers share.
 #[derive(Debug)]
 pub(crate) struct Edge {
     pub(crate) runs: Arc<Runs>,
-    pub(crate) admission: Admission,
     pub(crate) limits: Limits,
     pub(crate) anonymous: Vec<TopicPattern>,
 }
@@ -35,7 +33,8 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
 
 /// Adds what every public listener answers: preflights and unknown paths.
 pub fn finish(router: Router, cors: &CorsSettings) -> Router {
-    let router = router.fallback(any(problem::not_found)).method_not_allowed_fallback(problem::method_not_allowed);
+    let router =
+        router.fallback(any(problem::not_found)).method_not_allowed_fallback(problem::method_not_allowed);
     match cors_layer(cors) {
         Some(layer) => router.layer(layer),
         None => router,
@@ -62,6 +61,9 @@ fn cors_layer(settings: &CorsSettings) -> Option<CorsLayer> {
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
         .allow_headers(allowed)
         .expose_headers(ExposeHeaders::list([http::header::RETRY_AFTER]))
-        .max_age(std::time::Duration::from_secs(3_600));
-    Some(if settings.credentials { layer.allow_credentials(true) } else { layer })
+        .allow_credentials(settings.credentials);
+    Some(match settings.max_age {
+        Some(age) => layer.max_age(age),
+        None => layer,
+    })
 }

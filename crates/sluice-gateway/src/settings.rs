@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluice_broker::FollowerSettings;
-use sluice_fanout::RingLimits;
+pub use sluice_fanout::RingLimits;
 use sluice_wire::TopicPattern;
 
 pub use crate::hub::window::WindowLimits;
@@ -42,6 +42,12 @@ pub struct StreamSettings {
     pub on_lag: OnLag,
     /// A client that takes nothing for so long is given up.
     pub write_stall: Duration,
+    /// A stream is ended at about this age, so that a cluster that has grown fills evenly.
+    pub max_age: Option<Duration>,
+    /// Threads that write to streams; 0 for one a processor.
+    pub shards: usize,
+    /// Bind each of them to a processor.
+    pub pin_cpus: bool,
 }
 
 /// What becomes of a stream that its feed's ring has passed.
@@ -78,6 +84,8 @@ pub struct CorsSettings {
     pub origins: Vec<String>,
     /// Whether cookies may come along. Not with `*`.
     pub credentials: bool,
+    /// How long a browser may remember the answer to a preflight.
+    pub max_age: Option<Duration>,
 }
 
 impl Default for GatewaySettings {
@@ -104,6 +112,9 @@ impl Default for StreamSettings {
             retry_jitter_percent: 50,
             on_lag: OnLag::CatchUp,
             write_stall: Duration::from_secs(60),
+            max_age: None,
+            shards: 0,
+            pin_cpus: false,
         }
     }
 }

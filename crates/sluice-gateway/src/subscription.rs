@@ -1,5 +1,7 @@
 //! What a client asks for: topics, and where to begin. Parsed from the query and `Last-Event-ID` once.
 
+use std::fmt::Display;
+
 use http::HeaderMap;
 use sluice_broker::{Broker, BrokerError, Start, resolve_since};
 use sluice_wire::cursor::{Cursor, CursorError};
@@ -42,7 +44,8 @@ impl Subscription {
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match key.as_ref() {
                 "topic" => {
-                    let topic = Topic::parse(&value).map_err(|error| bad("invalid-topic", "Not a topic", error))?;
+                    let topic =
+                        Topic::parse(&value).map_err(|error| bad("invalid-topic", "Not a topic", error))?;
                     if !topics.contains(&topic) {
                         topics.push(topic);
                     }
@@ -57,7 +60,8 @@ impl Subscription {
             return Err(bad("no-topic", "No topic", "name at least one: /v1/events?topic=orders"));
         }
         if topics.len() > topics_max {
-            let detail = format!("a stream has at most {topics_max} topics, this one asks for {}", topics.len());
+            let detail =
+                format!("a stream has at most {topics_max} topics, this one asks for {}", topics.len());
             return Err(bad("too-many-topics", "Too many topics", detail));
         }
         let origin = origin(headers, cursor.as_deref(), since.as_deref())?;
@@ -90,7 +94,8 @@ fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) 
         });
     }
     if let Some(text) = query_cursor.filter(|text| !text.is_empty()) {
-        let cursor = text.parse().map_err(|error: CursorError| bad("invalid-cursor", "Not a cursor", error))?;
+        let cursor =
+            text.parse().map_err(|error: CursorError| bad("invalid-cursor", "Not a cursor", error))?;
         return Ok(Origin::Cursor(cursor));
     }
     match since {
@@ -108,8 +113,8 @@ pub(crate) fn bad_since(error: &sluice_wire::SinceError) -> Problem {
 }
 
 /// A 400 that says what is wrong.
-pub(crate) fn bad(slug: &'static str, title: &'static str, detail: impl ToString) -> Problem {
-    Problem::new(400, slug, title, detail.to_string())
+pub(crate) fn bad(slug: &'static str, title: &'static str, detail: impl Display) -> Problem {
+    Problem::new(400, slug, title, format!("{detail}"))
 }
 
 /// Where each of `topics` begins, and the floor that the client's cursor vouches for; `None` for those that

@@ -77,7 +77,6 @@ impl<S> Core<S> {
         token
     }
 
-    #[expect(clippy::type_complexity, reason = "what is left of a stream once its slot is filled")]
     fn take_slot(
         &mut self,
         stream: Joining<S>,

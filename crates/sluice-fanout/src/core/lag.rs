@@ -17,7 +17,7 @@ impl<S> Core<S> {
                 return;
             }
             let oldest = entry.feed.ring().base();
-            let first_blocked = entry.extra.blocked.as_ref().and_then(|blocked| blocked.first().copied());
+            let first_blocked = entry.extra.blocked.first().copied();
             if let Some((sequence, key)) = first_blocked.filter(|(sequence, _)| *sequence <= oldest) {
                 debug_assert_eq!(sequence, oldest, "no stream stands before its ring");
                 self.expel(key);

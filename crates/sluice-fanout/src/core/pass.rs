@@ -2,7 +2,7 @@
 
 use super::{Core, Streams};
 use crate::feed::Feed;
-use crate::ring::Framing;
+use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
 use crate::slot::{Line, Phase, SlotKey};
 
@@ -22,6 +22,13 @@ pub enum Sent {
     Bytes(usize),
     /// The socket is of no more use.
     Gone,
+}
+
+/// A completed pass.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass {
+    /// When the newest event that it had to bring out was published, by its id; `None` for other frames.
+    pub published_ms: Option<u64>,
 }
 
 /// The frames from one number on as one run of bytes, kept for the next stream that stands there.
@@ -66,17 +73,11 @@ enum Written {
 }
 
 impl<S> Core<S> {
-    /// Serves the feed whose turn it is with at most `budget` writes. The feed's id, when that completed a
-    /// pass over it, and the range of frames that the pass brought out.
-    pub fn serve(
-        &mut self,
-        budget: usize,
-        out: &mut impl Output<S>,
-    ) -> Option<(FeedId, std::ops::Range<u64>)> {
+    /// Serves the feed whose turn it is with at most `budget` writes. What the pass was, if that ended one.
+    pub fn serve(&mut self, budget: usize, out: &mut impl Output<S>) -> Option<Pass> {
         let id = self.dirty.pop_front()?;
         let entry = self.view.get_mut(id)?;
         let Streams { hand, goal, line, .. } = &mut entry.extra;
-        let began_at = *goal;
         if hand.is_none() {
             *hand = line.first();
             *goal = entry.feed.ring().next();
@@ -96,6 +97,8 @@ impl<S> Core<S> {
             return None;
         }
         let goal = entry.extra.goal;
+        let newest = goal.checked_sub(1).and_then(|last| entry.feed.ring().get(last));
+        let published_ms = newest.and_then(RingFrame::step).map(|step| step.to.ms);
         if entry.feed.ring().next() > goal && !entry.extra.line.is_empty() {
             // Frames came while the pass was under way; its first streams lack them.
             self.dirty.push_back(id);
@@ -104,7 +107,7 @@ impl<S> Core<S> {
             self.forget_what_nobody_needs(id);
         }
         self.figures.passes += 1;
-        Some((id, began_at.min(goal)..goal))
+        Some(Pass { published_ms })
     }
 
     /// A socket says that it can be written to again.
@@ -115,7 +118,7 @@ impl<S> Core<S> {
                 slot.phase = Phase::Live;
                 let (feed, sequence) = (slot.feed, slot.sequence);
                 if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.unblock(sequence, key);
+                    entry.extra.blocked.remove(&(sequence, key));
                 }
                 self.write_if_live(key, out);
                 self.joined.forget();
@@ -140,7 +143,7 @@ impl<S> Core<S> {
                 slot.phase = Phase::Blocked;
                 let (feed, sequence) = (slot.feed, slot.sequence);
                 if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.block(sequence, key);
+                    entry.extra.blocked.insert((sequence, key));
                 }
             }
         }

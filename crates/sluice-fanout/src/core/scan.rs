@@ -31,7 +31,7 @@ impl<S> Core<S> {
         &mut self,
         index: usize,
         rules: Housekeeping,
-        farewell: impl FnOnce(&'static str) -> Frame,
+        farewell: impl FnOnce() -> Frame,
         out: &mut impl Output<S>,
     ) -> Option<SlotKey> {
         let key = self.slots.key_at(index)?;
@@ -42,7 +42,7 @@ impl<S> Core<S> {
             Phase::Blocked | Phase::Parked if idle_s >= rules.stall_s => self.hang_up(key, "stalled"),
             Phase::Closing | Phase::Parked => {}
             Phase::Live | Phase::Blocked if self.now_s >= slot.ends_at_s => {
-                return self.end(key, "ended", rules, &farewell("ended"), out);
+                return self.end(key, "ended", rules, &farewell(), out);
             }
             Phase::Live if idle_s >= rules.heartbeat_s => self.beat(key, out),
             Phase::Live | Phase::Blocked => {}
@@ -137,7 +137,7 @@ impl<S> Core<S> {
                 slot.phase = Phase::Blocked;
                 let sequence = slot.sequence;
                 if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.block(sequence, key);
+                    entry.extra.blocked.insert((sequence, key));
                 }
             }
             // A comment cut in two cannot be finished: the slot only remembers parts of frames.

@@ -11,9 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use sluice_broker::{
-    Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tails,
-};
+use sluice_broker::{Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tails};
 use sluice_wire::{EventId, NewEvent, Topic};
 
 type Question = (Topic, EventId, usize);
@@ -55,7 +53,13 @@ impl SharedReads {
 
 #[async_trait]
 impl Broker for SharedReads {
-    async fn read(&self, topic: &Topic, from: EventId, to: EventId, limit: usize) -> Result<Page, BrokerError> {
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError> {
         let page = self.ask((topic.clone(), from, limit)).await?;
         Ok(cut(&page, to))
     }

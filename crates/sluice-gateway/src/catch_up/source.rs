@@ -85,12 +85,6 @@ impl Source {
         Some(item)
     }
 
-    /// Everything up to `to` is with the client, although it came another way.
-    pub(super) fn stand_at(&mut self, to: EventId) {
-        self.start = Start::Moment(to);
-        self.position = to;
-    }
-
     /// Takes the next page behind `start` out of the window. Whether the window reached back so far.
     pub(super) fn fill_from_window(&mut self, hub: &Hub, to: EventId, limit: usize) -> bool {
         let Some(page) = hub.window_page(self.key, id_of(self.start), self.is_at_event(), limit) else {

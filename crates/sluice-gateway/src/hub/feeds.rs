@@ -1,4 +1,5 @@
-//! The feeds of a node: one for each distinct set of topics that some stream is open on.
+//! The feeds of a node: one for each distinct set of topics that some stream is open on, and for each view
+//! of the fan-out engine that has such a stream. A view that has none is not told of the set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,9 +7,19 @@ use std::sync::Arc;
 use slab::Slab;
 use sluice_fanout::{FeedId, TopicSet};
 
+/// A part of the fan-out engine that has streams of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum ViewKey {
+    /// The streams that hyper drives.
+    Polled,
+    /// The streams of a shard.
+    Shard(u16),
+}
+
 /// One feed and how many streams (joined or on their way) need it.
 #[derive(Debug)]
 struct OpenFeed {
+    view: ViewKey,
     set: Arc<TopicSet>,
     streams: u32,
 }
@@ -17,14 +28,14 @@ struct OpenFeed {
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {
     open: Slab<OpenFeed>,
-    by_set: HashMap<Arc<TopicSet>, FeedId>,
+    by_set: HashMap<(ViewKey, Arc<TopicSet>), FeedId>,
 }
 
 /// Whether a feed was there already.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Entered {
-    Existing(FeedId, Arc<TopicSet>),
-    Created(FeedId, Arc<TopicSet>),
+    Existing(FeedId),
+    Created(FeedId),
 }
 
 impl Feeds {
@@ -32,35 +43,44 @@ impl Feeds {
         self.open.len()
     }
 
-    /// Whether the feed of `set` is open.
-    pub(crate) fn has(&self, set: &TopicSet) -> bool {
-        self.by_set.contains_key(set)
+    /// Counts one more stream on the feed of `set` in `view`, if there is one.
+    pub(crate) fn enter_open(&mut self, view: ViewKey, set: &Arc<TopicSet>) -> Option<FeedId> {
+        let id = *self.by_set.get(&(view, set.clone()))?;
+        self.open[id.0 as usize].streams += 1;
+        Some(id)
     }
 
-    /// Counts one more stream on the feed of `set`.
-    pub(crate) fn enter(&mut self, set: TopicSet) -> Entered {
-        if let Some(id) = self.by_set.get(&set).copied() {
-            let feed = &mut self.open[id.0 as usize];
-            feed.streams += 1;
-            return Entered::Existing(id, feed.set.clone());
+    /// Counts one more stream on the feed of `set` in `view`.
+    pub(crate) fn enter(&mut self, view: ViewKey, set: Arc<TopicSet>) -> Entered {
+        if let Some(id) = self.enter_open(view, &set) {
+            return Entered::Existing(id);
         }
-        let set = Arc::new(set);
-        let index = self.open.insert(OpenFeed { set: set.clone(), streams: 1 });
+        let index = self.open.insert(OpenFeed { view, set: set.clone(), streams: 1 });
         let id = FeedId(u32::try_from(index).expect("fewer than 2^32 feeds fit in memory"));
-        self.by_set.insert(set.clone(), id);
-        Entered::Created(id, set)
+        self.by_set.insert((view, set), id);
+        Entered::Created(id)
     }
 
-    /// Counts one stream less; the set, when it was the last and the feed is gone.
-    pub(crate) fn leave(&mut self, id: FeedId) -> Option<Arc<TopicSet>> {
+    /// Counts one stream less; the view and the set, when it was the last and the feed is gone.
+    pub(crate) fn leave(&mut self, id: FeedId) -> Option<(ViewKey, Arc<TopicSet>)> {
         let feed = self.open.get_mut(id.0 as usize)?;
         feed.streams -= 1;
         if feed.streams > 0 {
             return None;
         }
         let closed = self.open.remove(id.0 as usize);
-        self.by_set.remove(&closed.set);
-        Some(closed.set)
+        self.by_set.remove(&(closed.view, closed.set.clone()));
+        Some((closed.view, closed.set))
+    }
+
+    /// The view of an open feed.
+    pub(crate) fn view(&self, id: FeedId) -> Option<ViewKey> {
+        self.open.get(id.0 as usize).map(|feed| feed.view)
+    }
+
+    /// The topics of an open feed.
+    pub(crate) fn set(&self, id: FeedId) -> Option<Arc<TopicSet>> {
+        self.open.get(id.0 as usize).map(|feed| feed.set.clone())
     }
 }
 
@@ -71,20 +91,24 @@ mod tests {
 
     use super::*;
 
-    fn set(keys: &[u32]) -> TopicSet {
-        TopicSet::new(keys.iter().map(|k| (TopicKey(*k), Topic::parse(&format!("t{k}")).unwrap())).collect())
+    const SHARD: ViewKey = ViewKey::Shard(0);
+
+    fn set(keys: &[u32]) -> Arc<TopicSet> {
+        let members = keys.iter().map(|k| (TopicKey(*k), Topic::parse(&format!("t{k}")).unwrap()));
+        Arc::new(TopicSet::new(members.collect()))
     }
 
     #[test]
-    fn one_feed_a_set_whatever_the_order_and_gone_with_its_last_stream() {
+    fn one_feed_a_set_and_view_whatever_the_order_and_gone_with_its_last_stream() {
         let mut feeds = Feeds::default();
-        let Entered::Created(first, _) = feeds.enter(set(&[1, 2])) else { panic!("new") };
-        assert!(matches!(feeds.enter(set(&[2, 1, 2])), Entered::Existing(id, _) if id == first));
-        let Entered::Created(other, _) = feeds.enter(set(&[1])) else { panic!("new") };
-        assert_ne!(first, other);
+        let Entered::Created(first) = feeds.enter(SHARD, set(&[1, 2])) else { panic!("new") };
+        assert_eq!(feeds.enter(SHARD, set(&[2, 1, 2])), Entered::Existing(first));
+        for (view, keys) in [(SHARD, &[1][..]), (ViewKey::Polled, &[1, 2]), (ViewKey::Shard(1), &[1, 2])] {
+            assert!(matches!(feeds.enter(view, set(keys)), Entered::Created(id) if id != first));
+        }
         assert_eq!(feeds.leave(first), None);
-        assert_eq!(feeds.leave(first).as_deref(), Some(&set(&[1, 2])));
-        assert_eq!(feeds.len(), 1);
-        assert!(matches!(feeds.enter(set(&[1, 2])), Entered::Created(..)));
+        assert_eq!(feeds.leave(first), Some((SHARD, set(&[1, 2]))));
+        assert_eq!(feeds.len(), 3);
+        assert!(matches!(feeds.enter(SHARD, set(&[1, 2])), Entered::Created(_)));
     }
 }

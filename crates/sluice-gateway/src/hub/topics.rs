@@ -12,7 +12,6 @@ use super::window::{Encoded, Window, WindowLimits};
 /// One active topic.
 #[derive(Debug)]
 pub(crate) struct ActiveTopic {
-    pub(crate) topic: Topic,
     /// The last event applied on this node.
     pub(crate) position: EventId,
     /// Nothing with an id up to this moment is missing here. Milliseconds.
@@ -21,6 +20,12 @@ pub(crate) struct ActiveTopic {
     window: Option<Box<Window>>,
     /// Feeds that contain the topic.
     pub(crate) feeds: u32,
+}
+
+impl ActiveTopic {
+    fn window_bytes(&self) -> usize {
+        self.window.as_ref().map_or(0, |window| window.bytes())
+    }
 }
 
 /// See the module.
@@ -67,7 +72,7 @@ impl Topics {
             }
             return key;
         }
-        let entry = ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0 };
+        let entry = ActiveTopic { position, floor_ms: 0, window: None, feeds: 0 };
         let index = self.active.insert(entry);
         let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
         self.keys.insert(topic.clone(), key);
@@ -80,7 +85,7 @@ impl Topics {
         if self.get(key).is_some_and(|active| active.feeds == 0) {
             self.keys.remove(topic);
             let closed = self.active.remove(key.0 as usize);
-            self.window_bytes -= closed.window.map_or(0, |window| window.bytes());
+            self.window_bytes -= closed.window_bytes();
         }
     }
 
@@ -136,11 +141,9 @@ impl Topics {
 
     fn change_window(&mut self, key: TopicKey, change: impl FnOnce(&mut ActiveTopic)) {
         let Some(active) = self.active.get_mut(key.0 as usize) else { return };
-        let size = |active: &ActiveTopic| active.window.as_ref().map_or(0, |window| window.bytes());
-        let before = size(active);
+        let before = active.window_bytes();
         change(active);
-        let after = size(active);
-        self.window_bytes = self.window_bytes + after - before;
+        self.window_bytes = self.window_bytes + active.window_bytes() - before;
     }
 
     /// Halves one window after the other until all together are within the node's budget.
@@ -182,7 +185,11 @@ mod tests {
         }
         for key in keys {
             let position = topics.get(key).unwrap().position;
-            assert_eq!(topics.page(key, position, true, 9), Some(vec![]), "the newest position is always served");
+            assert_eq!(
+                topics.page(key, position, true, 9),
+                Some(vec![]),
+                "the newest position is always served"
+            );
         }
     }
 

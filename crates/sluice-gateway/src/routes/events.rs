@@ -12,13 +12,17 @@ use sluice_wire::Problem;
 use super::Edge;
 use super::problem::{self, Answer};
 use crate::admission::Refusal;
-use crate::body::SseBody;
 use crate::control;
+use crate::leave::Ticket;
 use crate::subscription::{Origin, Subscription};
 
 const EVENT_STREAM: &str = "text/event-stream";
 
-pub(super) async fn open(State(edge): State<Arc<Edge>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(super) async fn open(
+    State(edge): State<Arc<Edge>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     let subscription = match check(&edge, query.as_deref(), &headers) {
         Ok(subscription) => subscription,
         Err(problem) => return Answer(problem).into_response(),
@@ -27,15 +31,23 @@ pub(super) async fn open(State(edge): State<Arc<Edge>>, RawQuery(query): RawQuer
         // Another node of a rolling upgrade can read it.
         return shed(&edge, "newer-cursor");
     }
-    match edge.admission.admit(Instant::now()) {
-        Ok(place) => stream(Body::new(SseBody::new(edge.runs.clone(), subscription, place))),
+    match edge.runs.admission.admit(Instant::now()) {
+        Ok(place) => {
+            let mut response = stream(Body::empty());
+            response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place));
+            response
+        }
         Err(refusal) if wants_status(&subscription, &headers) => refused(refusal).into_response(),
         Err(refusal) => shed(&edge, refusal.as_str()),
     }
 }
 
 /// The head that a GET would have, without taking a place.
-pub(super) async fn head(State(edge): State<Arc<Edge>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
+pub(super) async fn head(
+    State(edge): State<Arc<Edge>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     match check(&edge, query.as_deref(), &headers) {
         Ok(_) => stream(Body::empty()),
         Err(problem) => Answer(problem).into_response(),
@@ -80,7 +92,9 @@ fn refused(refusal: Refusal) -> Answer {
         Refusal::Draining => (503, "this node is going away"),
     };
     let slug = refusal.as_str();
-    Answer(Problem::new(status, slug, "No room for the stream", format!("{detail}; try again")).retry_after(2))
+    Answer(
+        Problem::new(status, slug, "No room for the stream", format!("{detail}; try again")).retry_after(2),
+    )
 }
 
 /// Browsers ask for `text/event-stream` and nothing else; whoever does not can read a status.
@@ -91,8 +105,11 @@ fn wants_status(subscription: &Subscription, headers: &HeaderMap) -> bool {
 
 /// Whether some range of `Accept` allows the stream. Source: RFC 9110, section 12.5.1.
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
-    let mut ranges =
-        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    let mut ranges = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','));
     let Some(first) = ranges.next() else { return true };
     std::iter::once(first).chain(ranges).any(|range| {
         let mut parts = range.split(';').map(str::trim);

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{OriginalUri, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use http::Uri;
 use serde::Serialize;
 use sluice_broker::{BrokerError, resolve_since};
 use sluice_wire::{Event, EventId, Problem, Since, Topic, TopicPathError, parse_events_path};
@@ -33,11 +34,7 @@ struct Entry {
     time: String,
 }
 
-pub(super) async fn read(
-    State(edge): State<Arc<Edge>>,
-    OriginalUri(uri): OriginalUri,
-    RawQuery(query): RawQuery,
-) -> Response {
+pub(super) async fn read(State(edge): State<Arc<Edge>>, uri: Uri, RawQuery(query): RawQuery) -> Response {
     match answer(&edge, uri.path(), query.as_deref().unwrap_or_default()).await {
         Ok(history) => ([(http::header::CACHE_CONTROL, "no-store")], Json(history)).into_response(),
         Err(problem) => Answer(problem).into_response(),
@@ -73,9 +70,14 @@ fn parse(query: &str) -> Result<(Since, usize), Problem> {
         match key.as_ref() {
             "since" => since = value.parse().map_err(|error| bad_since(&error))?,
             "limit" => {
-                limit = value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
-                    bad("invalid-limit", "Not a limit", format!("limit is a number from 1 to {LIMIT_MAX}"))
-                })?;
+                limit =
+                    value.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit)).ok_or_else(|| {
+                        bad(
+                            "invalid-limit",
+                            "Not a limit",
+                            format!("limit is a number from 1 to {LIMIT_MAX}"),
+                        )
+                    })?;
             }
             _ => {}
         }

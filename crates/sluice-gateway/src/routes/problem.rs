@@ -36,7 +36,9 @@ impl IntoResponse for Answer {
 }
 
 pub(super) fn unauthorized(topic: &Topic) -> Problem {
-    let detail = format!("topic {topic} may not be read without a token; auth.anonymous.subscribe lists those that may");
+    let detail = format!(
+        "topic {topic} may not be read without a token; auth.anonymous.subscribe lists those that may"
+    );
     Problem::new(401, "unauthorized", "Authentication needed", detail)
 }
 
@@ -51,7 +53,12 @@ pub(super) fn broker(error: &BrokerError) -> Problem {
         let detail = "the log cannot be read now; try again";
         Problem::new(503, "broker-unavailable", "Broker unavailable", detail).retry_after(1)
     } else {
-        Problem::new(502, "broker-refused", "Broker refused", "the log of this topic cannot be read; see the node's log")
+        Problem::new(
+            502,
+            "broker-refused",
+            "Broker refused",
+            "the log of this topic cannot be read; see the node's log",
+        )
     }
 }
 

@@ -1,0 +1,192 @@
+//! Shards: threads that bring frames out to sockets of their own.
+//!
+//! A shard is the pure [`Core`] with a poller (edge-triggered epoll), an inbox and a clock. One turn of its
+//! loop takes in commands, then events of the poller, then serves one dirty feed with a bounded number of
+//! writes, so a feed of one stream waits for at most one such portion of a feed of ten thousand.
+
+mod driver;
+mod poller;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sluice_wire::sse::Frame;
+
+use self::driver::Driver;
+use self::poller::Waker;
+use crate::core::{Figures, Housekeeping, Joining, Laggard, Left};
+use crate::feed::RingLimits;
+use crate::fence::Fence;
+use crate::inbox::Inbox;
+use crate::set::FeedId;
+use crate::view::Notice;
+
+/// What shards go by.
+#[derive(Debug, Clone, Copy)]
+pub struct ShardSettings {
+    /// Memory for what streams may still need.
+    pub rings: RingLimits,
+    /// Heartbeats, stalls and ends.
+    pub housekeeping: Housekeeping,
+    /// Bind each shard to one of the processors that this process may use.
+    pub pin_cpus: bool,
+}
+
+/// Whoever owns the shards. Called from their threads: must not block.
+pub trait Host: Send + Sync + 'static {
+    /// A stream has left; its socket is closed when `left` is dropped.
+    fn left(&self, left: Left<OwnedFd>);
+    /// A stream must be fed from its log.
+    fn lagging(&self, stream: Laggard<OwnedFd>);
+    /// What a stream is sent last.
+    fn farewell(&self) -> Frame;
+    /// A pass over a feed of `streams` streams brought out the event published at `published_ms`.
+    fn delivered(&self, published_ms: u64);
+}
+
+/// What a shard is told beside notices.
+enum Command {
+    Notice(Notice),
+    Fence(FeedId, Box<dyn FnOnce(Option<Fence>) + Send>),
+    Unpin(FeedId),
+    Join(Box<Joining<OwnedFd>>, u64),
+    Park(Box<Joining<OwnedFd>>),
+    EndAll { spread_s: u32 },
+    Stop,
+}
+
+struct Shared {
+    inbox: Inbox<Command>,
+    waker: Waker,
+    /// The shard's clock counts seconds from here.
+    began: Instant,
+    totals: Totals,
+}
+
+/// A shard's [`Figures`] and sizes, published once a turn.
+#[derive(Debug, Default)]
+struct Totals {
+    figures: [AtomicU64; 8],
+    streams: AtomicUsize,
+    parked: AtomicUsize,
+    feeds: AtomicUsize,
+}
+
+/// Figures and sizes of all shards together.
+#[derive(Debug, Clone, Default)]
+pub struct ShardStatus {
+    /// Since the start.
+    pub figures: Figures,
+    /// Slots in use.
+    pub streams: usize,
+    /// Of those, streams that a ring has passed and that take nothing now.
+    pub parked: usize,
+    /// Feeds, counted once a shard.
+    pub feeds: usize,
+}
+
+/// A shard to talk to. Clones are cheap.
+#[derive(Clone)]
+pub struct Shard {
+    shared: Arc<Shared>,
+}
+
+impl Shard {
+    /// Starts the thread of shard `number`.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses a poller, an event descriptor or a thread.
+    pub fn start(number: usize, settings: ShardSettings, host: Arc<dyn Host>) -> io::Result<Self> {
+        let (poller, waker) = poller::create()?;
+        let shared =
+            Arc::new(Shared { inbox: Inbox::new(), waker, began: Instant::now(), totals: Totals::default() });
+        let driver = Driver::new(shared.clone(), poller, settings, host);
+        std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+            if settings.pin_cpus {
+                poller::pin_to_cpu(number);
+            }
+            driver.run();
+        })?;
+        Ok(Self { shared })
+    }
+
+    /// Tells the shard's view something.
+    pub fn tell(&self, notice: Notice) {
+        self.send(Command::Notice(notice));
+    }
+
+    /// Asks where a feed stands. The ring keeps what comes behind until [`Shard::join`] or [`Shard::unpin`].
+    pub fn fence(&self, feed: FeedId, reply: impl FnOnce(Option<Fence>) + Send + 'static) {
+        self.send(Command::Fence(feed, Box::new(reply)));
+    }
+
+    /// Gives a fence back.
+    pub fn unpin(&self, feed: FeedId) {
+        self.send(Command::Unpin(feed));
+    }
+
+    /// Hands over a stream that has everything before the fence that ended at `sequence`. Should the ring
+    /// have moved past it, the host gets it back as lagging.
+    pub fn join(&self, stream: Joining<OwnedFd>, sequence: u64) {
+        self.send(Command::Join(Box::new(stream), sequence));
+    }
+
+    /// Hands over a stream that takes nothing now; the host gets it back as lagging when it does.
+    pub fn park(&self, stream: Joining<OwnedFd>) {
+        self.send(Command::Park(Box::new(stream)));
+    }
+
+    /// Ends every stream, evenly over `spread`.
+    pub fn end_all(&self, spread: Duration) {
+        self.send(Command::EndAll { spread_s: u32::try_from(spread.as_secs()).unwrap_or(u32::MAX) });
+    }
+
+    /// Ends the thread; its sockets are closed.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    /// The shard's clock `after` from now, as slots note it.
+    #[must_use]
+    pub fn seconds_from_now(&self, after: Duration) -> u32 {
+        u32::try_from((self.shared.began.elapsed() + after).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Slots in use.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shared.totals.streams.load(Ordering::Relaxed)
+    }
+
+    /// Adds this shard's figures to `status`.
+    pub fn add_to(&self, status: &mut ShardStatus) {
+        let Totals { figures, streams, parked, feeds } = &self.shared.totals;
+        for (sum, figure) in fields_mut(&mut status.figures).into_iter().zip(figures) {
+            *sum += figure.load(Ordering::Relaxed);
+        }
+        status.streams += streams.load(Ordering::Relaxed);
+        status.parked += parked.load(Ordering::Relaxed);
+        status.feeds += feeds.load(Ordering::Relaxed);
+    }
+
+    fn send(&self, command: Command) {
+        if self.shared.inbox.push(command) {
+            self.shared.waker.wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").field("totals", &self.shared.totals).finish()
+    }
+}
+
+fn fields_mut(figures: &mut Figures) -> [&mut u64; 8] {
+    let Figures { passes, deliveries, bytes, writes, blocks, lagged, evictions, heartbeats } = figures;
+    [passes, deliveries, bytes, writes, blocks, lagged, evictions, heartbeats]
+}

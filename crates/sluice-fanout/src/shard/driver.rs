@@ -1,0 +1,164 @@
+//! The loop of a shard's thread.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::poller::{Events, Poller, Readiness, Sockets, discard, finish};
+use super::{Command, Host, ShardSettings, Shared, fields_mut};
+use crate::core::Core;
+use crate::slot::{Phase, Token};
+
+/// Writes of one turn: about two milliseconds.
+const WRITES_PER_TURN: usize = 256;
+/// Between two steps of the housekeeping walk.
+const TICK: Duration = Duration::from_millis(250);
+/// Steps in which the walk comes round: each slot is looked at once a second.
+const TICKS_PER_ROUND: usize = 4;
+
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    poller: Poller,
+    core: Core<OwnedFd>,
+    settings: ShardSettings,
+    host: Arc<dyn Host>,
+    sockets: Sockets,
+    next_tick: Instant,
+    /// Which part of the slots the next step looks at.
+    part: usize,
+    stopped: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        poller: Poller,
+        settings: ShardSettings,
+        host: Arc<dyn Host>,
+    ) -> Self {
+        Self {
+            shared,
+            poller,
+            core: Core::new(settings.rings),
+            settings,
+            host,
+            sockets: Sockets,
+            next_tick: Instant::now() + TICK,
+            part: 0,
+            stopped: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let (mut commands, mut events, mut ready) = (Vec::new(), Events::new(), Vec::new());
+        while !self.stopped {
+            self.shared.inbox.drain(&mut commands);
+            commands.drain(..).for_each(|command| self.obey(command));
+            if let Err(error) = self.poller.wait(self.patience(), &mut events, &mut ready) {
+                tracing::error!(%error, "a shard's poller failed; its streams are closed");
+                return;
+            }
+            self.shared.inbox.awake();
+            ready.drain(..).for_each(|readiness| self.heed(readiness));
+            self.serve();
+            if Instant::now() >= self.next_tick {
+                self.tick();
+            }
+            self.hand_out();
+            self.publish_totals();
+        }
+    }
+
+    /// How long the poller may wait.
+    fn patience(&self) -> Duration {
+        if self.core.has_work() || !self.shared.inbox.may_sleep() {
+            return Duration::ZERO;
+        }
+        self.next_tick.saturating_duration_since(Instant::now())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Notice(notice) => self.core.apply(notice),
+            Command::Fence(feed, reply) => reply(self.core.fence(feed)),
+            Command::Unpin(feed) => self.core.unpin(feed),
+            Command::Join(stream, sequence) => {
+                let token = self.core.join(*stream, sequence);
+                self.watch(token);
+            }
+            Command::Park(stream) => {
+                let token = self.core.park(*stream);
+                self.watch(Some(token));
+            }
+            Command::EndAll { spread_s } => self.core.end_all(spread_s),
+            Command::Stop => self.stopped = true,
+        }
+    }
+
+    fn watch(&mut self, token: Option<Token>) {
+        let Some(token) = token else { return };
+        let added = self.core.socket(token.key).map(|socket| self.poller.add(socket, token));
+        if let Some(Err(error)) = added {
+            tracing::warn!(%error, "a stream's socket cannot be watched; it is closed");
+            self.core.hang_up(token.key, "poller");
+        }
+    }
+
+    fn heed(&mut self, readiness: Readiness) {
+        let Some((key, phase)) = self.core.resolve(readiness.token) else { return };
+        if readiness.hung_up {
+            if let Some(socket) = self.core.socket(key).filter(|_| phase == Phase::Closing) {
+                discard(socket);
+            }
+            self.core.hang_up(key, "client");
+        } else if readiness.writable {
+            self.core.writable(key, &mut self.sockets);
+        }
+    }
+
+    fn serve(&mut self) {
+        let Some(done) = self.core.serve(WRITES_PER_TURN, &mut self.sockets) else { return };
+        if let Some(published_ms) = done.published_ms {
+            self.host.delivered(published_ms);
+        }
+    }
+
+    /// One step of the walk over the slots.
+    fn tick(&mut self) {
+        self.next_tick = Instant::now() + TICK;
+        let now_s = u32::try_from(self.shared.began.elapsed().as_secs()).unwrap_or(u32::MAX);
+        self.core.set_time(now_s);
+        let rules = self.settings.housekeeping;
+        for index in (self.part..self.core.extent()).step_by(TICKS_PER_ROUND) {
+            let farewell = || self.host.farewell();
+            let ended = self.core.look_at(index, rules, farewell, &mut self.sockets);
+            if let Some(socket) = ended.and_then(|key| self.core.socket(key)) {
+                finish(socket);
+            }
+        }
+        self.part = (self.part + 1) % TICKS_PER_ROUND;
+    }
+
+    /// Gives the host what is its own now.
+    fn hand_out(&mut self) {
+        for left in self.core.take_left() {
+            self.host.left(left);
+        }
+        for stream in self.core.take_lagging() {
+            self.poller.remove(&stream.socket);
+            self.host.lagging(stream);
+        }
+    }
+
+    fn publish_totals(&mut self) {
+        let totals = &self.shared.totals;
+        let mut figures = self.core.figures().clone();
+        for (figure, total) in fields_mut(&mut figures).into_iter().zip(&totals.figures) {
+            total.store(*figure, Ordering::Relaxed);
+        }
+        totals.streams.store(self.core.len(), Ordering::Relaxed);
+        totals.parked.store(self.core.parked(), Ordering::Relaxed);
+        totals.feeds.store(self.core.feeds(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,33 @@
+//! What the streams of a node run on.
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::approach::Ground;
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub(crate) struct Runs {
+    pub(crate) ground: Ground,
+    pub(crate) admission: Admission,
+    pub(crate) tracker: TaskTracker,
+    /// Shards, which are no part of it, start tasks on this runtime.
+    pub(crate) runtime: Handle,
+    /// Ends the streams.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Runs {
+    /// Runs an approach until it is through or the node stops.
+    pub(crate) fn spawn(&self, approach: impl Future<Output = ()> + Send + 'static) {
+        let (stop, tallies) = (self.stop.clone(), self.ground.hub.tallies().clone());
+        let run = async move {
+            tallies.catch_up_began();
+            stop.run_until_cancelled(approach).await;
+            tallies.catch_up_ended();
+        };
+        self.tracker.spawn_on(run, &self.runtime);
+    }
+}

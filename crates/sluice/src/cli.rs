@@ -1,0 +1,126 @@
+//! The command line.
+
+pub(crate) mod http;
+mod publish;
+mod tail;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use sluice_runtime::config::{Config, ConfigErrors, Layers, Role};
+
+use crate::node;
+
+/// A Redis-backed, horizontally scaled gateway for Server-Sent Events
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Serve streams
+    Gateway(Layered),
+    /// Take events in by HTTP
+    Publisher(Layered),
+    /// Gateway and publisher in one process, on the embedded broker unless redis.url says otherwise
+    Dev(Layered),
+    Publish(publish::Args),
+    Tail(tail::Args),
+    /// Print the effective configuration, secrets masked
+    Config(ConfigArgs),
+}
+
+/// Where configuration comes from, beside the environment (`SLUICE_SECTION__KEY`).
+#[derive(Debug, Args)]
+pub(crate) struct Layered {
+    /// A TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One key, as in --set listen.addr=127.0.0.1:8080; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// Whose defaults apply
+    #[arg(value_enum, default_value = "gateway")]
+    role: RoleName,
+    /// Print the commented defaults instead
+    #[arg(long)]
+    defaults: bool,
+    #[command(flatten)]
+    layered: Layered,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RoleName {
+    Gateway,
+    Publisher,
+    Dev,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as key=value, such as listen.addr=:8080")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Does what the command line says.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.verb {
+        Verb::Gateway(layered) => serve(Role::Gateway, layered),
+        Verb::Publisher(layered) => serve(Role::Publisher, layered),
+        Verb::Dev(layered) => serve(Role::Dev, layered),
+        Verb::Publish(args) => client(publish::run(args)),
+        Verb::Tail(args) => client(tail::run(args)),
+        Verb::Config(args) => print_config(args),
+    }
+}
+
+fn serve(role: Role, layered: Layered) -> anyhow::Result<ExitCode> {
+    let config = match load(role, layered) {
+        Ok(config) => config,
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("the async runtime cannot be started")?.block_on(node::run(config))
+}
+
+fn client(verb: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the async runtime cannot be started")?.block_on(verb)
+}
+
+#[expect(clippy::print_stdout, reason = "printing is what this verb is for")]
+fn print_config(args: ConfigArgs) -> anyhow::Result<ExitCode> {
+    if args.defaults {
+        print!("{}", Config::DEFAULTS);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let role = match args.role {
+        RoleName::Gateway => Role::Gateway,
+        RoleName::Publisher => Role::Publisher,
+        RoleName::Dev => Role::Dev,
+    };
+    Ok(match load(role, args.layered) {
+        Ok(config) => {
+            print!("{}", config.render());
+            ExitCode::SUCCESS
+        }
+        Err(errors) => refuse(&errors),
+    })
+}
+
+fn load(role: Role, layered: Layered) -> Result<Config, ConfigErrors> {
+    Config::load(role, &Layers::from_process(layered.config, layered.set))
+}
+
+fn refuse(errors: &ConfigErrors) -> ExitCode {
+    eprintln!("{errors}");
+    ExitCode::from(ConfigErrors::EXIT_CODE)
+}

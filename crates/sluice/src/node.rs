@@ -1,0 +1,190 @@
+//! A running process: builds everything from the configuration, in one place, and runs it to its end.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use sluice_broker::{Broker, connect};
+use sluice_gateway::{CorsSettings, Gateway, GatewaySettings};
+use sluice_publisher::Publisher;
+use sluice_runtime::config::{Config, Role};
+use sluice_runtime::lifecycle::Lifecycle;
+use sluice_runtime::limits::raise_descriptor_limit;
+use sluice_runtime::ops::OpsState;
+use sluice_runtime::telemetry::{Telemetry, metric};
+use tokio::net::TcpListener;
+
+use crate::{settings, status};
+
+/// Between attempts to reach a broker that was not reached yet.
+const REACH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// How long what was accepted may take to finish after the streams have ended.
+const FINISH: Duration = Duration::from_secs(10);
+
+/// Runs the process that `config` describes until it is told to stop.
+pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let telemetry = Telemetry::init(&config.telemetry)?;
+    let descriptors = raise_descriptor_limit().unwrap_or(1_024);
+    let lifecycle = Lifecycle::new();
+    lifecycle.handle_signals()?;
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("role", config.role.as_str())];
+    metric::BUILD_INFO.gauge(&labels).set(1.0);
+
+    let broker = connect(settings::broker(&config)?, &lifecycle.tracker)?;
+    let parts = Parts::build(&config, &broker, descriptors, &lifecycle, &telemetry)?;
+    let reached = Arc::new(AtomicBool::new(false));
+    let ops = bind(config.ops.addr, "ops.addr").await?;
+    serve_ops(ops, &config, &parts, &reached, &lifecycle, &telemetry);
+    parts.listen(&config, &lifecycle).await?;
+    lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
+    lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
+
+    lifecycle.soft.cancelled().await;
+    Ok(parts.stop(&config, &lifecycle).await)
+}
+
+/// The halves of Sluice that this process has.
+struct Parts {
+    gateway: Option<Gateway>,
+    publisher: Option<Publisher>,
+    gateway_settings: GatewaySettings,
+    public: Option<Router>,
+    publishing: Option<Router>,
+}
+
+impl Parts {
+    fn build(
+        config: &Config,
+        broker: &Arc<dyn Broker>,
+        descriptors: u64,
+        lifecycle: &Lifecycle,
+        telemetry: &Telemetry,
+    ) -> anyhow::Result<Self> {
+        let gateway_settings = settings::gateway(config, descriptors);
+        let gateway = if config.role == Role::Publisher {
+            None
+        } else {
+            let (tracker, stop) = (&lifecycle.tracker, &lifecycle.hard);
+            let gateway = Gateway::start(broker.clone(), gateway_settings.clone(), tracker, stop)
+                .context("the shards cannot be started")?;
+            status::publish_metrics(telemetry, &gateway);
+            Some(gateway)
+        };
+        let publisher = (config.role != Role::Gateway)
+            .then(|| Publisher::start(broker.clone(), settings::publisher(config), &lifecycle.tracker));
+        let routes = publisher
+            .as_ref()
+            .map(|publisher| sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config)));
+        let (public, publishing) = match (gateway.as_ref().map(Gateway::router), routes) {
+            // One listener has both, so that a first try needs one address.
+            (Some(streams), Some(routes)) => (Some(streams.merge(routes)), None),
+            (streams, routes) => (streams, routes),
+        };
+        Ok(Self { gateway, publisher, gateway_settings, public, publishing })
+    }
+
+    async fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+        if let Some(router) = &self.public {
+            let listener = bind(config.listen.addr, "listen.addr").await?;
+            let addr = listener.local_addr()?;
+            tracing::info!(%addr, role = config.role.as_str(), "serving streams");
+            if config.role == Role::Dev {
+                greet(addr);
+            }
+            self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
+        }
+        if let Some(router) = &self.publishing {
+            let listener = bind(config.publisher.addr, "publisher.addr").await?;
+            tracing::info!(addr = %listener.local_addr()?, "taking events in");
+            self.serve(listener, router.clone(), &CorsSettings::default(), lifecycle);
+        }
+        Ok(())
+    }
+
+    fn serve(&self, listener: TcpListener, router: Router, cors: &CorsSettings, lifecycle: &Lifecycle) {
+        let router = sluice_gateway::finish(router, cors);
+        let (limits, tracker, stop) =
+            (self.gateway_settings.limits, lifecycle.tracker.clone(), lifecycle.hard.clone());
+        lifecycle.tracker.spawn(async move {
+            sluice_gateway::serve(listener, router, &limits, &tracker, stop).await;
+        });
+    }
+
+    /// The orderly end: first the balancer notices, then the streams end, then what was accepted is finished.
+    async fn stop(&self, config: &Config, lifecycle: &Lifecycle) -> ExitCode {
+        tracing::info!(delay_ms = config.drain.delay.as_millis(), "leaving; a second signal ends at once");
+        tokio::select! {
+            () = tokio::time::sleep(config.drain.delay) => {}
+            () = lifecycle.hard.cancelled() => {}
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.drain(config.drain.window, &lifecycle.hard).await;
+        }
+        if let Some(publisher) = &self.publisher {
+            publisher.close().await;
+        }
+        let cut_short = lifecycle.hard.is_cancelled();
+        lifecycle.hard.cancel();
+        lifecycle.tracker.close();
+        let finished = lifecycle.wait_idle(FINISH).await;
+        tracing::info!(finished, "gone");
+        if finished && !cut_short { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn serve_ops(
+    listener: TcpListener,
+    config: &Config,
+    parts: &Parts,
+    reached: &Arc<AtomicBool>,
+    lifecycle: &Lifecycle,
+    telemetry: &Telemetry,
+) {
+    let unready_on_loss = config.ops.unready_on_redis_loss;
+    let (reached, watched) = (reached.clone(), parts.gateway.clone());
+    let redis = move || {
+        let live = watched.as_ref().is_none_or(|gateway| gateway.status().follower.live);
+        status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
+    };
+    let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
+    let ops = OpsState::new(lifecycle.clone(), telemetry.clone())
+        .check("redis", redis)
+        .node(move || status::node(&told, &life, gateway.as_ref()));
+    let stop = lifecycle.hard.clone();
+    lifecycle.tracker.spawn(async move {
+        if let Err(error) = ops.serve(listener, stop).await {
+            tracing::error!(%error, "the operations listener ended");
+        }
+    });
+}
+
+/// Tries the broker until it answers for the first time; the node is ready then.
+async fn reach(broker: Arc<dyn Broker>, reached: Arc<AtomicBool>, lifecycle: Lifecycle) {
+    let (mut pause, longest) = REACH_AGAIN;
+    while let Err(error) = broker.ping().await {
+        tracing::warn!(%error, again_in_ms = pause.as_millis(), "the broker cannot be reached yet");
+        if lifecycle.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return;
+        }
+        pause = (pause * 2).min(longest);
+    }
+    reached.store(true, Ordering::Release);
+    lifecycle.set_ready();
+    tracing::info!("ready");
+}
+
+async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("{key} = {addr} cannot be listened on"))
+}
+
+#[expect(clippy::print_stdout, reason = "the first words to whoever tries Sluice")]
+fn greet(addr: SocketAddr) {
+    println!("sluice dev at http://{addr}, events are kept in memory unless redis.url says otherwise\n");
+    println!("  stream   curl -N 'http://{addr}/v1/events?topic=hello'");
+    println!("  publish  curl -H 'content-type: text/plain' -d 'hi there' http://{addr}/v1/topics/hello/events");
+    println!("  resume   curl -N -H 'Last-Event-ID: <id>' 'http://{addr}/v1/events?topic=hello'\n");
+}

@@ -1,0 +1,119 @@
+//! From the configuration's tree to each crate's plain settings. The only place that knows both.
+
+use sluice_broker::{
+    BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisSettings, ReplaySettings, Retention,
+    RetentionPolicies,
+};
+use sluice_gateway::{CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits};
+use sluice_publisher::{PublisherSettings, RouteSettings};
+use sluice_runtime::config::{self, Config, Origins};
+
+/// Descriptors that a node keeps for everything that is not a stream.
+const DESCRIPTORS_KEPT: u64 = 256;
+
+/// Settings of the broker.
+pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
+    let url: BrokerUrl = config.redis.url.expose().parse()?;
+    let rules = config.topics.rules.iter().map(|rule| (rule.pattern.clone(), retention(&rule.retention)));
+    let redis = &config.redis;
+    Ok(BrokerSettings {
+        url,
+        retention: RetentionPolicies { rules: rules.collect(), default: retention(&config.topics.retention) },
+        once_window: config.topics.idempotency_window,
+        redis: RedisSettings {
+            prefix: redis.prefix.clone(),
+            pool_size: redis.pool_size,
+            connect_timeout: redis.connect_timeout,
+            response_timeout: redis.response_timeout,
+            probe_interval: redis.probe_interval,
+            probe_deadline: redis.probe_deadline,
+        },
+        memory: MemorySettings::default(),
+    })
+}
+
+fn retention(configured: &config::Retention) -> Retention {
+    Retention {
+        events_max: configured.events_max,
+        age_max: configured.age_max,
+        idle_max: configured.idle_expiry,
+    }
+}
+
+/// Settings of the gateway; `descriptors` is what the process may hold.
+pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
+    let Config { topics, streams, limits, .. } = config;
+    let replay = ReplaySettings { page_events: streams.catch_up_page_events, ..ReplaySettings::default() };
+    let origins = match &config.cors.origins {
+        Origins::Any => vec!["*".to_owned()],
+        Origins::Listed(listed) => listed.clone(),
+    };
+    GatewaySettings {
+        windows: WindowLimits {
+            events_max: topics.window_events_max,
+            bytes_max: topics.window_bytes_max,
+            node_bytes_max: topics.windows_bytes_max,
+        },
+        rings: RingLimits { events_max: streams.ring_events_max, bytes_max: streams.ring_bytes_max },
+        follower: FollowerSettings {
+            tail_interval: topics.tail_check_interval,
+            tail_topics_per_second: topics.tail_check_keys_per_second as usize,
+            linger: topics.linger,
+            replay,
+            ..FollowerSettings::default()
+        },
+        catch_up_readers_max: streams.catch_up_readers_max,
+        streams: StreamSettings {
+            heartbeat: streams.heartbeat,
+            retry: streams.retry,
+            retry_jitter_percent: streams.retry_jitter_percent,
+            on_lag: match streams.on_lag {
+                config::OnLag::CatchUp => OnLag::CatchUp,
+                config::OnLag::Disconnect => OnLag::Disconnect,
+            },
+            write_stall: streams.write_stall,
+            max_age: streams.max_age,
+            shards: streams.shards,
+            pin_cpus: streams.pin_cpus,
+        },
+        limits: Limits {
+            streams_max: streams_max(limits.streams_max, descriptors),
+            accept_per_second: limits.accept_per_second,
+            accept_burst: limits.accept_burst,
+            topics_per_stream_max: topics.per_stream_max,
+            header_bytes_max: limits.header_bytes_max,
+            header_read_timeout: limits.header_read_timeout,
+        },
+        anonymous: config.auth.anonymous.subscribe.clone(),
+        cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
+    }
+}
+
+/// How many streams a node takes: as configured, else what its descriptors allow.
+fn streams_max(configured: usize, descriptors: u64) -> usize {
+    if configured > 0 {
+        return configured;
+    }
+    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1)
+}
+
+/// Settings of the publisher.
+pub(crate) fn publisher(config: &Config) -> PublisherSettings {
+    PublisherSettings {
+        lanes: config.publisher.concurrency_max.clamp(1, config.redis.pool_size.max(1)),
+        flush_events_max: config.publisher.flush_events_max,
+        event_bytes_max: config.topics.event_bytes_max,
+        ..PublisherSettings::default()
+    }
+}
+
+/// Settings of the publisher's routes.
+pub(crate) fn publisher_routes(config: &Config) -> RouteSettings {
+    RouteSettings {
+        anonymous: config.auth.anonymous.publish.clone(),
+        body_bytes_max: config.publisher.body_bytes_max,
+        line_bytes_max: config.publisher.line_bytes_max,
+        batch_events_max: config.publisher.batch_events_max,
+        ..RouteSettings::default()
+    }
+}
