@@ -47,29 +47,21 @@ if kind and (kind:find('%c') or kind:find('\194[\128-\159]') or #kind > 200) the
   return redis.error_reply('SLUICE the type must have at most 200 bytes and no control characters')
 end
 
-local prev = '0-0'
+local prev, oldest = '0-0', nil
 if redis.call('EXISTS', log) == 1 then
   local info = redis.call('XINFO', 'STREAM', log)
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then
       prev = info[i + 1]
-      break
+    elseif info[i] == 'first-entry' then
+      oldest = info[i + 1] and info[i + 1][1]
     end
   end
 end
 
 local add = {'XADD', log}
-local events_max, age_max, oldest = given(4), given(5), nil
-if age_max then
-  local time = redis.call('TIME')
-  local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  oldest = string.format('%.0f-0', math.max(now_ms - tonumber(age_max), 0))
-end
--- XADD takes one way to trim; where both are asked for, the other follows as a command of its own.
-if events_max then
-  add[3], add[4], add[5] = 'MAXLEN', '~', events_max
-elseif oldest then
-  add[3], add[4], add[5] = 'MINID', '~', oldest
+if given(4) then
+  add[3], add[4], add[5] = 'MAXLEN', '~', ARGV[4]
 end
 add[#add + 1] = '*'
 add[#add + 1] = 'data'
@@ -85,8 +77,15 @@ if trace then
   add[#add + 1] = trace
 end
 local id = redis.call(unpack(add))
-if events_max and oldest then
-  redis.call('XTRIM', log, 'MINID', '~', oldest)
+
+-- XADD takes one way to trim, so trimming by age is a command of its own, sent only when something is old.
+local age_max = given(5)
+local function ms_of(entry) return tonumber(entry:match('^%d+')) end
+if age_max and oldest and ms_of(oldest) < ms_of(id) - tonumber(age_max) then
+  -- By the clock, not by the new id: one id from the future must not empty the log.
+  local time = redis.call('TIME')
+  local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', math.max(now_ms - tonumber(age_max), 0)))
 end
 if given(6) then
   redis.call('PEXPIRE', log, ARGV[6])

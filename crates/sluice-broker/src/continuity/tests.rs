@@ -54,6 +54,8 @@ fn an_older_one_is_dropped_only_where_reading_overtook_it() {
     assert_eq!(continuity.announced(Some(id(14)), id(15)), Heard::Drop);
     assert_eq!(continuity.announced(Some(id(15)), id(16)), Heard::Apply);
     // Level again, so the same message now can only come from a log that went back.
+    let mut unchained = level_at(10);
+    assert_eq!(unchained.announced(None, id(9)), Heard::Read);
     assert_eq!(continuity.announced(Some(id(13)), id(14)), Heard::Read);
 }
 
