@@ -25,9 +25,10 @@ pub use self::pass::{Output, Pass, Sent};
 pub use self::scan::Housekeeping;
 use crate::feed::RingLimits;
 use crate::fence::Fence;
+use crate::line::Line;
 use crate::ring::RingFrame;
 use crate::set::FeedId;
-use crate::slot::{Line, Phase, SlotKey, Slots, Token};
+use crate::slot::{Phase, SlotKey, Slots, Token};
 use crate::view::{Notice, View};
 use sluice_wire::EventId;
 

@@ -8,6 +8,7 @@ mod core;
 mod feed;
 mod fence;
 mod inbox;
+mod line;
 mod polled;
 mod ring;
 mod set;

@@ -43,13 +43,13 @@ impl Token {
 pub(crate) struct Link(u32);
 
 impl Link {
-    const END: Self = Self(u32::MAX);
+    pub(crate) const END: Self = Self(u32::MAX);
 
-    fn to(key: Option<SlotKey>) -> Self {
-        key.map_or(Self::END, |key| Self(key.0))
+    pub(crate) fn to(key: SlotKey) -> Self {
+        Self(key.0)
     }
 
-    fn get(self) -> Option<SlotKey> {
+    pub(crate) fn get(self) -> Option<SlotKey> {
         (self != Self::END).then_some(SlotKey(self.0))
     }
 }
@@ -76,8 +76,10 @@ pub(crate) struct Slot<S> {
     pub(crate) generation: u32,
     /// The feed.
     pub(crate) feed: FeedId,
-    next: Link,
-    previous: Link,
+    /// The stream behind it in its feed's list; in a free slot, the next free one.
+    pub(crate) next: Link,
+    /// The stream before it in its feed's list.
+    pub(crate) previous: Link,
     /// Bytes of the frame `sequence` that the socket has taken.
     pub(crate) offset: u32,
     /// The next frame that the stream is to be sent.
@@ -215,68 +217,6 @@ impl<S> Slot<S> {
     }
 }
 
-/// The streams of a feed: a list through their slots.
-#[derive(Debug)]
-pub(crate) struct Line {
-    first: Link,
-    last: Link,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { first: Link::END, last: Link::END }
-    }
-}
-
-impl Line {
-    /// The first stream.
-    #[must_use]
-    pub(crate) fn first(&self) -> Option<SlotKey> {
-        self.first.get()
-    }
-
-    /// Whether there is no stream.
-    #[must_use]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first == Link::END
-    }
-
-    /// The stream behind `key`.
-    #[must_use]
-    pub(crate) fn after<S>(slots: &Slots<S>, key: SlotKey) -> Option<SlotKey> {
-        slots.get(key).and_then(|slot| slot.next.get())
-    }
-
-    /// Appends a stream.
-    pub(crate) fn push<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
-        let last = self.last;
-        if let Some(slot) = slots.get_mut(key) {
-            (slot.previous, slot.next) = (last, Link::END);
-        }
-        match last.get().and_then(|last| slots.get_mut(last)) {
-            Some(slot) => slot.next = Link::to(Some(key)),
-            None => self.first = Link::to(Some(key)),
-        }
-        self.last = Link::to(Some(key));
-    }
-
-    /// Takes a stream out.
-    pub(crate) fn remove<S>(&mut self, slots: &mut Slots<S>, key: SlotKey) {
-        let Some((previous, next)) = slots.get(key).map(|slot| (slot.previous, slot.next)) else { return };
-        match previous.get().and_then(|previous| slots.get_mut(previous)) {
-            Some(slot) => slot.next = next,
-            None => self.first = next,
-        }
-        match next.get().and_then(|next| slots.get_mut(next)) {
-            Some(slot) => slot.previous = previous,
-            None => self.last = previous,
-        }
-        if let Some(slot) = slots.get_mut(key) {
-            (slot.previous, slot.next) = (Link::END, Link::END);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::fd::OwnedFd;
@@ -301,26 +241,5 @@ mod tests {
         assert_eq!(slots.remove(first.key), Some('b'));
         assert_eq!(slots.remove(first.key), None);
         assert!(slots.is_empty());
-    }
-
-    #[test]
-    fn a_line_keeps_its_order_through_any_removal() {
-        let mut slots = Slots::new();
-        let keys: Vec<_> = (0..5).map(|i| slots.insert(i, FeedId(0)).key).collect();
-        let mut line = Line::default();
-        keys.iter().for_each(|key| line.push(&mut slots, *key));
-        let listed = |line: &Line, slots: &Slots<i32>| -> Vec<i32> {
-            std::iter::successors(line.first(), |key| Line::after(slots, *key))
-                .filter_map(|key| slots.get(key).and_then(|slot| slot.socket))
-                .collect()
-        };
-        for (gone, left) in [(2, vec![0, 1, 3, 4]), (0, vec![1, 3, 4]), (4, vec![1, 3])] {
-            line.remove(&mut slots, keys[gone]);
-            assert_eq!(listed(&line, &slots), left);
-        }
-        line.push(&mut slots, keys[2]);
-        assert_eq!(listed(&line, &slots), [1, 3, 2]);
-        [1, 3, 2].iter().for_each(|i| line.remove(&mut slots, keys[*i]));
-        assert!(line.is_empty());
     }
 }

@@ -6,6 +6,7 @@
 //! an await, and nothing that is called under it calls back.
 
 pub(crate) mod feeds;
+mod hold;
 mod sink;
 pub(crate) mod topics;
 pub(crate) mod window;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::feeds::{Entered, Feeds, ViewKey};
+pub(crate) use self::hold::FeedHold;
 use self::topics::Topics;
 use self::window::{Encoded, WindowLimits};
 use crate::tallies::Tallies;
@@ -54,16 +56,6 @@ pub(crate) struct HubSizes {
     pub(crate) topics: usize,
     pub(crate) feeds: usize,
     pub(crate) window_bytes: usize,
-}
-
-/// A stream's hold on a feed. The feed lives at least as long.
-#[derive(Debug)]
-pub(crate) struct FeedHold {
-    hub: Hub,
-    feed: FeedId,
-    set: Arc<TopicSet>,
-    /// The stream is in a slot, which gives the hold back.
-    kept: bool,
 }
 
 impl Hub {
@@ -282,30 +274,5 @@ impl State {
             })
             .collect();
         (positions, floor_ms)
-    }
-}
-
-impl FeedHold {
-    /// The feed's number.
-    pub(crate) fn feed(&self) -> FeedId {
-        self.feed
-    }
-
-    /// The feed's topics.
-    pub(crate) fn set(&self) -> &Arc<TopicSet> {
-        &self.set
-    }
-
-    /// Leaves the hold to a slot: [`Hub::leave`] gives it back, [`Hub::resume`] takes it up again.
-    pub(crate) fn keep(mut self) {
-        self.kept = true;
-    }
-}
-
-impl Drop for FeedHold {
-    fn drop(&mut self) {
-        if !self.kept {
-            self.hub.leave(self.feed);
-        }
     }
 }

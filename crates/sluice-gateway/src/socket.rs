@@ -5,25 +5,25 @@
 //! is parked in its shard with its positions and the rest of at most one frame. So a client that reads a byte
 //! a second holds neither a task nor a reader.
 
-use std::io;
+mod harbour;
+mod outlet;
+
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sluice_fanout::{FeedId, Fence, Framing, Host, Joining, Laggard, Left, RingFrame};
+use sluice_fanout::{FeedId, Fence, Framing, Joining, Laggard, RingFrame};
 use sluice_wire::EventId;
-use sluice_wire::sse::Frame;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
+pub(crate) use self::harbour::Harbour;
+use self::outlet::ToSocket;
 use crate::admission::Place;
-use crate::approach::{Approach, Halt, Outlet};
+use crate::approach::{Approach, Halt};
 use crate::control;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
-use crate::settings::OnLag;
 use crate::subscription::Subscription;
 
 /// A stream that was admitted and whose socket has left hyper.
@@ -150,134 +150,6 @@ impl Drop for Pinned {
     fn drop(&mut self) {
         if !self.used {
             self.runs.ground.hub.shard(self.shard).unpin(self.feed);
-        }
-    }
-}
-
-/// An approach that writes to a socket.
-struct ToSocket {
-    socket: TcpStream,
-    framing: Framing,
-    /// A client that takes nothing for so long is given up.
-    stall: Duration,
-    /// Where the client stands, once frames say how they move it.
-    positions: Option<Vec<EventId>>,
-    /// What is left of a frame that the socket took in part.
-    rest: Option<(RingFrame, u32)>,
-}
-
-impl ToSocket {
-    async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Halt> {
-        let written = tokio::time::timeout(self.stall, self.socket.write_all(bytes)).await;
-        written.ok().and_then(Result::ok).ok_or(Halt::Gone)
-    }
-
-    /// Offers bytes without waiting; how many were taken.
-    fn offer(&self, bytes: &[u8]) -> Result<usize, Halt> {
-        // Not tokio's `try_write`: that believes a socket full until its driver has said otherwise.
-        let socket = socket2::SockRef::from(&self.socket);
-        let mut taken = 0;
-        while taken < bytes.len() {
-            match socket.send(&bytes[taken..]) {
-                Ok(0) => return Err(Halt::Gone),
-                Ok(more) => taken += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(Halt::Gone),
-            }
-        }
-        Ok(taken)
-    }
-
-    /// Notes how far `taken` bytes of `frames` bring the client. Whether that is all of them.
-    fn note(&mut self, frames: Vec<RingFrame>, mut taken: usize) -> bool {
-        for frame in frames {
-            if taken == 0 {
-                return false;
-            }
-            if let (Some(step), Some(positions)) = (frame.step(), &mut self.positions) {
-                positions[usize::from(step.index)] = step.to;
-            }
-            let len = frame.len(self.framing);
-            if taken < len {
-                self.rest = Some((frame, u32::try_from(taken).unwrap_or(u32::MAX)));
-                return false;
-            }
-            taken -= len;
-        }
-        true
-    }
-
-    /// Writes what was left of a frame; whether nothing is left now.
-    fn write_rest(&mut self) -> Result<bool, Halt> {
-        let Some((frame, offset)) = self.rest.take() else { return Ok(true) };
-        let mut bytes = Vec::new();
-        frame.copy_from(self.framing, offset as usize, &mut bytes);
-        let taken = self.offer(&bytes)?;
-        if taken < bytes.len() {
-            self.rest = Some((frame, offset + u32::try_from(taken).unwrap_or(u32::MAX)));
-        }
-        Ok(self.rest.is_none())
-    }
-}
-
-impl Outlet for ToSocket {
-    async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
-        let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.len(self.framing)).sum());
-        frames.iter().for_each(|frame| frame.copy_from(self.framing, 0, &mut bytes));
-        if self.positions.is_none() {
-            return self.write_all(&bytes).await;
-        }
-        let taken = self.offer(&bytes)?;
-        if self.note(frames, taken) { Ok(()) } else { Err(Halt::Full) }
-    }
-
-    fn stands_at(&mut self, positions: Vec<EventId>) {
-        self.positions = Some(positions);
-    }
-}
-
-/// What the shards of a node tell it.
-#[derive(Default)]
-pub(crate) struct Harbour {
-    runs: OnceLock<Arc<Runs>>,
-}
-
-impl Harbour {
-    /// Shards start before what their streams run on.
-    pub(crate) fn open(&self, runs: Arc<Runs>) {
-        self.runs.get_or_init(|| runs);
-    }
-}
-
-impl Host for Harbour {
-    fn left(&self, left: Left<OwnedFd>) {
-        if let Some(runs) = self.runs.get() {
-            runs.ground.hub.leave(left.feed);
-            runs.admission.leave(left.reason);
-        }
-    }
-
-    fn lagging(&self, stream: Laggard<OwnedFd>) {
-        let Some(runs) = self.runs.get() else { return };
-        runs.ground.hub.tallies().lagged();
-        match runs.ground.streams.on_lag {
-            OnLag::CatchUp => catch_up(runs, stream),
-            OnLag::Disconnect => {
-                runs.ground.hub.leave(stream.feed);
-                runs.admission.leave("lag");
-            }
-        }
-    }
-
-    fn farewell(&self) -> Frame {
-        let retry = self.runs.get().map(|runs| runs.ground.retry());
-        control::farewell(retry.unwrap_or(Duration::from_secs(2)))
-    }
-
-    fn delivered(&self, published_ms: u64) {
-        if let Some(runs) = self.runs.get() {
-            runs.ground.hub.tallies().delivered(published_ms);
         }
     }
 }

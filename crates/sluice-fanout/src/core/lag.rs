@@ -5,8 +5,9 @@
 //! to is handed over at once, one that cannot waits for that first.
 
 use super::{Core, Laggard, Waiting};
+use crate::line::Line;
 use crate::set::FeedId;
-use crate::slot::{Line, Phase, SlotKey};
+use crate::slot::{Phase, SlotKey};
 
 impl<S> Core<S> {
     /// Drops the oldest frames of a ring until it is within its limits.

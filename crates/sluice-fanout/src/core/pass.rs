@@ -2,9 +2,10 @@
 
 use super::{Core, Streams};
 use crate::feed::Feed;
+use crate::line::Line;
 use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
-use crate::slot::{Line, Phase, SlotKey};
+use crate::slot::{Phase, SlotKey};
 
 /// What one call writes at most; a stream that lacks more gets more calls.
 const JOINED_BYTES_MAX: usize = 256 << 10;

@@ -1,0 +1,95 @@
+//! An approach's outlet onto a socket: it takes what the socket takes and knows where that leaves the client.
+
+use std::io;
+use std::time::Duration;
+
+use sluice_fanout::{Framing, RingFrame};
+use sluice_wire::EventId;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::approach::{Halt, Outlet};
+
+/// See the module.
+pub(super) struct ToSocket {
+    pub(super) socket: TcpStream,
+    pub(super) framing: Framing,
+    /// A client that takes nothing for so long is given up.
+    pub(super) stall: Duration,
+    /// Where the client stands, once frames say how they move it.
+    pub(super) positions: Option<Vec<EventId>>,
+    /// What is left of a frame that the socket took in part.
+    pub(super) rest: Option<(RingFrame, u32)>,
+}
+
+impl ToSocket {
+    /// Writes all of `bytes`, waiting as long as the client takes some now and then.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Halt> {
+        let written = tokio::time::timeout(self.stall, self.socket.write_all(bytes)).await;
+        written.ok().and_then(Result::ok).ok_or(Halt::Gone)
+    }
+
+    /// Offers bytes without waiting; how many were taken.
+    fn offer(&self, bytes: &[u8]) -> Result<usize, Halt> {
+        // Not tokio's `try_write`: that believes a socket full until its driver has said otherwise.
+        let socket = socket2::SockRef::from(&self.socket);
+        let mut taken = 0;
+        while taken < bytes.len() {
+            match socket.send(&bytes[taken..]) {
+                Ok(0) => return Err(Halt::Gone),
+                Ok(more) => taken += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Halt::Gone),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Notes how far `taken` bytes of `frames` bring the client. Whether that is all of them.
+    fn note(&mut self, frames: Vec<RingFrame>, mut taken: usize) -> bool {
+        for frame in frames {
+            if taken == 0 {
+                return false;
+            }
+            if let (Some(step), Some(positions)) = (frame.step(), &mut self.positions) {
+                positions[usize::from(step.index)] = step.to;
+            }
+            let len = frame.len(self.framing);
+            if taken < len {
+                self.rest = Some((frame, u32::try_from(taken).unwrap_or(u32::MAX)));
+                return false;
+            }
+            taken -= len;
+        }
+        true
+    }
+
+    /// Writes what was left of a frame; whether nothing is left now.
+    pub(super) fn write_rest(&mut self) -> Result<bool, Halt> {
+        let Some((frame, offset)) = self.rest.take() else { return Ok(true) };
+        let mut bytes = Vec::new();
+        frame.copy_from(self.framing, offset as usize, &mut bytes);
+        let taken = self.offer(&bytes)?;
+        if taken < bytes.len() {
+            self.rest = Some((frame, offset + u32::try_from(taken).unwrap_or(u32::MAX)));
+        }
+        Ok(self.rest.is_none())
+    }
+}
+
+impl Outlet for ToSocket {
+    async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
+        let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.len(self.framing)).sum());
+        frames.iter().for_each(|frame| frame.copy_from(self.framing, 0, &mut bytes));
+        if self.positions.is_none() {
+            return self.write_all(&bytes).await;
+        }
+        let taken = self.offer(&bytes)?;
+        if self.note(frames, taken) { Ok(()) } else { Err(Halt::Full) }
+    }
+
+    fn stands_at(&mut self, positions: Vec<EventId>) {
+        self.positions = Some(positions);
+    }
+}
