@@ -50,6 +50,7 @@ pub struct MemoryBroker {
     retention: RetentionPolicies,
     settings: MemorySettings,
     tracker: TaskTracker,
+    clock: fn() -> u64,
 }
 
 impl MemoryBroker {
@@ -62,7 +63,16 @@ impl MemoryBroker {
             retention: settings.retention,
             settings: settings.memory,
             tracker,
+            clock: now_ms,
         }
+    }
+
+    /// The broker on another clock than this machine's: milliseconds since the Unix epoch. For tests whose
+    /// time is not real.
+    #[must_use]
+    pub fn on_clock(mut self, clock: fn() -> u64) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Announces plain text on the live channel of `topic`: what `redis-cli PUBLISH` does elsewhere.
@@ -79,12 +89,12 @@ impl MemoryBroker {
 impl Broker for MemoryBroker {
     async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
         let mut state = self.state();
-        let now_ms = now_ms();
+        let now_ms = (self.clock)();
         events.iter().map(|event| state.append(event, self.retention.of(&event.topic), now_ms)).collect()
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
-        let (mut state, now_ms) = (self.state(), now_ms());
+        let (mut state, now_ms) = (self.state(), (self.clock)());
         Ok(topics
             .iter()
             .map(|topic| state.log(topic, now_ms).map_or_else(LogHead::default, log::Log::head))
@@ -98,19 +108,19 @@ impl Broker for MemoryBroker {
         to: EventId,
         limit: usize,
     ) -> Result<Page, BrokerError> {
-        Ok(self.state().log(topic, now_ms()).map_or_else(Page::default, |log| log.read(from, to, limit)))
+        Ok(self.state().log(topic, (self.clock)()).map_or_else(Page::default, |log| log.read(from, to, limit)))
     }
 
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
-        Ok(self.state().log(topic, now_ms()).and_then(|log| log.newest_until(at)))
+        Ok(self.state().log(topic, (self.clock)()).and_then(|log| log.newest_until(at)))
     }
 
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        Ok(self.state().log(topic, now_ms()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
+        Ok(self.state().log(topic, (self.clock)()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
-        let (mut state, time_ms) = (self.state(), now_ms());
+        let (mut state, time_ms) = (self.state(), (self.clock)());
         let mut behind = Vec::new();
         for (index, (topic, position)) in positions.iter().enumerate() {
             let Some(log) = state.log(topic, time_ms) else { continue };
