@@ -108,7 +108,10 @@ impl Broker for MemoryBroker {
         to: EventId,
         limit: usize,
     ) -> Result<Page, BrokerError> {
-        Ok(self.state().log(topic, (self.clock)()).map_or_else(Page::default, |log| log.read(from, to, limit)))
+        Ok(self
+            .state()
+            .log(topic, (self.clock)())
+            .map_or_else(Page::default, |log| log.read(from, to, limit)))
     }
 
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
@@ -116,7 +119,10 @@ impl Broker for MemoryBroker {
     }
 
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        Ok(self.state().log(topic, (self.clock)()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
+        Ok(self
+            .state()
+            .log(topic, (self.clock)())
+            .map_or(EventId::ZERO, |log| log.position_before_last(count)))
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
