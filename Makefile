@@ -1,0 +1,58 @@
+# The list of everything a contributor does; continuous integration (.ci/run) calls the same targets.
+# CARGO_BUILD_JOBS and the other variables of cargo are taken from the environment.
+
+CARGO ?= cargo
+# `make test LOCKED=--locked` refuses a Cargo.lock that does not fit, as continuous integration does.
+LOCKED ?=
+# What `make run` gives to `sluice dev`: make run ARGS='--set listen.addr=127.0.0.1:9090'
+ARGS ?=
+# What `make load` runs, and against what: sluice, floor, floor-passes, nchan or all.
+SCENARIOS ?= density fanout
+TARGET ?= sluice
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fmt bench loom load doc
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## a node on 127.0.0.1:8080 that keeps events in memory; no Redis needed
+	$(CARGO) run $(LOCKED) -p sluice -- dev $(ARGS)
+
+test: ## all tests, against a real redis-server (installed where there is apt)
+	scripts/install-test-deps.sh
+	$(CARGO) test $(LOCKED) --workspace --no-fail-fast
+	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
+	    "load scenarios and the comparison with nchan (make load)."
+
+lint: ## formatting, clippy, the boundaries between crates, file lengths, licences and advisories
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	CARGO='$(CARGO)' scripts/check-boundaries.sh
+	scripts/check-file-lengths.sh
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	    $(CARGO) deny --workspace check; \
+	else \
+	    echo "SKIPPED: licences and advisories (deny.toml), for want of cargo-deny: cargo install --locked cargo-deny"; \
+	fi
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+
+bench: ## microbenchmarks of the codecs and the engine
+	$(CARGO) bench $(LOCKED) -p sluice-wire -p sluice-fanout --benches
+
+loom: ## every interleaving of the shards' command queue
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom $(CARGO) test $(LOCKED) -p sluice-fanout --release --test loom
+
+load: ## load scenarios: make load SCENARIOS=storm TARGET=all
+	$(CARGO) build $(LOCKED) --release -p sluice
+	$(CARGO) build $(LOCKED) --profile bench -p sluice-loadtest
+	@mkdir -p loadtest/results
+	@set -e; for scenario in $(SCENARIOS); do \
+	    target/release/sluice-loadtest run loadtest/scenarios/$$scenario.toml --target $(TARGET) \
+	        --json loadtest/results/$$scenario.json; \
+	done
+
+doc: ## the API documentation of all crates, in target/doc
+	$(CARGO) doc $(LOCKED) --workspace --no-deps --document-private-items
