@@ -69,8 +69,8 @@ impl Journal {
         distinct.sort_unstable();
         distinct.dedup();
         let repeated = book.events.len() - distinct.len();
+        assert_eq!(book.gaps, vec![], "{lost} lost, {repeated} repeated; {waited:?}");
         assert_eq!((lost, repeated, reordered), (0, 0, 0), "lost, repeated, reordered; {waited:?}");
-        assert_eq!(book.gaps, vec![]);
     }
 }
 
