@@ -5,7 +5,7 @@
 //! their logs. `shard.rs` connects it to the world.
 //!
 //! Invariants, beside those of the crate:
-//! - A live slot stands within its feed's ring, a blocked one is in its feed's `blocked` at its number.
+//! - A live slot stands within its feed's ring, a blocked one is among the `blocked` at its number.
 //! - `dirty` names each feed at most once, and every feed whose pass is not complete.
 //! - A frame leaves a ring only when no slot and no fence needs it, or when those slots are told to go back
 //!   to their logs first.
@@ -73,8 +73,6 @@ struct Streams {
     dirty: bool,
     /// Fences that were taken and not yet used.
     pins: u32,
-    /// The blocked streams, by where they stand.
-    blocked: BTreeSet<(u64, SlotKey)>,
 }
 
 /// See the module.
@@ -84,6 +82,8 @@ pub struct Core<S> {
     slots: Slots<S>,
     dirty: VecDeque<FeedId>,
     waiting: HashMap<SlotKey, Waiting>,
+    /// The blocked streams by feed and by where they stand in it.
+    blocked: BTreeSet<(FeedId, u64, SlotKey)>,
     joined: Joined,
     limits: RingLimits,
     now_s: u32,
@@ -101,6 +101,7 @@ impl<S> Core<S> {
             slots: Slots::new(),
             dirty: VecDeque::new(),
             waiting: HashMap::new(),
+            blocked: BTreeSet::new(),
             joined: Joined::default(),
             limits,
             now_s: 0,
@@ -236,22 +237,30 @@ impl<S> Core<S> {
         if !matches!(phase, Phase::Live | Phase::Blocked) {
             return;
         }
-        let Some(entry) = self.view.get_mut(feed) else { return };
         if phase == Phase::Blocked {
-            entry.extra.blocked.remove(&(sequence, key));
+            self.blocked.remove(&(feed, sequence, key));
         }
+        let Some(entry) = self.view.get_mut(feed) else { return };
         if entry.extra.hand == Some(key) {
             entry.extra.hand = Line::after(&self.slots, key);
         }
         entry.extra.line.remove(&mut self.slots, key);
     }
 
+    /// The blocked stream of a feed that stands furthest back, and where.
+    fn first_blocked(&self, feed: FeedId) -> Option<(u64, SlotKey)> {
+        let (of, sequence, key) = self.blocked.range((feed, 0, SlotKey::FIRST)..).next()?;
+        (*of == feed).then_some((*sequence, *key))
+    }
+
     /// Empties a ring that no pass, no blocked stream and no fence needs.
     fn forget_what_nobody_needs(&mut self, feed: FeedId) {
+        if self.first_blocked(feed).is_some() {
+            return;
+        }
         let Some(entry) = self.view.get_mut(feed) else { return };
         let needed = entry.extra.dirty && !entry.extra.line.is_empty();
-        if !needed && entry.extra.pins == 0 && entry.extra.blocked.is_empty() && !entry.feed.ring().is_empty()
-        {
+        if !needed && entry.extra.pins == 0 && !entry.feed.ring().is_empty() {
             entry.feed.ring_mut().clear();
         }
     }

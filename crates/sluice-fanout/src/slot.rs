@@ -14,6 +14,11 @@ const PAGE_SLOTS: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotKey(u32);
 
+impl SlotKey {
+    /// No slot has a smaller number.
+    pub const FIRST: Self = Self(0);
+}
+
 /// A slot's number and generation: what a poller's event names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {

@@ -4,7 +4,6 @@
 //! Every view of a node is told the same things in the same order, so that the feeds of one set agree in all
 //! views on what stands between which positions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use sluice_wire::EventId;
@@ -81,7 +80,9 @@ pub struct Entry<X> {
 #[derive(Debug)]
 enum FeedIds {
     One(FeedId),
-    Many(Vec<FeedId>),
+    /// Boxed, since most topics have one feed and this makes room for all of them smaller.
+    #[expect(clippy::box_collection, reason = "a vector would make every topic's entry half as large again")]
+    Many(Box<Vec<FeedId>>),
 }
 
 #[derive(Debug)]
@@ -93,44 +94,47 @@ struct TopicFeeds {
 /// See the module.
 #[derive(Debug)]
 pub struct View<X> {
-    feeds: HashMap<FeedId, Box<Entry<X>>>,
-    topics: HashMap<TopicKey, TopicFeeds>,
+    /// By feed number. Those numbers are dense, so a vector costs less than a map.
+    feeds: Vec<Option<Box<Entry<X>>>>,
+    /// By topic number.
+    topics: Vec<Option<TopicFeeds>>,
+    open: usize,
 }
 
 impl<X: Default> View<X> {
     /// A view without feeds.
     #[must_use]
     pub fn new() -> Self {
-        Self { feeds: HashMap::new(), topics: HashMap::new() }
+        Self { feeds: Vec::new(), topics: Vec::new(), open: 0 }
     }
 
     /// The feed `id`.
     #[must_use]
     pub fn get(&self, id: FeedId) -> Option<&Entry<X>> {
-        self.feeds.get(&id).map(AsRef::as_ref)
+        self.feeds.get(id.0 as usize)?.as_deref()
     }
 
     /// The feed `id`, to change it.
     pub fn get_mut(&mut self, id: FeedId) -> Option<&mut Entry<X>> {
-        self.feeds.get_mut(&id).map(AsMut::as_mut)
+        self.feeds.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
     /// How many feeds there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.feeds.len()
+        self.open
     }
 
     /// Whether there is no feed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.feeds.is_empty()
+        self.open == 0
     }
 
     /// The feeds there are now.
     #[must_use]
     pub fn ids(&self) -> Vec<FeedId> {
-        self.feeds.keys().copied().collect()
+        (0..).zip(&self.feeds).filter(|(_, entry)| entry.is_some()).map(|(id, _)| FeedId(id)).collect()
     }
 
     /// Takes `notice` in and calls `changed` for each feed whose ring has grown by it.
@@ -151,14 +155,15 @@ impl<X: Default> View<X> {
                 changed(feed, entry);
             }),
             Notice::Broadcast { frame } => {
-                for (feed, entry) in &mut self.feeds {
+                for (feed, entry) in (0..).zip(&mut self.feeds) {
+                    let Some(entry) = entry else { continue };
                     entry.feed.control(frame.clone());
-                    changed(*feed, entry);
+                    changed(FeedId(feed), entry);
                 }
             }
             Notice::Confirmed { floors } => {
                 for (topic, floor_ms) in floors.iter() {
-                    if let Some(known) = self.topics.get_mut(topic) {
+                    if let Some(Some(known)) = self.topics.get_mut(topic.0 as usize) {
                         known.floor_ms = known.floor_ms.max(*floor_ms);
                     }
                 }
@@ -168,41 +173,57 @@ impl<X: Default> View<X> {
 
     /// Brings the floor of `id` up to the least floor of its topics.
     pub fn refresh_floor(&mut self, id: FeedId) {
-        let Some(entry) = self.feeds.get_mut(&id) else { return };
-        let floors = entry.feed.set().keys().map(|key| self.topics.get(&key).map_or(0, |t| t.floor_ms));
-        let floor_ms = floors.min().unwrap_or(0);
+        let Some(Some(entry)) = self.feeds.get_mut(id.0 as usize) else { return };
+        let floor_of = |key: TopicKey| match self.topics.get(key.0 as usize) {
+            Some(Some(topic)) => topic.floor_ms,
+            _ => 0,
+        };
+        let floor_ms = entry.feed.set().keys().map(floor_of).min().unwrap_or(0);
         entry.feed.raise_floor(floor_ms);
     }
 
     fn open(&mut self, id: FeedId, set: Arc<TopicSet>, positions: Box<[EventId]>, floor_ms: u64) {
         for topic in set.keys() {
-            self.topics
-                .entry(topic)
-                .and_modify(|feeds| feeds.add(id))
-                .or_insert(TopicFeeds { floor_ms, feeds: FeedIds::One(id) });
+            match place(&mut self.topics, topic.0) {
+                Some(feeds) => feeds.add(id),
+                empty => *empty = Some(TopicFeeds { floor_ms, feeds: FeedIds::One(id) }),
+            }
         }
         let entry = Entry { feed: Feed::new(set, positions, floor_ms), extra: X::default() };
-        self.feeds.insert(id, Box::new(entry));
+        if place(&mut self.feeds, id.0).replace(Box::new(entry)).is_none() {
+            self.open += 1;
+        }
     }
 
     fn close(&mut self, id: FeedId) {
-        let Some(entry) = self.feeds.remove(&id) else { return };
+        let Some(entry) = self.feeds.get_mut(id.0 as usize).and_then(Option::take) else { return };
+        self.open -= 1;
         for topic in entry.feed.set().keys() {
-            if self.topics.get_mut(&topic).is_some_and(|feeds| feeds.remove(id)) {
-                self.topics.remove(&topic);
+            let Some(place) = self.topics.get_mut(topic.0 as usize) else { continue };
+            if place.as_mut().is_some_and(|feeds| feeds.remove(id)) {
+                *place = None;
             }
         }
     }
 
     fn each_of(&mut self, topic: TopicKey, mut visit: impl FnMut(FeedId, usize, &mut Entry<X>)) {
-        let Some(feeds) = self.topics.get(&topic) else { return };
+        let Some(Some(feeds)) = self.topics.get(topic.0 as usize) else { return };
         for id in feeds.ids() {
-            let Some(entry) = self.feeds.get_mut(id) else { continue };
+            let Some(Some(entry)) = self.feeds.get_mut(id.0 as usize) else { continue };
             if let Some(index) = entry.feed.set().index_of(topic) {
                 visit(*id, index, entry);
             }
         }
     }
+}
+
+/// The place of `number` in a vector that grows as needed.
+fn place<T>(places: &mut Vec<Option<T>>, number: u32) -> &mut Option<T> {
+    let index = number as usize;
+    if places.len() <= index {
+        places.resize_with(index + 1, || None);
+    }
+    &mut places[index]
 }
 
 impl<X: Default> Default for View<X> {
@@ -221,7 +242,7 @@ impl TopicFeeds {
 
     fn add(&mut self, id: FeedId) {
         match &mut self.feeds {
-            FeedIds::One(first) => self.feeds = FeedIds::Many(vec![*first, id]),
+            FeedIds::One(first) => self.feeds = FeedIds::Many(Box::new(vec![*first, id])),
             FeedIds::Many(ids) => ids.push(id),
         }
     }
@@ -278,7 +299,7 @@ mod tests {
         assert_eq!(publish(&mut view, 0, 7), [1]);
         view.apply(Notice::Close { feed: FeedId(1) }, |_, _| {});
         assert_eq!(publish(&mut view, 0, 8), [] as [u32; 0]);
-        assert_eq!(view.topics.len(), 1);
+        assert_eq!(view.topics.iter().flatten().count(), 1);
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl<S> Core<S> {
                 return;
             }
             let oldest = entry.feed.ring().base();
-            let first_blocked = entry.extra.blocked.first().copied();
+            let first_blocked = self.first_blocked(feed);
             if let Some((sequence, key)) = first_blocked.filter(|(sequence, _)| *sequence <= oldest) {
                 debug_assert_eq!(sequence, oldest, "no stream stands before its ring");
                 self.expel(key);

@@ -118,9 +118,7 @@ impl<S> Core<S> {
             Phase::Blocked => {
                 slot.phase = Phase::Live;
                 let (feed, sequence) = (slot.feed, slot.sequence);
-                if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.blocked.remove(&(sequence, key));
-                }
+                self.blocked.remove(&(feed, sequence, key));
                 self.write_if_live(key, out);
                 self.joined.forget();
                 self.forget_what_nobody_needs(feed);
@@ -143,9 +141,7 @@ impl<S> Core<S> {
                 let Some(slot) = self.slots.get_mut(key) else { return };
                 slot.phase = Phase::Blocked;
                 let (feed, sequence) = (slot.feed, slot.sequence);
-                if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.blocked.insert((sequence, key));
-                }
+                self.blocked.insert((feed, sequence, key));
             }
         }
     }

@@ -136,9 +136,7 @@ impl<S> Core<S> {
             Sent::Bytes(0) => {
                 slot.phase = Phase::Blocked;
                 let sequence = slot.sequence;
-                if let Some(entry) = self.view.get_mut(feed) {
-                    entry.extra.blocked.insert((sequence, key));
-                }
+                self.blocked.insert((feed, sequence, key));
             }
             // A comment cut in two cannot be finished: the slot only remembers parts of frames.
             Sent::Bytes(_) | Sent::Gone => self.hang_up(key, "client"),
