@@ -185,6 +185,8 @@ async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 fn greet(addr: SocketAddr) {
     println!("sluice dev at http://{addr}, events are kept in memory unless redis.url says otherwise\n");
     println!("  stream   curl -N 'http://{addr}/v1/events?topic=hello'");
-    println!("  publish  curl -H 'content-type: text/plain' -d 'hi there' http://{addr}/v1/topics/hello/events");
+    println!(
+        "  publish  curl -H 'content-type: text/plain' -d 'hi there' http://{addr}/v1/topics/hello/events"
+    );
     println!("  resume   curl -N -H 'Last-Event-ID: <id>' 'http://{addr}/v1/events?topic=hello'\n");
 }

@@ -4,7 +4,9 @@ use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisSettings, ReplaySettings, Retention,
     RetentionPolicies,
 };
-use sluice_gateway::{CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits};
+use sluice_gateway::{
+    CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
+};
 use sluice_publisher::{PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins};
 

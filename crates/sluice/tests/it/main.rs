@@ -1,0 +1,19 @@
+//! The real binary from end to end: one redis-server, gateways, a publisher, clients, and what goes wrong
+//! between them.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod answers;
+mod cli;
+mod crowd;
+mod ending;
+mod foreign;
+mod killed;
+mod live;
+mod metrics;
+mod outage;
+mod resuming;
+mod shedding;
+mod slow;
+mod stage;
+mod starting;
