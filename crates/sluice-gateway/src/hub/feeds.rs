@@ -1,9 +1,10 @@
 //! The feeds of a node: one for each distinct set of topics that some stream is open on, and for each view
 //! of the fan-out engine that has such a stream. A view that has none is not told of the set.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use hashbrown::HashTable;
 use slab::Slab;
 use sluice_fanout::{FeedId, TopicSet};
 
@@ -28,7 +29,9 @@ struct OpenFeed {
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {
     open: Slab<OpenFeed>,
-    by_set: HashMap<(ViewKey, Arc<TopicSet>), FeedId>,
+    /// The feeds by view and set, which stand in `open` alone.
+    by_set: HashTable<FeedId>,
+    hasher: RandomState,
 }
 
 /// Whether a feed was there already.
@@ -45,7 +48,11 @@ impl Feeds {
 
     /// Counts one more stream on the feed of `set` in `view`, if there is one.
     pub(crate) fn enter_open(&mut self, view: ViewKey, set: &Arc<TopicSet>) -> Option<FeedId> {
-        let id = *self.by_set.get(&(view, set.clone()))?;
+        let is_it = |id: &FeedId| {
+            let feed = &self.open[id.0 as usize];
+            feed.view == view && feed.set == *set
+        };
+        let id = *self.by_set.find(self.hasher.hash_one((view, set)), is_it)?;
         self.open[id.0 as usize].streams += 1;
         Some(id)
     }
@@ -55,9 +62,14 @@ impl Feeds {
         if let Some(id) = self.enter_open(view, &set) {
             return Entered::Existing(id);
         }
-        let index = self.open.insert(OpenFeed { view, set: set.clone(), streams: 1 });
+        let hash = self.hasher.hash_one((view, &set));
+        let index = self.open.insert(OpenFeed { view, set, streams: 1 });
         let id = FeedId(u32::try_from(index).expect("fewer than 2^32 feeds fit in memory"));
-        self.by_set.insert((view, set), id);
+        let Self { open, by_set, hasher } = self;
+        by_set.insert_unique(hash, id, |id| {
+            let feed = &open[id.0 as usize];
+            hasher.hash_one((feed.view, &feed.set))
+        });
         Entered::Created(id)
     }
 
@@ -69,7 +81,10 @@ impl Feeds {
             return None;
         }
         let closed = self.open.remove(id.0 as usize);
-        self.by_set.remove(&(closed.view, closed.set.clone()));
+        let hash = self.hasher.hash_one((closed.view, &closed.set));
+        if let Ok(entry) = self.by_set.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
         Some((closed.view, closed.set))
     }
 

@@ -1,7 +1,8 @@
 //! The active topics of a node: where each stands, and its window.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 
+use hashbrown::HashTable;
 use slab::Slab;
 use sluice_fanout::TopicKey;
 use sluice_wire::sse::Frame;
@@ -12,6 +13,7 @@ use super::window::{Encoded, Window, WindowLimits};
 /// One active topic.
 #[derive(Debug)]
 pub(crate) struct ActiveTopic {
+    topic: Topic,
     /// The last event applied on this node.
     pub(crate) position: EventId,
     /// Nothing with an id up to this moment is missing here. Milliseconds.
@@ -32,7 +34,9 @@ impl ActiveTopic {
 #[derive(Debug)]
 pub(crate) struct Topics {
     active: Slab<ActiveTopic>,
-    keys: HashMap<Topic, TopicKey>,
+    /// The keys by name. Names stand in `active` alone: this is what a topic costs most of all.
+    keys: HashTable<TopicKey>,
+    hasher: RandomState,
     limits: WindowLimits,
     window_bytes: usize,
     /// Where the next search for a window to shorten begins.
@@ -41,7 +45,14 @@ pub(crate) struct Topics {
 
 impl Topics {
     pub(crate) fn new(limits: WindowLimits) -> Self {
-        Self { active: Slab::new(), keys: HashMap::new(), limits, window_bytes: 0, hand: 0 }
+        Self {
+            active: Slab::new(),
+            keys: HashTable::new(),
+            hasher: RandomState::new(),
+            limits,
+            window_bytes: 0,
+            hand: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,7 +64,8 @@ impl Topics {
     }
 
     pub(crate) fn key(&self, topic: &Topic) -> Option<TopicKey> {
-        self.keys.get(topic).copied()
+        let is_it = |key: &TopicKey| self.get(*key).is_some_and(|active| active.topic == *topic);
+        self.keys.find(self.hasher.hash_one(topic), is_it).copied()
     }
 
     pub(crate) fn get(&self, key: TopicKey) -> Option<&ActiveTopic> {
@@ -72,10 +84,12 @@ impl Topics {
             }
             return key;
         }
-        let entry = ActiveTopic { position, floor_ms: 0, window: None, feeds: 0 };
+        let entry = ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0 };
         let index = self.active.insert(entry);
         let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
-        self.keys.insert(topic.clone(), key);
+        let Self { active, keys, hasher, .. } = self;
+        let hash_of = |key: &TopicKey| hasher.hash_one(&active[key.0 as usize].topic);
+        keys.insert_unique(hasher.hash_one(topic), key, hash_of);
         key
     }
 
@@ -83,7 +97,10 @@ impl Topics {
     pub(crate) fn close(&mut self, topic: &Topic) {
         let Some(key) = self.key(topic) else { return };
         if self.get(key).is_some_and(|active| active.feeds == 0) {
-            self.keys.remove(topic);
+            let hash = self.hasher.hash_one(topic);
+            if let Ok(entry) = self.keys.find_entry(hash, |other| *other == key) {
+                entry.remove();
+            }
             let closed = self.active.remove(key.0 as usize);
             self.window_bytes -= closed.window_bytes();
         }
