@@ -39,7 +39,7 @@ lint: ## formatting, clippy, the boundaries between crates, file lengths, licenc
 fmt: ## format all code
 	$(CARGO) fmt --all
 
-bench: ## microbenchmarks of the codecs and the engine
+bench: ## microbenchmarks
 	$(CARGO) bench $(LOCKED) -p sluice-wire -p sluice-fanout --benches
 
 loom: ## every interleaving of the shards' command queue
