@@ -3,8 +3,9 @@
 mod hear;
 mod turns;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use indexmap::IndexMap;
 use sluice_wire::{EventId, Topic};
 
 use super::Sink;
@@ -16,10 +17,9 @@ use crate::{LogHead, ReplayPage};
 /// All topics of a node.
 #[derive(Default)]
 pub(super) struct Topics {
-    entries: HashMap<Topic, Entry>,
-    /// Every topic once, for walking them in turns.
-    order: Vec<Topic>,
-    /// Where the walk over `order` goes on.
+    /// Every topic once, in an order that is good for walking them in turns.
+    entries: IndexMap<Topic, Entry>,
+    /// Where the walk goes on.
     turn: usize,
     /// Topics that had an event since they were last looked at.
     recent: VecDeque<Topic>,
@@ -53,8 +53,6 @@ pub(super) struct Counts {
 struct Entry {
     phase: Phase,
     followers: u32,
-    /// Index into `order`.
-    place: u32,
     /// The epoch in which the topic was last known to be level with its log.
     verified: u32,
     /// Tells this entry from an earlier one of the same topic, for tasks that come back to it.
@@ -77,7 +75,7 @@ pub(super) struct Ordered {
 
 impl Topics {
     pub(super) fn len(&self) -> usize {
-        self.order.len()
+        self.entries.len()
     }
 
     /// Adds a follower. `Some` while the topic is being opened, to wait on.
@@ -99,17 +97,14 @@ impl Topics {
     }
 
     fn insert(&mut self, topic: Topic) {
-        let place = u32::try_from(self.order.len()).unwrap_or(u32::MAX);
         self.next_ticket = self.next_ticket.wrapping_add(1);
         let entry = Entry {
             phase: Phase::Opening(Box::default()),
             followers: 0,
-            place,
             verified: 0,
             ticket: self.next_ticket,
             recent: false,
         };
-        self.order.push(topic.clone());
         self.wanted.push_back(topic.clone());
         self.entries.insert(topic, entry);
     }
@@ -138,16 +133,9 @@ impl Topics {
     }
 
     fn remove(&mut self, topic: &Topic) {
-        let Some(entry) = self.entries.remove(topic) else { return };
+        let Some(entry) = self.entries.swap_remove(topic) else { return };
         if matches!(&entry.phase, Phase::Active(continuity) if continuity.is_reading()) {
             self.counts.refilling -= 1;
-        }
-        let place = entry.place as usize;
-        self.order.swap_remove(place);
-        if let Some(moved) = self.order.get(place)
-            && let Some(entry) = self.entries.get_mut(moved)
-        {
-            entry.place = u32::try_from(place).unwrap_or(u32::MAX);
         }
     }
 

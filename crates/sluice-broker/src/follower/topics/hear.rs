@@ -12,13 +12,12 @@ use crate::{Page, Tails};
 impl Topics {
     /// A message came on the live channel of `name`.
     pub(in crate::follower) fn announced(&mut self, name: &str, message: Announcement, sink: &dyn Sink) {
-        let Some(entry) = self.entries.get(name) else { return };
-        let place = entry.place as usize;
+        let Some((place, topic, entry)) = self.entries.get_full(name) else { return };
         match message {
             Announcement::Message(LiveMessage::Event(event)) => self.heard(place, &event, sink),
             Announcement::Message(LiveMessage::Plain(text)) => {
                 if matches!(entry.phase, Phase::Active(_)) {
-                    sink.plain(&self.order[place], text);
+                    sink.plain(topic, text);
                 }
             }
             Announcement::Foreign(why) => self.complaints.note(name, 1, &why),
@@ -26,8 +25,7 @@ impl Topics {
     }
 
     fn heard(&mut self, place: usize, event: &Event, sink: &dyn Sink) {
-        let Some(topic) = self.order.get(place) else { return };
-        let Some(entry) = self.entries.get_mut(topic) else { return };
+        let Some((topic, entry)) = self.entries.get_index_mut(place) else { return };
         if !entry.recent {
             entry.recent = true;
             self.recent.push_back(topic.clone());

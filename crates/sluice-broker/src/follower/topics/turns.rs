@@ -10,8 +10,8 @@ use super::{Phase, Topics};
 impl Topics {
     /// Up to `budget` topics to be compared with their logs, and their positions.
     pub(in crate::follower) fn plan(&mut self, budget: usize) -> Vec<(Topic, EventId)> {
-        let all = self.order.len() <= budget;
-        let mut planned = Vec::with_capacity(budget.min(self.order.len()));
+        let all = self.entries.len() <= budget;
+        let mut planned = Vec::with_capacity(budget.min(self.entries.len()));
         let for_recent = if all { 0 } else { budget / 2 };
         while let Some(topic) = self.recent.pop_front() {
             if !all && planned.len() >= for_recent {
@@ -34,14 +34,14 @@ impl Topics {
 
     fn plan_in_turn(&mut self, planned: &mut Vec<(Topic, EventId)>, budget: usize) {
         let busy: HashSet<Topic> = planned.iter().map(|(topic, _)| topic.clone()).collect();
-        for _ in 0..self.order.len() {
+        for _ in 0..self.entries.len() {
             if planned.len() >= budget {
                 return;
             }
-            if self.turn >= self.order.len() {
+            if self.turn >= self.entries.len() {
                 self.turn = 0;
             }
-            let topic = &self.order[self.turn];
+            let Some((topic, _)) = self.entries.get_index(self.turn) else { return };
             self.turn += 1;
             if let Some((position, false)) = self.position(topic)
                 && !busy.contains(topic)
@@ -53,7 +53,7 @@ impl Topics {
 
     /// All open topics that are not verified.
     pub(in crate::follower) fn unverified(&self) -> Vec<Topic> {
-        self.order.iter().filter(|topic| self.is_unverified(topic)).cloned().collect()
+        self.entries.keys().filter(|topic| self.is_unverified(topic)).cloned().collect()
     }
 
     pub(in crate::follower) fn is_unverified(&self, topic: &Topic) -> bool {
