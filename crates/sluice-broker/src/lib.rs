@@ -24,6 +24,6 @@ pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};
 pub use memory::{MemoryBroker, MemorySettings};
 pub use redis::{PUBLISH_SCRIPT, RedisBroker, RedisSettings};
-pub use replay::{Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since};
+pub use replay::{Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle};
 pub use retention::{Retention, RetentionPolicies};
 pub use url::{BrokerUrl, BrokerUrlError};

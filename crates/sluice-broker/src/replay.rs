@@ -13,7 +13,7 @@ use std::time::Duration;
 use sluice_wire::{Event, EventId, Topic};
 
 use self::judge::{Evidence, First, Verdict};
-pub use self::since::resolve_since;
+pub use self::since::{resolve_since, settle};
 use crate::{Broker, BrokerError, Page};
 
 /// Why events may be missing.
@@ -66,6 +66,16 @@ pub enum Start {
     Seen(EventId),
     /// A moment, such as a floor or what `since` resolves to: trimming is told, rewinds cannot be.
     Moment(EventId),
+}
+
+impl Start {
+    /// The place, whatever is known of it.
+    #[must_use]
+    pub fn position(self) -> EventId {
+        match self {
+            Self::Seen(id) | Self::Moment(id) => id,
+        }
+    }
 }
 
 /// How a replay reads.
@@ -147,10 +157,16 @@ impl Replay {
         if self.position >= self.to {
             return self.at_or_beyond_fence().await.map(Some);
         }
-        // One more than wanted: the first is the position itself.
-        let limit = self.settings.page_events.max(1) + 1;
-        let page = self.broker.read(&self.topic, self.position, self.to, limit).await?;
-        let verdict = self.verdict(&page).await?;
+        let mut page = self.read().await?;
+        let mut verdict = self.verdict(&page).await?;
+        if page.first.is_none() && matches!(verdict, Verdict::Trimmed { .. }) {
+            // The log's head was asked for after the page: what it tells of may only just have been appended.
+            // A second look that finds nothing either proves that it was trimmed.
+            page = self.read().await?;
+            if page.first.is_some() {
+                verdict = self.verdict(&page).await?;
+            }
+        }
         let gap = match verdict {
             Verdict::Rewound => return self.rewind().await.map(Some),
             Verdict::Continuous => None,
@@ -158,6 +174,12 @@ impl Replay {
             Verdict::Expired => Some(self.gap(self.position, GapReason::Expired, true)),
         };
         Ok(Some(self.take(page, gap)))
+    }
+
+    async fn read(&self) -> Result<Page, BrokerError> {
+        // One more than wanted: the first is the position itself.
+        let limit = self.settings.page_events.max(1) + 1;
+        self.broker.read(&self.topic, self.position, self.to, limit).await
     }
 
     fn take(&mut self, mut page: Page, gap: Option<Gap>) -> ReplayPage {

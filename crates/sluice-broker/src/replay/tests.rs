@@ -1,5 +1,7 @@
 //! Replays over the embedded broker.
 
+mod late;
+
 use super::*;
 use crate::{BrokerSettings, BrokerUrl, MemoryBroker, Retention, RetentionPolicies};
 use sluice_wire::{NewEvent, Since};
@@ -116,8 +118,8 @@ async fn since_in_all_its_forms() {
     let stage = stage(5, Retention::UNLIMITED).await;
     let now_ms = stage.ids[4].ms + 1;
     let behind = async |since: &Since| {
-        let position = resolve_since(&*stage.broker, &stage.topic, since, now_ms).await.unwrap();
-        let (ids, gaps, _) = stage.replay(Start::Moment(position), EventId::MAX, 100).await;
+        let start = resolve_since(&*stage.broker, &stage.topic, since, now_ms).await.unwrap();
+        let (ids, gaps, _) = stage.replay(start, EventId::MAX, 100).await;
         assert_eq!(gaps, vec![]);
         ids
     };
@@ -129,4 +131,22 @@ async fn since_in_all_its_forms() {
     assert_eq!(behind(&Since::At { ms: stage.ids[0].ms }).await, stage.ids);
     assert_eq!(behind(&Since::At { ms: now_ms }).await, []);
     assert_eq!(behind(&Since::Ago(Duration::from_secs(60))).await, stage.ids);
+}
+
+#[tokio::test]
+async fn a_moment_settles_on_the_newest_event_until_then() {
+    let stage = stage(5, Retention::UNLIMITED).await;
+    let at = async |id| settle(&*stage.broker, &stage.topic, id).await.unwrap();
+    assert_eq!(at(stage.ids[2]).await, Start::Seen(stage.ids[2]));
+    assert_eq!(at(stage.ids[4].after()).await, Start::Seen(stage.ids[4]));
+    assert_eq!(
+        at(EventId::new(5, 5)).await,
+        Start::Seen(EventId::ZERO),
+        "nothing was before the first event"
+    );
+    assert_eq!(at(EventId::ZERO).await, Start::Moment(EventId::ZERO), "the earliest stays the earliest");
+
+    let empty = Topic::parse("empty").unwrap();
+    let start = settle(&*stage.broker, &empty, EventId::new(5, 5)).await.unwrap();
+    assert_eq!(start, Start::Seen(EventId::ZERO));
 }
