@@ -28,9 +28,9 @@ impl Measures {
             "Events offered to the publisher, by what became of them"
         );
         describe_histogram!(
-            "sluice_publish_seconds",
+            "sluice_publish_duration_seconds",
             Unit::Seconds,
-            "From an event's acceptance to its answer; the oldest event of each flush"
+            "From an event's acceptance to the broker's answer, for the oldest of each flush."
         );
         describe_counter!("sluice_publish_flushed_events_total", "Events sent to the broker, in all flushes");
         let outcome = |outcome: &'static str| counter!("sluice_publishes_total", "outcome" => outcome);
@@ -43,7 +43,7 @@ impl Measures {
             refused: outcome("refused"),
             busy: outcome("busy"),
             closed: outcome("closed"),
-            flush_seconds: histogram!("sluice_publish_seconds"),
+            flush_seconds: histogram!("sluice_publish_duration_seconds"),
             flush_events: counter!("sluice_publish_flushed_events_total"),
         }
     }

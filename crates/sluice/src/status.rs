@@ -1,5 +1,7 @@
 //! What a process says of itself: `/v1/node`, readiness, and the metrics that are read rather than counted.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sluice_broker::FollowerStatus;
 use sluice_gateway::Gateway;
@@ -9,10 +11,11 @@ use sluice_runtime::ops::CheckState;
 use sluice_runtime::telemetry::{BucketCounts, Telemetry, metric};
 
 /// The answer of `/v1/node`.
-pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, gateway: Option<&Gateway>) -> Value {
+pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway: Option<&Gateway>) -> Value {
     let mut node = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "role": config.role.as_str(),
+        "uptime_s": up.as_secs(),
         "phase": phase(lifecycle.phase()),
         "redis": config.redis.url.to_string(),
     });
@@ -60,8 +63,9 @@ pub(crate) fn redis_check(reached: bool, live: bool, unready_on_loss: bool) -> C
     }
 }
 
-/// Publishes a gateway's figures at each scrape.
-pub(crate) fn publish_metrics(telemetry: &Telemetry, gateway: &Gateway) {
+/// Publishes a gateway's figures at each scrape; `streams_max` is what it takes at most.
+pub(crate) fn publish_metrics(telemetry: &Telemetry, gateway: &Gateway, streams_max: usize) {
+    metric::STREAMS_MAX.gauge(&[]).set(as_f64(streams_max));
     let gateway = gateway.clone();
     let gauge = |metric: metric::Metric| metric.gauge(&[]);
     let counter = |metric: metric::Metric| metric.counter(&[]);

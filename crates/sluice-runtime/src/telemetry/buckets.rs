@@ -35,12 +35,12 @@ mod tests {
 
     #[test]
     fn buckets_accumulate_and_end_at_the_total() {
-        let metric = metric::PASS_STREAMS;
+        let metric = metric::DELIVERY_LAG;
         let counts = vec![1; metric.buckets().len() + 1];
         let mut text = String::new();
         write(&mut text, &metric, &BucketCounts { counts, sum: 4.5 });
         let total = metric.buckets().len() + 1;
-        assert!(text.contains(&format!("{}_bucket{{le=\"1\"}} 1\n", metric.name)), "{text}");
+        assert!(text.contains(&format!("{}_bucket{{le=\"0.0005\"}} 1\n", metric.name)), "{text}");
         assert!(text.contains(&format!("_bucket{{le=\"+Inf\"}} {total}\n")), "{text}");
         assert!(text.contains(&format!("_sum 4.5\n{}_count {total}\n", metric.name)), "{text}");
     }

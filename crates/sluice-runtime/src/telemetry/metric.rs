@@ -80,9 +80,6 @@ pub fn markdown() -> String {
 pub const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Bounds of numbers of streams.
-pub const STREAMS: &[f64] = &[1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 16_384.0, 65_536.0];
-
 macro_rules! metrics_list {
     ($($constant:ident = $kind:expr, $name:literal, [$($label:literal),*], $doc:literal;)*) => {
         $(
@@ -111,14 +108,14 @@ metrics_list! {
     BYTES_OUT = Kind::Counter, "sluice_bytes_out_total", [], "Bytes written to streams.";
     FRAMES_ENCODED = Kind::Counter, "sluice_frames_encoded_total", [], "Frames encoded.";
     PASSES = Kind::Counter, "sluice_passes_total", [], "Walks over the streams of a feed.";
-    PASS_STREAMS = Kind::Histogram(STREAMS), "sluice_pass_streams", [], "Streams written to in one pass.";
     DELIVERY_LAG = Kind::Histogram(SECONDS), "sluice_delivery_lag_seconds", [], "From an event's publish time to the last write of its first pass.";
     HEARTBEATS = Kind::Counter, "sluice_heartbeats_total", [], "Heartbeats written to streams.";
     RINGS_EVICTED = Kind::Counter, "sluice_rings_evicted_total", [], "Frames that left a ring before all its streams had them.";
     WINDOWS_BYTES = Kind::Gauge, "sluice_windows_bytes", [], "Memory that the windows of all topics hold.";
 
     CATCH_UP_STREAMS = Kind::Gauge, "sluice_catch_up_streams", [], "Streams being fed from the log.";
-    CATCH_UP_LAG = Kind::Gauge, "sluice_catch_up_lag_seconds", [], "How far behind the stream that lags most is.";
+    STREAMS_LAGGED = Kind::Counter, "sluice_streams_lagged_total", [], "Times that a ring had passed a stream, which then went back to the log or was ended.";
+    REPLAY_EVENTS = Kind::Counter, "sluice_replay_events_total", [], "Events read from logs for streams.";
     REPLAY_READS = Kind::Counter, "sluice_replay_reads_total", [], "Reads of logs for replays.";
     REPLAY_READS_SAVED = Kind::Counter, "sluice_replay_reads_saved_total", [], "Replays that shared another's read or were served from memory.";
     GAPS = Kind::Counter, "sluice_gaps_total", ["reason"], "Gaps that streams were told of, by why.";
@@ -133,7 +130,8 @@ metrics_list! {
     REDIS_PROBE_ROUND_TRIP = Kind::Gauge, "sluice_redis_probe_round_trip_seconds", [], "From the latest probe's publish to its return.";
 
     PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them.";
-    PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From a publish request to the broker's answer.";
+    PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From an event's acceptance to the broker's answer, for the oldest of each flush.";
+    PUBLISH_FLUSHED = Kind::Counter, "sluice_publish_flushed_events_total", [], "Events sent to the broker, in all flushes.";
 
     PROCESS_RESIDENT_MEMORY = Kind::Gauge, "process_resident_memory_bytes", [], "Resident memory.";
     PROCESS_OPEN_FDS = Kind::Gauge, "process_open_fds", [], "Open descriptors.";

@@ -30,7 +30,8 @@ impl Crowd {
         let connected = Arc::new(AtomicUsize::new(0));
         for number in 0..count {
             let topics = SETS[number % SETS.len()];
-            let options = SseOptions { within: SOON, ..SseOptions::default() };
+            // Longer than the wait for completeness: then the count tells what is missing, and where.
+            let options = SseOptions { within: SOON * 2, ..SseOptions::default() };
             let mut client = Resuming::new(addresses, topics, options).begin_at(number);
             let books = crowd.ledger.client(&format!("client {number}"), topics, Start::Everything);
             let (connected, stop) = (connected.clone(), crowd.stop.clone());

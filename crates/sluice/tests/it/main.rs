@@ -13,7 +13,6 @@ mod live;
 mod metrics;
 mod outage;
 mod resuming;
-mod shedding;
 mod slow;
 mod stage;
 mod starting;
