@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -71,7 +71,7 @@ impl Parts {
             let (tracker, stop) = (&lifecycle.tracker, &lifecycle.hard);
             let gateway = Gateway::start(broker.clone(), gateway_settings.clone(), tracker, stop)
                 .context("the shards cannot be started")?;
-            status::publish_metrics(telemetry, &gateway);
+            status::publish_metrics(telemetry, &gateway, gateway_settings.limits.streams_max);
             Some(gateway)
         };
         let publisher = (config.role != Role::Gateway)
@@ -151,9 +151,10 @@ fn serve_ops(
         status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
     };
     let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
+    let began = Instant::now();
     let ops = OpsState::new(lifecycle.clone(), telemetry.clone())
         .check("redis", redis)
-        .node(move || status::node(&told, &life, gateway.as_ref()));
+        .node(move || status::node(&told, &life, began.elapsed(), gateway.as_ref()));
     let stop = lifecycle.hard.clone();
     lifecycle.tracker.spawn(async move {
         if let Err(error) = ops.serve(listener, stop).await {
