@@ -87,10 +87,12 @@ impl Feed {
         self.ring.push(RingFrame::whole(frame, None));
     }
 
-    /// Sets the position of the topic at `index`, the log having lost what lay between, and tells `notice`.
+    /// Tells `notice` and sets the position of the topic at `index`, the log having lost what lay between. The
+    /// cursors of the streams follow at once, so that no client that comes back is told again.
     pub fn jump(&mut self, index: usize, position: EventId, notice: Frame) {
+        self.ring.push(RingFrame::whole(notice, None));
         let step = self.advance_position(index, position);
-        self.ring.push(RingFrame::whole(notice, step));
+        self.push_checkpoint(step);
     }
 
     fn advance_position(&mut self, index: usize, to: EventId) -> Option<Step> {
@@ -124,9 +126,12 @@ impl Feed {
 
     /// Appends an `id:` without data, so that the cursors of idle clients do not grow old.
     pub fn checkpoint(&mut self) {
+        self.push_checkpoint(None);
+    }
+
+    fn push_checkpoint(&mut self, step: Option<Step>) {
         self.told_floor_ms = self.floor_ms;
-        let cursor = self.cursor();
-        self.ring.push(RingFrame::whole(Frame::checkpoint(&cursor), None));
+        self.ring.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
     }
 
     /// The cursor of a stream that has everything of this feed.

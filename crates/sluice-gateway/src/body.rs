@@ -64,6 +64,7 @@ impl SseBody {
 
     /// Sends the stream back to its log, or away.
     fn fell_behind(&mut self, stream: &PolledStream, hold: FeedHold) -> Option<Bytes> {
+        self.runs.ground.hub.tallies().lagged();
         match self.runs.ground.streams.on_lag {
             OnLag::CatchUp => {
                 let approach = Approach::resume(&self.runs.ground, hold, stream.positions());

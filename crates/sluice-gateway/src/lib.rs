@@ -17,6 +17,8 @@ mod settings;
 mod socket;
 mod subscription;
 mod tallies;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::num::NonZero;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use http::HeaderMap;
-use sluice_broker::{Broker, BrokerError, Start, resolve_since};
+use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle};
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{Problem, Since, Topic, TopicPattern};
 
@@ -127,27 +127,25 @@ pub(crate) async fn starts(
 ) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
     match origin {
         Origin::Cursor(cursor) => {
-            let count = topics.len();
-            let starts = topics.iter().map(|topic| start_of(cursor, topic, count)).collect();
+            let mut starts = Vec::with_capacity(topics.len());
+            for topic in topics {
+                let position = cursor.position(topic, topics.len());
+                starts.push(match cursor {
+                    // The id of an event of one topic is only a moment of the others.
+                    Cursor::Plain { .. } if topics.len() > 1 => settle(broker, topic, position).await?,
+                    _ => Start::Seen(position),
+                });
+            }
             Ok(Some((starts, floor_of(cursor))))
         }
         Origin::Since(since) => {
             let mut starts = Vec::with_capacity(topics.len());
             for topic in topics {
-                starts.push(Start::Moment(resolve_since(broker, topic, since, now_ms).await?));
+                starts.push(resolve_since(broker, topic, since, now_ms).await?);
             }
             Ok(Some((starts, 0)))
         }
         Origin::Live | Origin::UnknownCursor | Origin::NewerCursor => Ok(None),
-    }
-}
-
-fn start_of(cursor: &Cursor, topic: &Topic, topics: usize) -> Start {
-    let position = cursor.position(topic, topics);
-    match cursor {
-        // The id of an event of one topic is only a moment of the others.
-        Cursor::Plain { .. } if topics > 1 => Start::Moment(position),
-        _ => Start::Seen(position),
     }
 }
 

@@ -3,6 +3,9 @@
 //! Ten thousand clients that lost their node come back with much the same cursors. The first of them to ask
 //! for a page reads it; who asks for the same page meanwhile gets the same answer. To make the questions the
 //! same, a page is always read to the end of the log and cut at the fence afterwards.
+//!
+//! Invariant: an answer knows every event that was in the log when its asker asked. A read that was under way
+//! by then may have looked before; it counts only for whom it reaches the fence.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,11 +34,14 @@ impl SharedReads {
         Self { broker, under_way: Mutex::default(), tallies }
     }
 
-    fn ask(&self, question: Question) -> Shared<Asking> {
+    /// The read under way that answers `question`, unless that is `stale`; else one that begins now. Whether
+    /// it was under way.
+    fn ask(&self, question: &Question, stale: Option<&Shared<Asking>>) -> (Shared<Asking>, bool) {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(asking) = under_way.get(&question).and_then(WeakShared::upgrade) {
+        let known = under_way.get(question).and_then(WeakShared::upgrade);
+        if let Some(asking) = known.filter(|known| stale.is_none_or(|stale| !known.ptr_eq(stale))) {
             self.tallies.read_saved();
-            return asking;
+            return (asking, true);
         }
         // Whoever asks sweeps up behind those who have their answers.
         under_way.retain(|_, asking| asking.upgrade().is_some());
@@ -45,9 +51,9 @@ impl SharedReads {
         let asking = async move { broker.read(&topic, from, EventId::MAX, limit).await.map(Arc::new) };
         let asking = asking.boxed().shared();
         if let Some(weak) = asking.downgrade() {
-            under_way.insert(question, weak);
+            under_way.insert(question.clone(), weak);
         }
-        asking
+        (asking, false)
     }
 }
 
@@ -60,8 +66,14 @@ impl Broker for SharedReads {
         to: EventId,
         limit: usize,
     ) -> Result<Page, BrokerError> {
-        let page = self.ask((topic.clone(), from, limit)).await?;
-        Ok(cut(&page, to))
+        let question = (topic.clone(), from, limit);
+        let (asking, was_under_way) = self.ask(&question, None);
+        let page = asking.clone().await?;
+        if !was_under_way || page.more || page.last >= Some(to) {
+            return Ok(cut(&page, to));
+        }
+        let (asking, _) = self.ask(&question, Some(&asking));
+        Ok(cut(&*asking.await?, to))
     }
 
     async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
@@ -107,5 +119,36 @@ fn cut(page: &Page, to: EventId) -> Page {
         last: if ends_beyond { page.events[..kept].last().map(|event| event.id) } else { page.last },
         more: page.more && !ends_beyond,
         skipped: page.skipped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_wire::{ByteString, Event};
+
+    use super::*;
+
+    /// A page of events with these ids, read with a limit that it reaches if there is `more`.
+    fn page(ids: &[u64], more: bool) -> Page {
+        let event = |ms: &u64| Event {
+            id: EventId::at(*ms),
+            prev: None,
+            event_type: None,
+            data: ByteString::from_static("x"),
+            traceparent: None,
+        };
+        let (first, last) = (ids.first().copied().map(EventId::at), ids.last().copied().map(EventId::at));
+        Page { events: ids.iter().map(event).collect(), first, last, more, skipped: 0 }
+    }
+
+    #[test]
+    fn a_cut_page_is_what_reading_to_the_fence_gives() {
+        let long = page(&[1, 2, 3], true);
+        assert_eq!(cut(&long, EventId::MAX), long);
+        assert_eq!(cut(&long, EventId::at(3)), long, "there may be more at the fence's own moment");
+        assert_eq!(cut(&long, EventId::at(2)), page(&[1, 2], false));
+        assert_eq!(cut(&long, EventId::new(2, 5)), page(&[1, 2], false));
+        assert_eq!(cut(&long, EventId::ZERO), Page::default());
+        assert_eq!(cut(&page(&[], false), EventId::at(2)), Page::default());
     }
 }

@@ -125,7 +125,7 @@ impl Source {
             .collect();
         hub.tallies().replayed(encoded.len());
         if page.gap.is_none() && page.skipped == 0 {
-            hub.offer_page(self.key, id_of(self.start), &encoded);
+            hub.offer_page(self.key, self.connects_behind(&page), &encoded);
         }
         if let Some(gap) = page.gap {
             hub.tallies().gap(gap.reason);
@@ -138,6 +138,15 @@ impl Source {
             _ if page.done => self.end_at(to.max(page.position)),
             Some(id) => self.start = Start::Seen(id),
             None => self.start = Start::Moment(page.position),
+        }
+    }
+
+    /// The place behind which the log certainly lost nothing that the page does not have.
+    fn connects_behind(&self, page: &ReplayPage) -> EventId {
+        match (self.start, page.events.first()) {
+            // Who asks for the earliest is told no gap, so what is gone before it is not known to be nothing.
+            (Start::Moment(EventId::ZERO), Some(first)) => first.prev.unwrap_or(first.id.before()),
+            (start, _) => id_of(start),
         }
     }
 

@@ -57,7 +57,10 @@ async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result
     let broker = &edge.runs.ground.logs.broker;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let position = resolve_since(broker.as_ref(), topic, since, now_ms).await?;
+    let position = match since {
+        Since::After(id) => *id,
+        since => resolve_since(broker.as_ref(), topic, since, now_ms).await?.position(),
+    };
     let _reader = edge.runs.ground.logs.readers.acquire().await;
     let page = broker.read(topic, position.after(), EventId::MAX, limit).await?;
     let next = page.last.unwrap_or(position).to_string();

@@ -1,0 +1,55 @@
+//! Continuity of whole nodes: two of them over one broker, each hearing it badly in its own way, and clients
+//! that come, read slowly, leave and go on at either. Nothing is lost, repeated or reordered, and every
+//! cursor on the way says exactly what its client has. All of it on a virtual clock.
+
+mod client;
+mod faults;
+mod history;
+mod ledger;
+mod node;
+mod paths;
+mod reads;
+mod world;
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use self::history::{Op, Setting};
+use self::world::{Totals, run};
+
+/// Plays histories with topics among the lowest bits of `topics_mask`; what happened in all of them together.
+fn histories(topics_mask: usize) -> Totals {
+    let config = ProptestConfig { failure_persistence: None, max_shrink_iters: 2_000, ..Default::default() };
+    let cases = u64::from(config.cases);
+    let totals = RefCell::new(Totals::default());
+    let any = (Setting::any(), prop::collection::vec(Op::any(topics_mask), 1..150));
+    let outcome = TestRunner::new(config).run(&any, |(setting, ops)| {
+        let happened = run(&setting, &ops);
+        *totals.borrow_mut() += happened;
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    let totals = totals.into_inner();
+    let Totals { events, resumes, holes, lagged, reads, saved, gaps } = totals;
+    for (what, times) in [("events", events), ("resumes", resumes), ("reads", reads)] {
+        assert!(times > cases, "{what}: {times} in {cases} histories");
+    }
+    for (what, times) in [("holes", holes), ("laggards", lagged), ("shared reads", saved), ("gaps", gaps)] {
+        assert!(times > cases / 10, "{what}: {times} in {cases} histories");
+    }
+    totals
+}
+
+#[test]
+fn one_topic_is_gapless_over_nodes_faults_and_evictions() {
+    eprintln!("{:?}", histories(0b001));
+}
+
+#[test]
+fn each_of_several_topics_is_gapless_over_nodes_faults_and_evictions() {
+    eprintln!("{:?}", histories(0b111));
+}

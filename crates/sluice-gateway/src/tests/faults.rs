@@ -1,0 +1,219 @@
+//! A broker between a node and the logs that loses, repeats and holds back announcements, is cut off, fails
+//! reads and takes its time with them, all on the clock of the test.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sluice_broker::{
+    Announcement, Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Retention,
+    Subscriber, Tails,
+};
+use sluice_wire::{EventId, NewEvent, Topic};
+use tokio::time::sleep;
+
+/// How bad the way between a node and the logs is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Badness {
+    /// Announcements of a hundred that are lost.
+    pub(super) lost_percent: u8,
+    /// Announcements of a hundred that come twice.
+    pub(super) doubled_percent: u8,
+    /// Milliseconds that a read takes at most, before and after the log is looked at.
+    pub(super) slow_ms: u64,
+}
+
+/// See the module. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Faulty {
+    inner: Arc<MemoryBroker>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    badness: Badness,
+    dice: fastrand::Rng,
+    listener: Option<Arc<dyn Listener>>,
+    cut: bool,
+    held: Option<VecDeque<(String, Announcement)>>,
+    failing: u32,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("State")
+    }
+}
+
+/// What stands between the logs' announcements and the node's follower.
+struct Tap {
+    state: Arc<Mutex<State>>,
+    listener: Arc<dyn Listener>,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: Arc<MemoryBroker>, badness: Badness, seed: u64) -> Self {
+        let dice = fastrand::Rng::with_seed(seed);
+        let state = State { badness, dice, listener: None, cut: false, held: None, failing: 0 };
+        Self { inner, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The connection that announcements come by is lost.
+    pub(super) fn cut(&self) {
+        let was = std::mem::replace(&mut self.state().cut, true);
+        if !was && let Some(listener) = self.listener() {
+            listener.lost("cut off by the test");
+        }
+    }
+
+    /// It stands again.
+    pub(super) fn heal(&self) {
+        let was = std::mem::replace(&mut self.state().cut, false);
+        if was && let Some(listener) = self.listener() {
+            listener.restored();
+        }
+    }
+
+    /// Holds announcements back until [`Faulty::release`]: the node stays behind, as far as it hears.
+    pub(super) fn hold(&self) {
+        self.state().held.get_or_insert_default();
+    }
+
+    pub(super) fn release(&self) {
+        let held = self.state().held.take().unwrap_or_default();
+        let Some(listener) = self.listener() else { return };
+        held.into_iter().for_each(|(topic, message)| listener.announced(&topic, message));
+    }
+
+    /// The next `times` reads fail.
+    pub(super) fn fail(&self, times: u32) {
+        self.state().failing = times;
+    }
+
+    /// No fault from now on.
+    pub(super) fn behave(&self) {
+        self.state().badness = Badness { lost_percent: 0, doubled_percent: 0, slow_ms: 0 };
+        self.fail(0);
+        self.heal();
+        self.release();
+    }
+
+    fn listener(&self) -> Option<Arc<dyn Listener>> {
+        self.state().listener.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    async fn pause(&self) {
+        let ms = {
+            let mut state = self.state();
+            let slow_ms = state.badness.slow_ms;
+            state.dice.u64(0..=slow_ms)
+        };
+        if ms > 0 {
+            sleep(Duration::from_millis(ms)).await;
+        }
+    }
+
+    /// What every read goes through first.
+    async fn trouble(&self) -> Result<(), BrokerError> {
+        self.pause().await;
+        let mut state = self.state();
+        if state.failing == 0 {
+            return Ok(());
+        }
+        state.failing -= 1;
+        Err(BrokerError::Unavailable("failed by the test".into()))
+    }
+}
+
+impl Listener for Tap {
+    fn announced(&self, topic: &str, message: Announcement) {
+        let times = {
+            let mut state = self.state.lock().unwrap();
+            let (lost, doubled) = (state.badness.lost_percent, state.badness.doubled_percent);
+            if state.cut || state.dice.u8(0..100) < lost {
+                return;
+            }
+            let times = if state.dice.u8(0..100) < doubled { 2 } else { 1 };
+            if let Some(held) = &mut state.held {
+                (0..times).for_each(|_| held.push_back((topic.to_owned(), message.clone())));
+                return;
+            }
+            times
+        };
+        (0..times).for_each(|_| self.listener.announced(topic, message.clone()));
+    }
+
+    fn lost(&self, why: &str) {
+        self.listener.lost(why);
+    }
+
+    fn restored(&self) {
+        self.listener.restored();
+    }
+}
+
+#[async_trait]
+impl Broker for Faulty {
+    async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
+        self.inner.append(events).await
+    }
+
+    async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+        self.trouble().await?;
+        let answer = self.inner.heads(topics).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn read(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        to: EventId,
+        limit: usize,
+    ) -> Result<Page, BrokerError> {
+        self.trouble().await?;
+        let answer = self.inner.read(topic, from, to, limit).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
+        self.trouble().await?;
+        let answer = self.inner.newest_until(topic, at).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+        self.trouble().await?;
+        let answer = self.inner.position_before_last(topic, count).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
+        self.trouble().await?;
+        let answer = self.inner.tails(positions, limit).await;
+        self.pause().await;
+        answer
+    }
+
+    async fn ping(&self) -> Result<Duration, BrokerError> {
+        self.inner.ping().await
+    }
+
+    fn retention(&self, topic: &Topic) -> Retention {
+        self.inner.retention(topic)
+    }
+
+    fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
+        self.state().listener = Some(listener.clone());
+        self.inner.listen(Arc::new(Tap { state: self.state.clone(), listener }))
+    }
+}

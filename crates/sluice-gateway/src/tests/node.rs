@@ -1,0 +1,93 @@
+//! One node as the tests run it: hub, follower and polled streams, small enough that everything overflows.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, HeaderValue};
+use sluice_broker::{Broker, FollowerSettings, FollowerStatus, ReplaySettings};
+use sluice_fanout::RingLimits;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Admission;
+use crate::approach::Ground;
+use crate::body::SseBody;
+use crate::catch_up::{LogAccess, SharedReads};
+use crate::hub::{Hub, HubSizes};
+use crate::runs::Runs;
+use crate::settings::{Limits, OnLag, StreamSettings, WindowLimits};
+use crate::subscription::Subscription;
+
+const FOLLOWER: FollowerSettings = FollowerSettings {
+    tail_interval: Duration::from_millis(40),
+    tail_batch_topics: 2,
+    tail_topics_per_second: 1_000,
+    tail_page_events: 2,
+    confirm_margin: Duration::from_millis(5),
+    linger: Duration::ZERO,
+    open_batch_topics: 2,
+    refills_max: 2,
+    replay: ReplaySettings { page_events: 3, rewind_margin: Duration::from_secs(10) },
+};
+const WINDOWS: WindowLimits = WindowLimits { events_max: 12, bytes_max: 1 << 20, node_bytes_max: 600 << 10 };
+const RINGS: RingLimits = RingLimits { events_max: 5, bytes_max: 1 << 20 };
+
+pub(super) struct Node {
+    runs: Arc<Runs>,
+}
+
+impl Node {
+    pub(super) fn start(broker: Arc<dyn Broker>, on_lag: OnLag, tracker: &TaskTracker) -> Self {
+        let stop = CancellationToken::new();
+        let hub = Hub::start(broker.clone(), WINDOWS, RINGS, Vec::new(), FOLLOWER, tracker, stop.clone());
+        let logs = LogAccess {
+            broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
+            readers: Arc::new(Semaphore::new(2)),
+            replay: FOLLOWER.replay,
+        };
+        let limits = Limits { accept_per_second: u32::MAX, accept_burst: u32::MAX, ..Limits::default() };
+        let admission = Admission::new(&limits, hub.tallies().clone(), Instant::now());
+        let streams = StreamSettings { on_lag, ..StreamSettings::default() };
+        let runs = Runs {
+            ground: Ground { hub, logs, streams },
+            admission,
+            tracker: tracker.clone(),
+            runtime: Handle::current(),
+            stop,
+        };
+        Self { runs: Arc::new(runs) }
+    }
+
+    /// A stream as a client asks for it.
+    pub(super) fn open(&self, query: &str, last_event_id: &str) -> Pin<Box<SseBody>> {
+        let mut headers = HeaderMap::new();
+        headers.insert("last-event-id", HeaderValue::from_str(last_event_id).unwrap());
+        let subscription = Subscription::parse(query, &headers, 9).unwrap();
+        let place = self.runs.admission.admit(Instant::now()).unwrap();
+        Box::pin(SseBody::new(self.runs.clone(), subscription, place))
+    }
+
+    /// A heartbeat to every feed.
+    pub(super) fn beat(&self) {
+        self.runs.ground.hub.polled().beat(Instant::now(), Duration::ZERO);
+    }
+
+    pub(super) fn follower(&self) -> FollowerStatus {
+        self.runs.ground.hub.follower_status()
+    }
+
+    pub(super) fn sizes(&self) -> HubSizes {
+        self.runs.ground.hub.sizes()
+    }
+
+    pub(super) fn open_streams(&self) -> usize {
+        self.runs.admission.open()
+    }
+
+    pub(super) fn stop(&self) {
+        self.runs.stop.cancel();
+    }
+}

@@ -1,0 +1,73 @@
+//! Reads that are shared: fewer than askers, and never older than the question.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sluice_broker::{Broker, BrokerSettings, BrokerUrl, MemoryBroker};
+use sluice_wire::{EventId, NewEvent};
+use tokio::time::sleep;
+use tokio_util::task::TaskTracker;
+
+use super::faults::{Badness, Faulty};
+use super::ledger::{Counts, topic};
+use super::world::on_virtual_clock;
+use crate::catch_up::SharedReads;
+use crate::tallies::Tallies;
+
+struct Shelf {
+    log: Arc<MemoryBroker>,
+    reads: SharedReads,
+}
+
+impl Shelf {
+    /// Reads look at the log at once and answer some milliseconds later.
+    fn new() -> Self {
+        let log = Arc::new(MemoryBroker::new(BrokerSettings::new(BrokerUrl::memory()), TaskTracker::new()));
+        let badness = Badness { lost_percent: 0, doubled_percent: 0, slow_ms: 9 };
+        let broker = Faulty::new(log.clone(), badness, 7);
+        Self { log, reads: SharedReads::new(Arc::new(broker), Tallies::register()) }
+    }
+
+    async fn publish(&self) -> EventId {
+        self.log.append(&[NewEvent::new(topic(0), "x".to_owned())]).await.remove(0).unwrap().id
+    }
+
+    /// The ids that a reader is given on the way to `to`.
+    async fn read(&self, to: EventId) -> Vec<EventId> {
+        let page = self.reads.read(&topic(0), EventId::ZERO, to, 10).await.unwrap();
+        page.events.iter().map(|event| event.id).collect()
+    }
+}
+
+fn made_and_saved(counts: &Counts) -> (u64, u64) {
+    (counts.get("sluice_replay_reads_total"), counts.get("sluice_replay_reads_saved_total"))
+}
+
+#[test]
+fn who_asks_while_a_read_is_under_way_shares_it_up_to_a_fence_of_its_own() {
+    on_virtual_clock(async |counts| {
+        let shelf = Shelf::new();
+        let (first, second) = (shelf.publish().await, shelf.publish().await);
+        let (whole, half) = tokio::join!(shelf.read(second), shelf.read(first));
+        assert_eq!((whole, half), (vec![first, second], vec![first]));
+        assert_eq!(made_and_saved(counts), (1, 1));
+        assert_eq!(shelf.read(second).await, [first, second]);
+        assert_eq!(made_and_saved(counts), (2, 1), "an answer is not kept for later");
+    });
+}
+
+#[test]
+fn a_read_that_looked_too_early_is_not_taken_for_the_end_of_the_log() {
+    for before in 0..20 {
+        on_virtual_clock(async |_| {
+            let shelf = Shelf::new();
+            let first = shelf.publish().await;
+            let late = async {
+                sleep(Duration::from_millis(before)).await;
+                let second = shelf.publish().await;
+                assert_eq!(shelf.read(second).await, [first, second]);
+            };
+            tokio::join!(shelf.read(first), late);
+        });
+    }
+}
