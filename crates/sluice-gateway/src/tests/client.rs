@@ -51,6 +51,8 @@ pub(super) struct Client {
     cursor: String,
     /// The number of the last event seen or told missing, by topic; `None` before the first cursor.
     seen: Option<Vec<usize>>,
+    /// The gap that was told last, by topic and the number of its end, until the cursor behind it comes.
+    told: Option<(usize, usize)>,
     pub(super) events: u64,
     pub(super) gaps: u64,
 }
@@ -65,6 +67,7 @@ impl Client {
             decoder: Decoder::new(),
             cursor: String::new(),
             seen: None,
+            told: None,
             events: 0,
             gaps: 0,
         }
@@ -98,6 +101,7 @@ impl Client {
             self.opened_at = self.topics.iter().map(|index| ledger.newest(*index)).collect();
         }
         self.decoder = Decoder::new();
+        self.told = None;
         self.body = Some(node.open(&query, &self.cursor));
     }
 
@@ -191,6 +195,9 @@ impl Client {
         let says: Vec<_> = says.collect();
         match &mut self.seen {
             Some(seen) => {
+                if let Some((place, to)) = self.told.take() {
+                    seen[place] = to;
+                }
                 for ((seen, says), index) in seen.iter_mut().zip(&says).zip(&self.topics) {
                     if self.begin.may_skip(*seen, *says, ledger.trimmed(*index)) {
                         *seen = *says;
@@ -228,9 +235,9 @@ impl Client {
         let place = self.place(gap["topic"].as_str().unwrap());
         let index = self.topics[place];
         let to = ledger.number_at(index, gap["to"].as_str().unwrap().parse().unwrap());
-        let seen = self.seen.as_mut().expect("a cursor comes before a gap");
+        let seen = self.seen.as_ref().expect("a cursor comes before a gap");
         assert!(to <= ledger.trimmed(index), "{json}: of {to}, only {} are gone", ledger.trimmed(index));
-        seen[place] = seen[place].max(to);
+        self.told = Some((place, seen[place].max(to)));
         self.gaps += 1;
     }
 
