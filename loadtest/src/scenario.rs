@@ -128,6 +128,8 @@ pub(crate) struct Group {
     pub(crate) churn_per_second: Option<f64>,
     /// Read that many bytes a second and no more; such streams are not waited for.
     pub(crate) read_bytes_per_second: Option<u32>,
+    /// The one generator that holds all of them, from 0, so that what others have to read does not delay them.
+    pub(crate) held_by: Option<u32>,
 }
 
 /// When a group's streams connect.

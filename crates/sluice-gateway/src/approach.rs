@@ -68,6 +68,8 @@ struct Greeting {
     retry: Duration,
     unknown_cursor: bool,
     said: bool,
+    /// The client was told that events may be late, and not yet that they are no more.
+    told_stale: bool,
 }
 
 impl Ground {
@@ -91,7 +93,7 @@ impl Approach {
         outlet: &mut impl Outlet,
     ) -> Result<Self, Halt> {
         let unknown_cursor = subscription.origin == Origin::UnknownCursor;
-        let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false };
+        let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false, told_stale: false };
         let open = ground.hub.open(view, &subscription.topics);
         tokio::pin!(open);
         let hold = tokio::select! {
@@ -127,7 +129,8 @@ impl Approach {
         // Everything before the least position is with the client, whichever topic it is of.
         let floor_ms = positions.iter().map(|position| position.ms.saturating_sub(1)).min().unwrap_or(0);
         let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
-        let greeting = Greeting { retry: ground.retry(), unknown_cursor: false, said: true };
+        let greeting =
+            Greeting { retry: ground.retry(), unknown_cursor: false, said: true, told_stale: false };
         Self { ground: ground.clone(), hold, catch_up, greeting }
     }
 
@@ -151,12 +154,12 @@ impl Approach {
             self.catch_up = Some(self.ground.catch_up(&self.hold, starts, fence.floor_ms));
             outlet.write(frames).await?;
             outlet.stands_at(fence.positions.to_vec());
-            return Ok(true);
+            return self.arrive(outlet).await;
         };
         loop {
             match catch_up.step(fence).await {
                 Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
-                Ok(Progress::Reached) => return Ok(true),
+                Ok(Progress::Reached) => return self.arrive(outlet).await,
                 Ok(Progress::Overtaken) => return Ok(false),
                 Err(error) => {
                     report(&error);
@@ -164,6 +167,16 @@ impl Approach {
                 }
             }
         }
+    }
+}
+
+impl Approach {
+    /// The stream stands at the fence.
+    async fn arrive(&mut self, outlet: &mut impl Outlet) -> Result<bool, Halt> {
+        if let Some(frame) = self.greeting.relief(&self.ground.hub) {
+            outlet.write(vec![frame]).await?;
+        }
+        Ok(true)
     }
 }
 
@@ -175,11 +188,20 @@ impl Greeting {
             self.said = true;
             frames.push(Frame::opening(self.retry, cursor));
             frames.extend(self.unknown_cursor.then(control::unknown_cursor));
-            frames.extend((!hub.is_live()).then(control::stale));
+            self.told_stale = !hub.is_live();
+            frames.extend(self.told_stale.then(control::stale));
         } else if let Some(cursor) = cursor {
             frames.push(Frame::checkpoint(cursor));
         }
         frames.into_iter().map(|frame| RingFrame::whole(frame, None)).collect()
+    }
+
+    /// The other half of a `sluice.stale` that only this stream was told. Whoever stood in a ring when the
+    /// node came back was told there; a stream that hears it twice is not harmed.
+    fn relief(&mut self, hub: &Hub) -> Option<RingFrame> {
+        let owed = self.told_stale && hub.is_live();
+        self.told_stale &= !owed;
+        owed.then(|| RingFrame::whole(control::live(), None))
     }
 
     fn frames_once(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {

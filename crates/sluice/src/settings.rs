@@ -102,7 +102,6 @@ fn streams_max(configured: usize, descriptors: u64) -> usize {
 /// Settings of the publisher.
 pub(crate) fn publisher(config: &Config) -> PublisherSettings {
     PublisherSettings {
-        lanes: config.publisher.concurrency_max.clamp(1, config.redis.pool_size.max(1)),
         flush_events_max: config.publisher.flush_events_max,
         event_bytes_max: config.topics.event_bytes_max,
         ..PublisherSettings::default()
@@ -116,6 +115,7 @@ pub(crate) fn publisher_routes(config: &Config) -> RouteSettings {
         body_bytes_max: config.publisher.body_bytes_max,
         line_bytes_max: config.publisher.line_bytes_max,
         batch_events_max: config.publisher.batch_events_max,
+        requests_max: config.publisher.concurrency_max,
         ..RouteSettings::default()
     }
 }

@@ -60,7 +60,8 @@ impl Generator {
         for (index, group) in plan.part.streams.iter().enumerate() {
             let first = u32::try_from(self.streams.len())?;
             for number in 0..group.count {
-                if global % plan.workers == plan.worker && global < plan.streams_max {
+                let holder = group.held_by.unwrap_or(global % plan.workers);
+                if holder == plan.worker && global < plan.streams_max {
                     let cursor = plan.cursors.get(&group.name).cloned().unwrap_or_default().into_bytes();
                     let lanes = lanes(&mut self.checker, &plan, &topics, index, number);
                     self.streams.push(Stream {

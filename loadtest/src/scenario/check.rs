@@ -42,6 +42,10 @@ pub(super) fn faults(scenario: &Scenario) -> Vec<String> {
         require(is_first(&scenario.parts, index, |part| &part.name), &|| {
             format!("there are two parts {:?}", part.name)
         });
+        require(
+            part.streams.iter().all(|group| group.held_by.is_none_or(|by| by < scenario.generators)),
+            &|| format!("part {:?}: held_by must be below the number of generators", part.name),
+        );
         part_faults(part, &mut |holds, fault| {
             require(holds, &|| format!("part {:?}: {}", part.name, fault()));
         });

@@ -1,11 +1,13 @@
 //! `/v1/events`: the stream.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sluice_wire::Problem;
 
@@ -49,7 +51,8 @@ pub(super) async fn head(
     headers: HeaderMap,
 ) -> Response {
     match check(&edge, query.as_deref(), &headers) {
-        Ok(_) => stream(Body::empty()),
+        // A body of unknown length, as the stream's is: the head of a GET has no `content-length`.
+        Ok(_) => stream(Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())),
         Err(problem) => Answer(problem).into_response(),
     }
 }

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// http://127.0.0.1:8080]
     #[arg(long)]
     url: Option<String>,
+    /// The first part of every key, as in the nodes' redis.prefix; for redis:// only
+    #[arg(long, default_value = "sluice")]
+    prefix: String,
 }
 
 fn event_type(text: &str) -> Result<EventType, sluice_wire::EventTypeError> {
@@ -58,7 +61,7 @@ fn key(text: &str) -> Result<IdempotencyKey, sluice_wire::IdempotencyKeyError> {
 /// when the destination is unavailable.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tracker = TaskTracker::new();
-    let mut destination = match Destination::open(&url_or_default(args.url.clone()), &tracker) {
+    let mut destination = match Destination::open(&url_or_default(args.url.clone()), &args.prefix, &tracker) {
         Ok(destination) => destination,
         Err(error) => {
             eprintln!("error: {error}");

@@ -40,8 +40,8 @@ impl Failure {
 }
 
 impl Destination {
-    /// The destination at `url`. Nothing is connected yet.
-    pub(super) fn open(url: &str, tracker: &TaskTracker) -> anyhow::Result<Self> {
+    /// The destination at `url`; `prefix` is that of the keys, where it is Redis. Nothing is connected yet.
+    pub(super) fn open(url: &str, prefix: &str, tracker: &TaskTracker) -> anyhow::Result<Self> {
         if url.starts_with("http:") || url.starts_with("https:") {
             return Ok(Self::Http(Client::new(url.parse()?, tracker.clone())));
         }
@@ -50,6 +50,7 @@ impl Destination {
             bail!("memory:// lives inside a node; give the node's address, http://host:port");
         }
         let mut settings = BrokerSettings::new(url);
+        prefix.clone_into(&mut settings.redis.prefix);
         // What a topic keeps is the nodes' configuration; an append from here must not trim by other rules.
         settings.retention = RetentionPolicies::uniform(Retention::UNLIMITED);
         let broker = sluice_broker::connect(settings, tracker)?;
