@@ -27,8 +27,8 @@ pub struct Feed {
     set: Arc<TopicSet>,
     positions: Box<[EventId]>,
     floor_ms: u64,
-    /// The floor that the streams were last told.
-    told_floor_ms: u64,
+    /// The floor has risen since the streams were last told of it.
+    has_news: bool,
     ring: Ring,
 }
 
@@ -37,7 +37,7 @@ impl Feed {
     #[must_use]
     pub fn new(set: Arc<TopicSet>, positions: Box<[EventId]>, floor_ms: u64) -> Self {
         debug_assert_eq!(set.len(), positions.len(), "one position a topic");
-        Self { set, positions, floor_ms, told_floor_ms: floor_ms, ring: Ring::default() }
+        Self { set, positions, floor_ms, has_news: false, ring: Ring::default() }
     }
 
     /// The topics.
@@ -115,13 +115,14 @@ impl Feed {
 
     /// Raises the floor. It never sinks.
     pub fn raise_floor(&mut self, floor_ms: u64) {
+        self.has_news |= floor_ms > self.floor_ms;
         self.floor_ms = self.floor_ms.max(floor_ms);
     }
 
     /// Whether streams would learn a newer floor from a checkpoint.
     #[must_use]
     pub fn has_news_for_checkpoint(&self) -> bool {
-        self.floor_ms > self.told_floor_ms
+        self.has_news
     }
 
     /// Appends an `id:` without data, so that the cursors of idle clients do not grow old.
@@ -130,7 +131,7 @@ impl Feed {
     }
 
     fn push_checkpoint(&mut self, step: Option<Step>) {
-        self.told_floor_ms = self.floor_ms;
+        self.has_news = false;
         self.ring.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
     }
 

@@ -17,10 +17,19 @@ pub struct FeedId(pub u32);
 ///
 /// Two sets are equal when their keys are, so a set is compared without reading a name.
 #[derive(Debug, Clone)]
-pub struct TopicSet {
-    members: Box<[(TopicKey, Topic)]>,
-    /// What the topics are called in cursors; a single one needs no name.
-    names: Option<VectorNames>,
+pub struct TopicSet(Members);
+
+/// One topic stands inline: most sets of most nodes are of one.
+#[derive(Debug, Clone)]
+enum Members {
+    One((TopicKey, Topic)),
+    Many(Box<Many>),
+}
+
+#[derive(Debug, Clone)]
+struct Many {
+    members: Vec<(TopicKey, Topic)>,
+    names: VectorNames,
 }
 
 impl TopicSet {
@@ -29,25 +38,37 @@ impl TopicSet {
     pub fn new(mut members: Vec<(TopicKey, Topic)>) -> Self {
         members.sort_by(|a, b| a.1.cmp(&b.1));
         members.dedup_by_key(|(key, _)| *key);
-        let names = (members.len() > 1).then(|| VectorNames::new(members.iter().map(|(_, topic)| topic)));
-        Self { members: members.into_boxed_slice(), names }
+        if members.len() == 1
+            && let Some(only) = members.pop()
+        {
+            return Self(Members::One(only));
+        }
+        let names = VectorNames::new(members.iter().map(|(_, topic)| topic));
+        members.shrink_to_fit();
+        Self(Members::Many(Box::new(Many { members, names })))
     }
 
     /// The members, ordered by name.
     #[must_use]
     pub fn members(&self) -> &[(TopicKey, Topic)] {
-        &self.members
+        match &self.0 {
+            Members::One(only) => std::slice::from_ref(only),
+            Members::Many(many) => &many.members,
+        }
     }
 
     /// What the topics of a set of several are called in cursors.
     #[must_use]
     pub fn names(&self) -> Option<&VectorNames> {
-        self.names.as_ref()
+        match &self.0 {
+            Members::One(_) => None,
+            Members::Many(many) => Some(&many.names),
+        }
     }
 
     /// The keys, in the order of the members.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = TopicKey> + '_ {
-        self.members.iter().map(|(key, _)| *key)
+        self.members().iter().map(|(key, _)| *key)
     }
 
     /// The place of `key` among the members.
@@ -59,13 +80,13 @@ impl TopicSet {
     /// How many topics there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.members().len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        self.members().is_empty()
     }
 }
 

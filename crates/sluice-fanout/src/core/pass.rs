@@ -74,28 +74,51 @@ enum Written {
 }
 
 impl<S> Core<S> {
-    /// Serves the feed whose turn it is with at most `budget` writes. What the pass was, if that ended one.
-    pub fn serve(&mut self, budget: usize, out: &mut impl Output<S>) -> Option<Pass> {
-        let id = self.dirty.pop_front()?;
-        let entry = self.view.get_mut(id)?;
+    /// Serves dirty feeds in turn with about `budget` writes; `done` is told of each pass that this ends. A
+    /// feed that needs more goes to the end of the queue, and small ones share a call.
+    pub fn serve(&mut self, budget: usize, out: &mut impl Output<S>, mut done: impl FnMut(Pass)) {
+        let mut left = budget;
+        while left > 0 {
+            let Some(id) = self.dirty.pop_front() else { break };
+            let visited = self.serve_feed(id, left, out, &mut done);
+            left = left.saturating_sub(visited.max(1));
+        }
+        self.joined.forget();
+    }
+
+    /// Brings a feed's pass forward by at most `budget` streams; how many were visited.
+    fn serve_feed(
+        &mut self,
+        id: FeedId,
+        budget: usize,
+        out: &mut impl Output<S>,
+        done: &mut impl FnMut(Pass),
+    ) -> usize {
+        let Some(entry) = self.view.get_mut(id) else { return 0 };
         let Streams { hand, goal, line, .. } = &mut entry.extra;
         if hand.is_none() {
             *hand = line.first();
             *goal = entry.feed.ring().next();
         }
-        for _ in 0..budget.max(1) {
-            let Some(key) = self.view.get(id).and_then(|entry| entry.extra.hand) else { break };
-            let next = Line::after(&self.slots, key);
-            if let Some(entry) = self.view.get_mut(id) {
-                entry.extra.hand = next;
-            }
+        let mut visited = 0;
+        while visited < budget
+            && let Some(entry) = self.view.get_mut(id)
+            && let Some(key) = entry.extra.hand
+        {
+            entry.extra.hand = Line::after(&self.slots, key);
             self.write_if_live(key, out);
+            visited += 1;
         }
-        self.joined.forget();
-        let entry = self.view.get_mut(id)?;
+        self.end_of_portion(id, done);
+        visited
+    }
+
+    /// Queues a feed again whose pass is not complete, or that has new frames already.
+    fn end_of_portion(&mut self, id: FeedId, done: &mut impl FnMut(Pass)) {
+        let Some(entry) = self.view.get_mut(id) else { return };
         if entry.extra.hand.is_some() {
             self.dirty.push_back(id);
-            return None;
+            return;
         }
         let goal = entry.extra.goal;
         let newest = goal.checked_sub(1).and_then(|last| entry.feed.ring().get(last));
@@ -108,7 +131,7 @@ impl<S> Core<S> {
             self.forget_what_nobody_needs(id);
         }
         self.figures.passes += 1;
-        Some(Pass { published_ms })
+        done(Pass { published_ms });
     }
 
     /// A socket says that it can be written to again.

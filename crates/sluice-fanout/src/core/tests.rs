@@ -117,7 +117,7 @@ impl World {
                 let frame = event(*topic, number, *size);
                 self.core.apply(Notice::Event { topic: TopicKey(*topic), id: EventId::at(number), frame });
             }
-            Op::Serve { budget } => drop(self.core.serve(*budget, &mut self.clients)),
+            Op::Serve { budget } => self.core.serve(*budget, &mut self.clients, |_| {}),
             Op::Fence { feed } => {
                 let feed = u32::try_from(*feed).unwrap();
                 self.fences.push((feed, self.core.fence(FeedId(feed)).unwrap()));
@@ -250,7 +250,7 @@ impl World {
                 self.settle();
             }
             while self.core.has_work() {
-                self.core.serve(4, &mut self.clients);
+                self.core.serve(4, &mut self.clients, |_| {});
                 self.settle();
             }
         }

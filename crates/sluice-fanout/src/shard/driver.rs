@@ -118,10 +118,12 @@ impl Driver {
     }
 
     fn serve(&mut self) {
-        let Some(done) = self.core.serve(WRITES_PER_TURN, &mut self.sockets) else { return };
-        if let Some(published_ms) = done.published_ms {
-            self.host.delivered(published_ms);
-        }
+        let host = &self.host;
+        self.core.serve(WRITES_PER_TURN, &mut self.sockets, |pass| {
+            if let Some(published_ms) = pass.published_ms {
+                host.delivered(published_ms);
+            }
+        });
     }
 
     /// One step of the walk over the slots.
