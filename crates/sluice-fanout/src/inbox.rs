@@ -3,7 +3,7 @@
 //! Invariant: a command that was pushed is either seen by the reader before it falls asleep, or its pusher
 //! wakes the reader. The reader says that it is about to sleep *before* it looks a last time; the pusher
 //! looks whether it sleeps *after* it has pushed. Both under sequential consistency, so one of them sees the
-//! other. `tests/it` checks every interleaving of this with loom.
+//! other. `tests/loom.rs` checks every interleaving of this.
 
 #[cfg(loom)]
 use loom::sync::{

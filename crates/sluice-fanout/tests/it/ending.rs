@@ -1,0 +1,76 @@
+//! Silence, hang-ups and ends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sluice_fanout::{Framing, Housekeeping, Notice, TopicKey};
+
+use crate::stage::{CALM, Client, RINGS, Stage, Terms, wait_for};
+
+#[test]
+fn a_silent_stream_is_sent_a_comment_or_the_news_of_its_cursor() {
+    let stage = Stage::new(RINGS, Housekeeping { heartbeat_s: 1, ..CALM });
+    stage.open(0, &[0]);
+    let mut client = stage.join(0, Terms::default());
+    client.read_until(|client| client.comments.len() == 2);
+    assert!(client.cursors.is_empty());
+    let floors = Arc::from([(TopicKey(0), 5_000)]);
+    stage.shard.tell(Notice::Confirmed { floors });
+    client.read_until(|client| !client.cursors.is_empty());
+    assert_eq!(client.cursors, ["0-0~5000"]);
+}
+
+#[test]
+fn an_end_is_a_farewell_the_last_chunk_and_the_end_of_the_socket() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let ends_at_s = stage.shard.seconds_from_now(Duration::from_secs(1));
+    let mut chunked = stage.join(0, Terms { framing: Framing::Chunked, ends_at_s });
+    let mut raw = stage.join(0, Terms { framing: Framing::Raw, ends_at_s });
+    stage.publish(0, 1, 0);
+    for client in [&mut chunked, &mut raw] {
+        client.read_until(|client| client.ended);
+    }
+    let text = String::from_utf8(chunked.bytes).unwrap();
+    assert!(text.ends_with(": farewell\n\n\r\n0\r\n\r\n"), "{text:?}");
+    assert_eq!((raw.numbers, raw.comments), (vec![1], vec!["farewell".to_owned()]));
+    let left = stage.told(|told| (told.left.len() == 2).then(|| told.left.clone()));
+    assert!(left.iter().all(|(_, reason, _)| *reason == "ended"));
+    // The peers have not closed; that is not waited for longer than it was said.
+    wait_for(|| (stage.status().streams == 0).then_some(()));
+    stage.told(|told| (told.left.len() == 2).then_some(()));
+}
+
+#[test]
+fn a_peer_that_hangs_up_is_noticed_at_once_and_counted_once() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let mut clients: Vec<Client> = (0..20).map(|_| stage.join(0, Terms::default())).collect();
+    wait_for(|| (stage.status().streams == 20).then_some(()));
+    clients.truncate(5);
+    wait_for(|| (stage.status().streams == 5).then_some(()));
+    stage.publish(0, 1, 0);
+    clients.iter_mut().for_each(|client| client.expect(1, 1));
+    let mut left: Vec<u32> = stage.told(|told| Some(told.left.iter().map(|(who, _, _)| *who).collect()));
+    left.sort_unstable();
+    assert!(left.into_iter().eq(5..20));
+}
+
+#[test]
+fn a_drain_ends_all_streams_evenly_over_its_window() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let mut clients: Vec<Client> = (0..40).map(|_| stage.join(0, Terms::default())).collect();
+    wait_for(|| (stage.status().streams == 40).then_some(()));
+    let began = Instant::now();
+    stage.shard.end_all(Duration::from_secs(4));
+    clients.iter_mut().for_each(|client| client.read_until(|client| client.ended));
+    let left = stage.told(|told| (told.left.len() == 40).then(|| told.left.clone()));
+    assert!(left.iter().all(|(_, reason, _)| *reason == "ended"));
+    let mut after: Vec<Duration> = left.iter().map(|(_, _, at)| at.duration_since(began)).collect();
+    after.sort_unstable();
+    // Counts, not exact moments: the machine may be slow, but never early.
+    let before = |seconds| after.iter().filter(|after| **after < Duration::from_secs(seconds)).count();
+    assert!(before(1) <= 20 && before(2) <= 30 && before(3) <= 40, "{after:?}");
+    assert!(after.last().unwrap() >= &Duration::from_secs(2), "{after:?}");
+}

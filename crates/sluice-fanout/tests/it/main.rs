@@ -1,0 +1,6 @@
+//! Shards on real sockets.
+
+mod ending;
+mod lagging;
+mod serving;
+mod stage;
