@@ -177,3 +177,6 @@ pub fn cursor_of(set: &TopicSet, positions: &[EventId], floor_ms: u64) -> Cursor
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,3 +174,84 @@ impl Ring {
         (index <= self.frames.len()).then(|| self.frames.range(index..))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sluice_wire::sse::head;
+
+    use super::*;
+
+    fn frame(text: &str) -> RingFrame {
+        RingFrame::whole(Frame::comment(text), None)
+    }
+
+    fn text(frame: &RingFrame, framing: Framing) -> String {
+        let mut bytes = Vec::new();
+        frame.copy_from(framing, 0, &mut bytes);
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn numbers_go_on_whatever_is_forgotten() {
+        let mut ring = Ring::default();
+        for text in ["a", "b", "c"] {
+            ring.push(frame(text));
+        }
+        assert_eq!((ring.base(), ring.next(), ring.len()), (0, 3, 3));
+        assert_eq!(text(&ring.evict().unwrap(), Framing::Raw), ": a\n\n");
+        assert_eq!((ring.base(), ring.next(), ring.len()), (1, 3, 2));
+        assert!(ring.get(0).is_none() && ring.get(1).is_some() && ring.get(3).is_none());
+        ring.clear();
+        assert_eq!((ring.base(), ring.next(), ring.bytes()), (3, 3, 0));
+        assert!(ring.evict().is_none());
+        ring.push(frame("d"));
+        assert_eq!((ring.base(), ring.next()), (3, 4));
+    }
+
+    #[test]
+    fn what_comes_behind_a_number_is_known_or_gone() {
+        let mut ring = Ring::default();
+        (0..5).for_each(|_| ring.push(frame("x")));
+        ring.evict();
+        let count = |sequence| ring.since(sequence).map(Iterator::count);
+        assert_eq!(count(0), None, "gone");
+        assert_eq!((count(1), count(4), count(5)), (Some(4), Some(1), Some(0)));
+        assert_eq!(count(6), None, "not there yet");
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_chunks_held() {
+        let mut ring = Ring::default();
+        let (small, large) = (frame("x"), frame(&"y".repeat(1_000)));
+        ring.push(small.clone());
+        ring.push(large.clone());
+        assert_eq!(ring.bytes(), small.len(Framing::Chunked) + large.len(Framing::Chunked));
+        ring.evict();
+        assert_eq!(ring.bytes(), large.len(Framing::Chunked));
+    }
+
+    #[test]
+    fn a_head_takes_the_place_of_the_frames_own_id() {
+        let shared = Frame::event(Some(EventId::at(7)), None, "data");
+        let headed = RingFrame::headed(head(&"cursor", shared.tail_bytes().len()), shared.clone(), None);
+        assert_eq!(text(&headed, Framing::Raw), "id: cursor\ndata: data\n\n");
+        let payload = text(&headed, Framing::Raw);
+        assert_eq!(text(&headed, Framing::Chunked), format!("{:x}\r\n{payload}\r\n", payload.len()));
+        assert_eq!(text(&RingFrame::whole(shared, None), Framing::Raw), "id: 7-0\ndata: data\n\n");
+    }
+
+    #[test]
+    fn the_rest_of_a_frame_begins_anywhere() {
+        let shared = Frame::event(Some(EventId::at(7)), None, "data");
+        let headed = RingFrame::headed(head(&"cursor", shared.tail_bytes().len()), shared, None);
+        for framing in [Framing::Raw, Framing::Chunked] {
+            let whole = text(&headed, framing);
+            assert_eq!(whole.len(), headed.len(framing));
+            for offset in 0..=whole.len() {
+                let mut rest = Vec::new();
+                headed.copy_from(framing, offset, &mut rest);
+                assert_eq!(rest, &whole.as_bytes()[offset..]);
+            }
+        }
+    }
+}
