@@ -76,6 +76,8 @@ impl Gangway {
         let Some(admitted) = ticket.and_then(|ticket| ticket.take()) else { return Ok(response) };
         let Some(framing) = exit.0 else {
             let Admitted { runs, subscription, place } = admitted;
+            // The router has measured the empty body that stood here for the stream.
+            response.headers_mut().remove(header::CONTENT_LENGTH);
             return Ok(response.map(|_| Body::new(SseBody::new(runs, subscription, place))));
         };
         let head = head(&response, framing);

@@ -55,6 +55,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 /// How often a drain looks whether streams are left, and how long beyond its window.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 const DRAIN_GRACE: Duration = Duration::from_secs(3);
+/// How often it ends the streams that have reached their shards since.
+const DRAIN_AGAIN: Duration = Duration::from_millis(500);
 
 /// One gateway node.
 #[derive(Debug, Clone)]
@@ -155,11 +157,17 @@ impl Gateway {
     pub async fn drain(&self, window: Duration, hard: &CancellationToken) {
         let Runs { ground, admission, .. } = self.edge.runs.as_ref();
         admission.drain();
-        ground.hub.shards().iter().for_each(|shard| shard.end_all(window));
         ground.hub.polled().close();
+        let began = Instant::now();
+        let mut end_again = began;
         let mut looks = tokio::time::interval(DRAIN_LOOK);
-        let deadline = Instant::now() + window + DRAIN_GRACE;
-        while admission.open() > 0 && Instant::now() < deadline {
+        while admission.open() > 0 && began.elapsed() < window + DRAIN_GRACE {
+            // Not once: a stream that was admitted before may reach its shard after it.
+            if Instant::now() >= end_again {
+                end_again += DRAIN_AGAIN;
+                let left = window.saturating_sub(began.elapsed());
+                ground.hub.shards().iter().for_each(|shard| shard.end_all(left));
+            }
             if hard.run_until_cancelled(looks.tick()).await.is_none() {
                 return;
             }

@@ -1,0 +1,9 @@
+//! A gateway in this process, on the embedded broker, and sockets of which every byte is looked at.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod crowd;
+mod gone;
+mod leaving;
+mod stage;
+mod stopping;
