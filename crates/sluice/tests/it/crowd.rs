@@ -51,6 +51,7 @@ impl Crowd {
     }
 
     /// Waits until everything has arrived everywhere, prints the count and holds it against zero; the clients.
+    #[expect(clippy::print_stdout, reason = "the row of the table is what a reader of the run looks for")]
     pub(crate) async fn assert_exact(self, what: &str) -> Vec<Resuming> {
         let complete = eventually("the last event everywhere", SOON, async || self.ledger.complete()).await;
         self.stop.cancel();
