@@ -1,6 +1,7 @@
 //! The one binary of Sluice.
 
 mod cli;
+mod console;
 mod node;
 mod settings;
 mod status;

@@ -18,7 +18,7 @@ use sluice_runtime::ops::OpsState;
 use sluice_runtime::telemetry::{Telemetry, metric};
 use tokio::net::TcpListener;
 
-use crate::{settings, status};
+use crate::{console, settings, status};
 
 /// Between attempts to reach a broker that was not reached yet.
 const REACH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -84,6 +84,10 @@ impl Parts {
             (Some(streams), Some(routes)) => (Some(streams.merge(routes)), None),
             (streams, routes) => (streams, routes),
         };
+        let public = public.map(|router| match config.role {
+            Role::Dev => router.merge(console::routes()),
+            _ => router,
+        });
         Ok(Self { gateway, publisher, gateway_settings, public, publishing })
     }
 
@@ -185,6 +189,7 @@ async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 #[expect(clippy::print_stdout, reason = "the first words to whoever tries Sluice")]
 fn greet(addr: SocketAddr) {
     println!("sluice dev at http://{addr}, events are kept in memory unless redis.url says otherwise\n");
+    println!("  console  http://{addr}/?topic=hello");
     println!("  stream   curl -N 'http://{addr}/v1/events?topic=hello'");
     println!(
         "  publish  curl -H 'content-type: text/plain' -d 'hi there' http://{addr}/v1/topics/hello/events"

@@ -1,0 +1,162 @@
+//! Headless Chromium on a page of the test's own, which reports by itself what it sees: nothing stands between
+//! the browser and Sluice, and nothing drives it.
+
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Html;
+use axum::routing::{get, post};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// A browser takes long to start where other tests run beside it.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// `EventSource.CONNECTING`: it will come back.
+pub(super) const CONNECTING: u64 = 0;
+/// `EventSource.OPEN`
+pub(super) const OPEN: u64 = 1;
+
+/// What the page told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Report {
+    /// `open`, `error` or `event <type>`.
+    pub(super) what: String,
+    /// `readyState`
+    pub(super) state: u64,
+    pub(super) data: String,
+    /// `lastEventId`
+    pub(super) id: String,
+}
+
+/// A browser on one page, killed when the value is dropped.
+pub(super) struct Browser {
+    reports: UnboundedReceiver<Report>,
+    _chromium: Chromium,
+    _server: JoinSet<()>,
+}
+
+impl Browser {
+    /// Opens an EventSource on `stream` that listens to `message` and `types`. `None`, after a line that says
+    /// so, where no Chromium is installed.
+    pub(super) async fn listen(stream: &str, types: &[&str]) -> Option<Self> {
+        let mut query = vec![("stream", stream)];
+        query.extend(types.iter().map(|name| ("type", *name)));
+        Self::show(include_str!("page.html").to_owned(), &query).await
+    }
+
+    /// Shows `page` under `/?<query>`; it may POST reports to `/report`.
+    pub(super) async fn show(page: String, query: &[(&str, &str)]) -> Option<Self> {
+        let (sender, reports) = unbounded_channel();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/?{}", listener.local_addr().unwrap(), encode(query));
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener, page, sender));
+        Some(Self { reports, _chromium: Chromium::start(&url)?, _server: server })
+    }
+
+    /// Opens a page of a node itself, which reports nothing.
+    pub(super) fn visit(address: SocketAddr, query: &[(&str, &str)]) -> Option<Self> {
+        let chromium = Chromium::start(&format!("http://{address}/?{}", encode(query)))?;
+        let (_, reports) = unbounded_channel();
+        Some(Self { reports, _chromium: chromium, _server: JoinSet::new() })
+    }
+
+    /// The next report.
+    pub(super) async fn next(&mut self) -> Report {
+        let report = timeout(WITHIN, self.reports.recv()).await;
+        report.expect("the page reports in time").expect("the page's server runs")
+    }
+
+    /// The next report that is about this; everything before it is handed to `passed`.
+    pub(super) async fn until(&mut self, what: &str, passed: &mut Vec<Report>) -> Report {
+        loop {
+            let report = self.next().await;
+            if report.what == what {
+                return report;
+            }
+            passed.push(report);
+        }
+    }
+}
+
+/// The processes of a browser and the directory that they write to.
+struct Chromium {
+    /// The leader of a process group of its own, in which all the others are.
+    leader: Child,
+    _profile: TempDir,
+}
+
+impl Chromium {
+    /// Whether a browser is installed is found out by starting it.
+    fn start(url: &str) -> Option<Self> {
+        let profile = tempfile::Builder::new().prefix("sluice-chromium-").tempdir().unwrap();
+        for name in NAMES {
+            let started = Command::new(name)
+                .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+                .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+                .args(["--disable-dev-shm-usage", "--no-proxy-server"])
+                .arg(format!("--user-data-dir={}", profile.path().display()))
+                .arg(url)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .spawn();
+            match started {
+                Ok(leader) => return Some(Self { leader, _profile: profile }),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => panic!("starting {name}: {error}"),
+            }
+        }
+        eprintln!("SKIPPED: chromium is not installed; apt-get install chromium");
+        None
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // The renderers would go by themselves, but not before the profile is removed under them.
+        let group = format!("-{}", self.leader.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.leader.kill();
+        let _ = self.leader.wait();
+    }
+}
+
+async fn serve(listener: TcpListener, page: String, sender: UnboundedSender<Report>) {
+    let router = Router::new()
+        .route("/", get(async move || Html(page.clone())))
+        .route("/report", post(take))
+        .with_state(sender);
+    axum::serve(listener, router).await.unwrap();
+}
+
+async fn take(State(sender): State<UnboundedSender<Report>>, body: String) -> StatusCode {
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    let state = told["state"].as_u64().unwrap_or_default();
+    // A test that has seen enough no longer listens.
+    let _ = sender.send(Report { what: text("what"), state, data: text("data"), id: text("id") });
+    StatusCode::NO_CONTENT
+}
+
+fn encode(query: &[(&str, &str)]) -> String {
+    let escape = |text: &str| {
+        text.bytes().fold(String::new(), |done, byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' => done + &char::from(byte).to_string(),
+            byte => format!("{done}%{byte:02X}"),
+        })
+    };
+    let pairs = query.iter().map(|(name, value)| format!("{name}={}", escape(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
