@@ -91,7 +91,7 @@ fn pass(criterion: &mut Criterion) {
                         core.apply(Notice::Event { topic: TopicKey(0), id: EventId::at(ms), frame });
                     }
                     while core.has_work() {
-                        core.serve(256, &mut Null);
+                        core.serve(256, &mut Null, |_| {});
                     }
                 },
                 BatchSize::SmallInput,

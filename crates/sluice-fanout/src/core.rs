@@ -28,7 +28,7 @@ use crate::fence::Fence;
 use crate::line::Line;
 use crate::ring::RingFrame;
 use crate::set::FeedId;
-use crate::slot::{Phase, SlotKey, Slots, Token};
+use crate::slot::{Link, Phase, SlotKey, Slots, Token};
 use crate::view::{Notice, View};
 use sluice_wire::EventId;
 
@@ -65,14 +65,15 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Streams {
     line: Line,
-    /// The next stream of the pass under way; `None` when none is.
-    hand: Option<SlotKey>,
+    /// The next stream of the pass under way; the end when none is.
+    hand: Link,
     /// The ring's end when the pass began: every live stream stands at or behind it when it ends.
     goal: u64,
     /// Whether the feed is among the dirty.
     dirty: bool,
-    /// Fences that were taken and not yet used.
-    pins: u32,
+    /// Fences that were taken and not yet used. Should there ever be more than this counts, those beyond find
+    /// the ring moved on and go back to their logs.
+    pins: u16,
 }
 
 /// See the module.
@@ -143,7 +144,7 @@ impl<S> Core<S> {
     pub fn fence(&mut self, feed: FeedId) -> Option<Fence> {
         self.view.refresh_floor(feed);
         let entry = self.view.get_mut(feed)?;
-        entry.extra.pins += 1;
+        entry.extra.pins = entry.extra.pins.saturating_add(1);
         Some(Fence::of(&entry.feed))
     }
 
@@ -241,8 +242,8 @@ impl<S> Core<S> {
             self.blocked.remove(&(feed, sequence, key));
         }
         let Some(entry) = self.view.get_mut(feed) else { return };
-        if entry.extra.hand == Some(key) {
-            entry.extra.hand = Line::after(&self.slots, key);
+        if entry.extra.hand == Link::to(key) {
+            entry.extra.hand = Link::after(&self.slots, key);
         }
         entry.extra.line.remove(&mut self.slots, key);
     }

@@ -28,10 +28,14 @@ impl Line {
         self.first == Link::END
     }
 
+    /// The link to the first stream.
+    pub(crate) fn first_link(&self) -> Link {
+        self.first
+    }
+
     /// The stream behind `key`.
-    #[must_use]
     pub(crate) fn after<S>(slots: &Slots<S>, key: SlotKey) -> Option<SlotKey> {
-        slots.get(key).and_then(|slot| slot.next.get())
+        Link::after(slots, key).get()
     }
 
     /// Appends a stream.

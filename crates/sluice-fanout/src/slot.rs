@@ -47,11 +47,22 @@ impl Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Link(u32);
 
+impl Default for Link {
+    fn default() -> Self {
+        Self::END
+    }
+}
+
 impl Link {
     pub(crate) const END: Self = Self(u32::MAX);
 
     pub(crate) fn to(key: SlotKey) -> Self {
         Self(key.0)
+    }
+
+    /// The link from a slot to the next of its feed.
+    pub(crate) fn after<S>(slots: &Slots<S>, key: SlotKey) -> Self {
+        slots.get(key).map_or(Self::END, |slot| slot.next)
     }
 
     pub(crate) fn get(self) -> Option<SlotKey> {

@@ -4,11 +4,15 @@
 //! Every view of a node is told the same things in the same order, so that the feeds of one set agree in all
 //! views on what stands between which positions.
 
+mod topic_feeds;
+
 use std::sync::Arc;
 
+use slab::Slab;
 use sluice_wire::EventId;
 use sluice_wire::sse::Frame;
 
+use self::topic_feeds::TopicFeeds;
 use crate::feed::Feed;
 use crate::set::{FeedId, TopicKey, TopicSet};
 
@@ -77,20 +81,6 @@ pub struct Entry<X> {
     pub extra: X,
 }
 
-#[derive(Debug)]
-enum FeedIds {
-    One(FeedId),
-    /// Boxed, since most topics have one feed and this makes room for all of them smaller.
-    #[expect(clippy::box_collection, reason = "a vector would make every topic's entry half as large again")]
-    Many(Box<Vec<FeedId>>),
-}
-
-#[derive(Debug)]
-struct TopicFeeds {
-    floor_ms: u64,
-    feeds: FeedIds,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub struct View<X> {
@@ -98,6 +88,8 @@ pub struct View<X> {
     feeds: Vec<Option<Box<Entry<X>>>>,
     /// By topic number.
     topics: Vec<Option<TopicFeeds>>,
+    /// The feeds of topics that have several.
+    crowds: Slab<Vec<FeedId>>,
     open: usize,
 }
 
@@ -105,7 +97,7 @@ impl<X: Default> View<X> {
     /// A view without feeds.
     #[must_use]
     pub fn new() -> Self {
-        Self { feeds: Vec::new(), topics: Vec::new(), open: 0 }
+        Self { feeds: Vec::new(), topics: Vec::new(), crowds: Slab::new(), open: 0 }
     }
 
     /// The feed `id`.
@@ -185,8 +177,8 @@ impl<X: Default> View<X> {
     fn open(&mut self, id: FeedId, set: Arc<TopicSet>, positions: Box<[EventId]>, floor_ms: u64) {
         for topic in set.keys() {
             match place(&mut self.topics, topic.0) {
-                Some(feeds) => feeds.add(id),
-                empty => *empty = Some(TopicFeeds { floor_ms, feeds: FeedIds::One(id) }),
+                Some(feeds) => feeds.add(id, &mut self.crowds),
+                empty => *empty = Some(TopicFeeds::of(id, floor_ms)),
             }
         }
         let entry = Entry { feed: Feed::new(set, positions, floor_ms), extra: X::default() };
@@ -200,7 +192,7 @@ impl<X: Default> View<X> {
         self.open -= 1;
         for topic in entry.feed.set().keys() {
             let Some(place) = self.topics.get_mut(topic.0 as usize) else { continue };
-            if place.as_mut().is_some_and(|feeds| feeds.remove(id)) {
+            if place.as_mut().is_some_and(|feeds| feeds.remove(id, &mut self.crowds)) {
                 *place = None;
             }
         }
@@ -208,7 +200,7 @@ impl<X: Default> View<X> {
 
     fn each_of(&mut self, topic: TopicKey, mut visit: impl FnMut(FeedId, usize, &mut Entry<X>)) {
         let Some(Some(feeds)) = self.topics.get(topic.0 as usize) else { return };
-        for id in feeds.ids() {
+        for id in feeds.ids(&self.crowds) {
             let Some(Some(entry)) = self.feeds.get_mut(id.0 as usize) else { continue };
             if let Some(index) = entry.feed.set().index_of(topic) {
                 visit(*id, index, entry);
@@ -229,35 +221,6 @@ fn place<T>(places: &mut Vec<Option<T>>, number: u32) -> &mut Option<T> {
 impl<X: Default> Default for View<X> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl TopicFeeds {
-    fn ids(&self) -> &[FeedId] {
-        match &self.feeds {
-            FeedIds::One(id) => std::slice::from_ref(id),
-            FeedIds::Many(ids) => ids,
-        }
-    }
-
-    fn add(&mut self, id: FeedId) {
-        match &mut self.feeds {
-            FeedIds::One(first) => self.feeds = FeedIds::Many(Box::new(vec![*first, id])),
-            FeedIds::Many(ids) => ids.push(id),
-        }
-    }
-
-    /// Forgets `id`; whether no feed is left.
-    fn remove(&mut self, id: FeedId) -> bool {
-        match &mut self.feeds {
-            FeedIds::One(only) => *only == id,
-            FeedIds::Many(ids) => {
-                if let Some(place) = ids.iter().position(|other| *other == id) {
-                    ids.swap_remove(place);
-                }
-                ids.is_empty()
-            }
-        }
     }
 }
 

@@ -41,7 +41,7 @@ impl<S> Core<S> {
             return None;
         }
         // Those before the hand have everything up to the goal, and may lack what came since.
-        let hand = streams.hand.filter(|_| sequence < streams.goal);
+        let hand = streams.hand.get().filter(|_| sequence < streams.goal);
         let from = hand.or_else(|| streams.line.first());
         std::iter::successors(from, |key| Line::after(&self.slots, *key)).find(|key| {
             self.slots.get(*key).is_some_and(|slot| slot.phase == Phase::Live && slot.sequence <= sequence)

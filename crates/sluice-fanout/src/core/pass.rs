@@ -2,10 +2,9 @@
 
 use super::{Core, Streams};
 use crate::feed::Feed;
-use crate::line::Line;
 use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
-use crate::slot::{Phase, SlotKey};
+use crate::slot::{Link, Phase, SlotKey};
 
 /// What one call writes at most; a stream that lacks more gets more calls.
 const JOINED_BYTES_MAX: usize = 256 << 10;
@@ -96,16 +95,16 @@ impl<S> Core<S> {
     ) -> usize {
         let Some(entry) = self.view.get_mut(id) else { return 0 };
         let Streams { hand, goal, line, .. } = &mut entry.extra;
-        if hand.is_none() {
-            *hand = line.first();
+        if *hand == Link::END {
+            *hand = line.first_link();
             *goal = entry.feed.ring().next();
         }
         let mut visited = 0;
         while visited < budget
             && let Some(entry) = self.view.get_mut(id)
-            && let Some(key) = entry.extra.hand
+            && let Some(key) = entry.extra.hand.get()
         {
-            entry.extra.hand = Line::after(&self.slots, key);
+            entry.extra.hand = Link::after(&self.slots, key);
             self.write_if_live(key, out);
             visited += 1;
         }
@@ -116,7 +115,7 @@ impl<S> Core<S> {
     /// Queues a feed again whose pass is not complete, or that has new frames already.
     fn end_of_portion(&mut self, id: FeedId, done: &mut impl FnMut(Pass)) {
         let Some(entry) = self.view.get_mut(id) else { return };
-        if entry.extra.hand.is_some() {
+        if entry.extra.hand != Link::END {
             self.dirty.push_back(id);
             return;
         }

@@ -10,8 +10,8 @@ use super::{Command, Host, ShardSettings, Shared, fields_mut};
 use crate::core::Core;
 use crate::slot::{Phase, Token};
 
-/// Writes of one turn: about two milliseconds.
-const WRITES_PER_TURN: usize = 256;
+/// Writes of one turn: about a millisecond. What a small feed waits for beside a large one.
+const WRITES_PER_TURN: usize = 64;
 /// Between two steps of the housekeeping walk.
 const TICK: Duration = Duration::from_millis(250);
 /// Steps in which the walk comes round: each slot is looked at once a second.
