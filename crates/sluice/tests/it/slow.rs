@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sluice_testkit::{Continuity, Ledger, SseOptions, SseStream, Start, eventually, publish_batch};
+use sluice_testkit::{Continuity, Ledger, Resuming, SseOptions, SseStream, Start, eventually, publish_batch};
 
 use crate::stage::{Cluster, SOON};
 
@@ -19,9 +19,7 @@ async fn a_slow_reader_is_alone_with_it() {
         ("SLUICE_TOPICS__WINDOW_BYTES_MAX", "262144"),
         ("SLUICE_STREAMS__CATCH_UP_PAGE_EVENTS", "16"),
     ];
-    let cluster =
-        Cluster::start_with(|node| small.iter().fold(node, |node, (name, value)| node.env(name, value)))
-            .await;
+    let cluster = start(&small).await;
     let gateway = &cluster.gateways[0];
     let narrow = SseOptions { receive_buffer: Some(4_096), within: SOON, ..SseOptions::default() };
     let mut slow =
@@ -86,37 +84,53 @@ async fn read(stream: &mut SseStream, books: &sluice_testkit::ClientLedger, coun
     }
 }
 
+const DISCONNECT: [(&str, &str); 3] = [
+    ("SLUICE_STREAMS__RING_EVENTS_MAX", "16"),
+    ("SLUICE_STREAMS__RING_BYTES_MAX", "262144"),
+    ("SLUICE_STREAMS__ON_LAG", "disconnect"),
+];
+
 /// With `on_lag = disconnect` the client is sent away and comes back with its cursor.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_may_be_sent_away_instead() {
-    let small = [
-        ("SLUICE_STREAMS__RING_EVENTS_MAX", "16"),
-        ("SLUICE_STREAMS__RING_BYTES_MAX", "262144"),
-        ("SLUICE_STREAMS__ON_LAG", "disconnect"),
-    ];
-    let cluster =
-        Cluster::start_with(|node| small.iter().fold(node, |node, (name, value)| node.env(name, value)))
-            .await;
+    let cluster = start(&DISCONNECT).await;
     let narrow = SseOptions { receive_buffer: Some(4_096), within: SOON, ..SseOptions::default() };
-    let mut slow = cluster.stream(0, &["big"], &narrow).await;
+    let mut slow = Resuming::new(&cluster.addresses(), &["big"], narrow);
+    slow.connect().await.unwrap();
     let ledger = Ledger::new();
     let books = ledger.client("sent away", &["big"], Start::Everything);
     for _ in 0..BATCHES {
         publish(&cluster, &ledger).await;
     }
-    let gateway = &cluster.gateways[0];
-    eventually("the slow stream to be closed", SOON, async || {
-        gateway.metric("sluice_streams_open").await.map(|open| open == Some(0.0)).unwrap_or(false)
-    })
-    .await
-    .unwrap();
-    while let Ok(event) = slow.event().await {
-        books.received(&event.data).unwrap();
+    // It is sent away as soon as it takes something again; until then, nothing but its slot is kept for it.
+    while !ledger.complete() {
+        books.received(&slow.event().await.unwrap().data).unwrap();
     }
-    let cursor = slow.last_event_id().to_owned();
-    let mut again = cluster.stream(1, &["big"], &crate::stage::behind(&cursor)).await;
-    read(&mut again, &books, BATCHES * BATCH_EVENTS - books.count()).await;
     let report = ledger.report();
-    println!("sent away\n{}\n{report}", Continuity::HEADING);
+    println!("sent away {} times\n{}\n{report}", slow.reconnections(), Continuity::HEADING);
     report.assert_exact().unwrap();
+    assert!(slow.reconnections() >= 1);
+    assert!(slow.controls().is_empty(), "{:?}", slow.controls());
+}
+
+/// It has not been in the ring yet, so the ring cannot have passed it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a parked replay comes back as lagging, and `disconnect` then ends it: shards do not tell the two apart"]
+async fn a_replay_that_is_read_slowly_is_no_lag() {
+    let cluster = start(&DISCONNECT).await;
+    let ledger = Ledger::new();
+    let books = ledger.client("replayed", &["big"], Start::Everything);
+    for _ in 0..BATCHES {
+        publish(&cluster, &ledger).await;
+    }
+    let gateway = &cluster.gateways[0];
+    let narrow = SseOptions { receive_buffer: Some(4_096), within: SOON, ..crate::stage::since("earliest") };
+    let mut slow = SseStream::open(gateway.addr(), &["big"], &narrow).await.unwrap();
+    read(&mut slow, &books, BATCHES * BATCH_EVENTS).await;
+    ledger.report().assert_exact().unwrap();
+    assert_eq!(gateway.metric("sluice_streams_lagged_total").await.unwrap().unwrap_or(0.0), 0.0);
+}
+
+async fn start(settings: &[(&str, &str)]) -> Cluster {
+    Cluster::start_with(|node| settings.iter().fold(node, |node, (name, value)| node.env(name, value))).await
 }
