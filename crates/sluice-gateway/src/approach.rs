@@ -11,7 +11,7 @@ use sluice_fanout::{Fence, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::Frame;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::catch_up::{CatchUp, LogAccess, Progress};
 use crate::control;
@@ -94,24 +94,16 @@ impl Approach {
     ) -> Result<Self, Halt> {
         let unknown_cursor = subscription.origin == Origin::UnknownCursor;
         let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false, told_stale: false };
-        let open = ground.hub.open(view, &subscription.topics);
-        tokio::pin!(open);
-        let hold = tokio::select! {
-            hold = &mut open => hold,
-            () = sleep(PATIENCE) => {
-                outlet.write(greeting.frames(&ground.hub, subscription.cursor())).await?;
-                open.await
-            }
-        };
-        let hold = hold.ok_or(Halt::Gone)?;
-        let origin = &subscription.origin;
-        let starts = loop {
-            match starts_in(ground, origin, &hold).await {
-                Ok(starts) => break starts,
-                Err(error) => {
-                    report(&error);
-                    outlet.write(greeting.frames_once(&ground.hub, subscription.cursor())).await?;
-                    sleep(READ_AGAIN).await;
+        let beginning = find_beginning(ground, view, subscription);
+        tokio::pin!(beginning);
+        let mut patience = PATIENCE;
+        let (hold, starts) = loop {
+            tokio::select! {
+                found = &mut beginning => break found.ok_or(Halt::Gone)?,
+                // Proxies give up on silence, and whoever has gone is noticed by a write only.
+                () = sleep(patience) => {
+                    outlet.write(greeting.meanwhile(&ground.hub, subscription.cursor())).await?;
+                    patience = ground.streams.heartbeat;
                 }
             }
         };
@@ -156,6 +148,7 @@ impl Approach {
             outlet.stands_at(fence.positions.to_vec());
             return self.arrive(outlet).await;
         };
+        let mut beaten = Instant::now();
         loop {
             match catch_up.step(fence).await {
                 Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
@@ -163,6 +156,10 @@ impl Approach {
                 Ok(Progress::Overtaken) => return Ok(false),
                 Err(error) => {
                     report(&error);
+                    if beaten.elapsed() >= self.ground.streams.heartbeat {
+                        beaten = Instant::now();
+                        outlet.write(vec![heartbeat()]).await?;
+                    }
                     sleep(READ_AGAIN).await;
                 }
             }
@@ -204,8 +201,31 @@ impl Greeting {
         owed.then(|| RingFrame::whole(control::live(), None))
     }
 
-    fn frames_once(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
-        if self.said { Vec::new() } else { self.frames(hub, cursor) }
+    /// What a client hears that has to wait: the opening, then heartbeats.
+    fn meanwhile(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
+        if self.said { vec![heartbeat()] } else { self.frames(hub, cursor) }
+    }
+}
+
+fn heartbeat() -> RingFrame {
+    RingFrame::whole(Frame::comment(""), None)
+}
+
+/// Opens the feed and finds where the stream begins, however long that takes; `None` when the node stops.
+async fn find_beginning(
+    ground: &Ground,
+    view: ViewKey,
+    subscription: &Subscription,
+) -> Option<(FeedHold, Option<(Vec<Start>, u64)>)> {
+    let hold = ground.hub.open(view, &subscription.topics).await?;
+    loop {
+        match starts_in(ground, &subscription.origin, &hold).await {
+            Ok(starts) => return Some((hold, starts)),
+            Err(error) => {
+                report(&error);
+                sleep(READ_AGAIN).await;
+            }
+        }
     }
 }
 

@@ -54,6 +54,34 @@ async fn a_node_waits_for_its_redis_and_its_streams_with_it() {
     assert!(log.contains("cannot be reached yet") && !log.contains("panicked"), "{log}");
 }
 
+/// Who goes away while the node waits for its broker gives its place back at a heartbeat, not when that is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_need_not_wait_for_redis_to_be_gone() {
+    let redis = RedisServer::start().await.unwrap();
+    let url = redis.url();
+    drop(redis);
+    let node = gateway(&url).env("SLUICE_STREAMS__HEARTBEAT_MS", "500").spawn_unready().unwrap();
+    let (address, options) = (node.addr(), SseOptions::default());
+    let mut streams = Vec::new();
+    for _ in 0..5 {
+        let opened = eventually("the public listener", SOON, async || {
+            SseStream::open(address, &["a"], &options).await
+        });
+        let mut stream = opened.await.unwrap();
+        stream.control("sluice.stale").await.unwrap();
+        assert!(matches!(stream.next().await.unwrap(), Some(Item::Comment(_))), "kept awake");
+        streams.push(stream);
+    }
+    assert_eq!(node.metric("sluice_streams_open").await.unwrap(), Some(5.0));
+    drop(streams);
+    eventually("the places", SOON, async || match node.metric("sluice_streams_open").await? {
+        Some(0.0) => Ok(()),
+        open => anyhow::bail!("{open:?} streams open"),
+    })
+    .await
+    .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_wrong_with_a_configuration_is_said_at_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
