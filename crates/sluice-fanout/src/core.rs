@@ -59,6 +59,8 @@ struct Waiting {
     positions: Box<[EventId]>,
     /// The frame that it has in part, and how much of it.
     rest: Option<(RingFrame, u32)>,
+    /// The ring has passed it; otherwise it was on its way in.
+    passed: bool,
 }
 
 /// What a shard keeps beside each feed.

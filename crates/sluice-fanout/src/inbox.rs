@@ -2,8 +2,9 @@
 //!
 //! Invariant: a command that was pushed is either seen by the reader before it falls asleep, or its pusher
 //! wakes the reader. The reader says that it is about to sleep *before* it looks a last time; the pusher
-//! looks whether it sleeps *after* it has pushed. Both under sequential consistency, so one of them sees the
-//! other. `tests/loom.rs` checks every interleaving of this.
+//! looks whether it sleeps *after* it has pushed. The queue's lock orders the two, and since the flag is only
+//! ever swapped, never plainly stored, each sees what the one before it left. `tests/loom.rs` is a model check
+//! of this.
 
 #[cfg(loom)]
 use loom::sync::{
@@ -45,17 +46,17 @@ impl<C> Inbox<C> {
     /// Says that the reader is about to sleep. Whether it may: `false` when there are commands.
     #[must_use]
     pub fn may_sleep(&self) -> bool {
-        self.asleep.store(true, Ordering::SeqCst);
+        self.asleep.swap(true, Ordering::SeqCst);
         let may = self.lock().is_empty();
         if !may {
-            self.asleep.store(false, Ordering::SeqCst);
+            self.asleep.swap(false, Ordering::SeqCst);
         }
         may
     }
 
     /// Says that the reader is awake, so that nobody wakes it in vain.
     pub fn awake(&self) {
-        self.asleep.store(false, Ordering::SeqCst);
+        self.asleep.swap(false, Ordering::SeqCst);
     }
 
     #[cfg(not(loom))]

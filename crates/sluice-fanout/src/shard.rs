@@ -40,7 +40,7 @@ pub trait Host: Send + Sync + 'static {
     /// A stream has left; its socket is closed when `left` is dropped.
     fn left(&self, left: Left<OwnedFd>);
     /// A stream must be fed from its log.
-    fn lagging(&self, stream: Laggard<OwnedFd>);
+    fn lagging(&self, laggard: Laggard<OwnedFd>);
     /// What a stream is sent last.
     fn farewell(&self) -> Frame;
     /// A pass over a feed of `streams` streams brought out the event published at `published_ms`.

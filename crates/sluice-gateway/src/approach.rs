@@ -4,6 +4,7 @@
 //! One piece of code for every kind of connection: what differs is where frames go ([`Outlet`]) and which
 //! view is joined.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sluice_broker::{BrokerError, Start};
@@ -240,6 +241,11 @@ async fn starts_in(
     starts(origin, &topics, ground.logs.broker.as_ref(), now_ms).await
 }
 
+/// Every waiting stream comes here several times a second: one line a second speaks for all of them.
 fn report(error: &BrokerError) {
-    tracing::warn!(%error, "a log could not be read for a stream; trying again");
+    static SPOKEN_S: AtomicU64 = AtomicU64::new(0);
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if SPOKEN_S.swap(now_s, Ordering::Relaxed) != now_s {
+        tracing::warn!(%error, "a log could not be read for streams; trying again");
+    }
 }

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sluice_fanout::{FeedId, Fence, Framing, Joining, Laggard, RingFrame};
+use sluice_fanout::{FeedId, Fence, Framing, Joining, RingFrame};
 use sluice_wire::EventId;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -155,12 +155,12 @@ impl Drop for Pinned {
 }
 
 /// Feeds a stream from its log until it is in the ring again, or full.
-fn catch_up(runs: &Arc<Runs>, stream: Laggard<OwnedFd>) {
+fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
     let own = runs.clone();
     let Some(hold) = runs.ground.hub.resume(stream.feed) else { return };
     let mut place = runs.admission.resume();
     runs.spawn(async move {
-        let Laggard { socket, framing, ends_at_s, principal, positions, rest, feed: _ } = stream;
+        let Joining { socket, framing, ends_at_s, principal, positions, rest, feed: _ } = stream;
         let Ok(socket) = TcpStream::from_std(std::net::TcpStream::from(socket)) else {
             place.ends_by("poller");
             return;

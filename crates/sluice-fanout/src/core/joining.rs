@@ -26,8 +26,14 @@ pub struct Joining<S> {
     pub rest: Option<(RingFrame, u32)>,
 }
 
-/// A stream that is to be fed from its log: the ring has passed it, and it can be written to.
-pub type Laggard<S> = Joining<S>;
+/// A stream that is to be fed from its log and that can be written to.
+#[derive(Debug)]
+pub struct Laggard<S> {
+    /// The stream.
+    pub stream: Joining<S>,
+    /// It was in the ring, which has passed it; otherwise it was on its way in.
+    pub passed: bool,
+}
 
 /// A stream that has left.
 #[derive(Debug)]
@@ -53,8 +59,7 @@ impl<S> Core<S> {
             sequence >= entry.feed.ring().base()
         });
         if known != Some(true) {
-            self.figures.lagged += 1;
-            self.lagging.push(stream);
+            self.lagging.push(Laggard { stream, passed: false });
             self.forget_what_nobody_needs(feed);
             return None;
         }
@@ -73,7 +78,7 @@ impl<S> Core<S> {
     /// Keeps a stream that takes nothing now, until [`Core::writable`] says that it does.
     pub fn park(&mut self, stream: Joining<S>) -> Token {
         let (token, positions, rest) = self.take_slot(stream, Phase::Parked, 0);
-        self.waiting.insert(token.key, Waiting { positions, rest });
+        self.waiting.insert(token.key, Waiting { positions, rest, passed: false });
         token
     }
 

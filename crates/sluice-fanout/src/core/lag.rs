@@ -4,7 +4,7 @@
 //! its positions and, if it has a part of a frame, the rest of that one frame. A stream that can be written
 //! to is handed over at once, one that cannot waits for that first.
 
-use super::{Core, Laggard, Waiting};
+use super::{Core, Joining, Laggard, Waiting};
 use crate::line::Line;
 use crate::set::FeedId;
 use crate::slot::{Phase, SlotKey};
@@ -62,7 +62,7 @@ impl<S> Core<S> {
             slot.phase = Phase::Parked;
             slot.offset = 0;
         }
-        self.waiting.insert(key, Waiting { positions, rest });
+        self.waiting.insert(key, Waiting { positions, rest, passed: true });
         if !was_blocked {
             self.hand_over(key);
         }
@@ -70,14 +70,14 @@ impl<S> Core<S> {
 
     /// Gives a waiting stream away, socket and all.
     pub(super) fn hand_over(&mut self, key: SlotKey) {
-        let (Some(slot), Some(Waiting { positions, rest })) =
-            (self.slots.get(key), self.waiting.remove(&key))
-        else {
+        let (Some(slot), Some(waiting)) = (self.slots.get(key), self.waiting.remove(&key)) else {
             return;
         };
         let (feed, framing, ends_at_s, principal) = (slot.feed, slot.framing, slot.ends_at_s, slot.principal);
         if let Some(socket) = self.slots.remove(key) {
-            self.lagging.push(Laggard { socket, feed, framing, ends_at_s, principal, positions, rest });
+            let Waiting { positions, rest, passed } = waiting;
+            let stream = Joining { socket, feed, framing, ends_at_s, principal, positions, rest };
+            self.lagging.push(Laggard { stream, passed });
         }
     }
 }

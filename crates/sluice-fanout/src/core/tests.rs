@@ -205,7 +205,7 @@ impl World {
                 self.clients.0.get_mut(&socket).unwrap().ended = true;
             }
         }
-        for lagging in self.core.take_lagging() {
+        for Laggard { stream: lagging, .. } in self.core.take_lagging() {
             let client = self.clients.0.get_mut(&lagging.socket).unwrap();
             if let Some((frame, offset)) = &lagging.rest {
                 frame.copy_from(Framing::Raw, *offset as usize, &mut client.received);

@@ -147,9 +147,9 @@ impl Driver {
         for left in self.core.take_left() {
             self.host.left(left);
         }
-        for stream in self.core.take_lagging() {
-            self.poller.remove(&stream.socket);
-            self.host.lagging(stream);
+        for laggard in self.core.take_lagging() {
+            self.poller.remove(&laggard.stream.socket);
+            self.host.lagging(laggard);
         }
     }
 

@@ -13,7 +13,7 @@ const SMALL: RingLimits = RingLimits { events_max: 4, bytes_max: 1 << 20 };
 const SIZE: usize = 100_000;
 
 /// Feeds a laggard what lies between it and the event `to`, as a catch-up would, and joins it again.
-fn catch_up(stage: &Stage, lagging: Laggard<OwnedFd>) {
+fn catch_up(stage: &Stage, Laggard { stream: lagging, .. }: Laggard<OwnedFd>) {
     let fence = stage.fence(0);
     let mut text = Vec::new();
     if let Some((frame, offset)) = &lagging.rest {
@@ -48,7 +48,7 @@ fn a_reader_that_stops_is_parked_and_handed_back_when_it_reads_again() {
     std::thread::scope(|scope| {
         let reading = scope.spawn(|| slow.expect(1, 61));
         let lagging = stage.lagging.recv_timeout(PATIENCE).unwrap();
-        assert!(lagging.rest.is_some(), "it is in the middle of a frame");
+        assert!(lagging.passed && lagging.stream.rest.is_some(), "it is in the middle of a frame");
         catch_up(&stage, lagging);
         stage.publish(0, 61, SIZE);
         while !reading.is_finished() {
@@ -74,8 +74,8 @@ fn who_joins_where_the_ring_no_longer_is_gets_back_as_it_came() {
         live.expect(1, number);
     }
     let _late = stage.join_at(0, &fence, Terms::default());
-    let lagging = stage.lagging.recv_timeout(PATIENCE).unwrap();
-    assert_eq!((lagging.positions, lagging.rest.is_none()), (fence.positions, true));
+    let Laggard { stream, passed } = stage.lagging.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((stream.positions, stream.rest.is_none(), passed), (fence.positions, true, false));
     assert_eq!(stage.status().streams, 1);
 }
 
@@ -95,7 +95,7 @@ fn a_parked_stream_comes_back_as_soon_as_it_can_be_written_to() {
         positions: fence.positions,
         rest: None,
     });
-    assert_eq!(stage.lagging.recv_timeout(PATIENCE).unwrap().principal, 9);
+    assert_eq!(stage.lagging.recv_timeout(PATIENCE).unwrap().stream.principal, 9);
 }
 
 #[test]

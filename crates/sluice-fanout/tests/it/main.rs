@@ -1,5 +1,7 @@
 //! Shards on real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod ending;
 mod lagging;
 mod serving;

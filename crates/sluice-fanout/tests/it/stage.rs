@@ -167,6 +167,10 @@ pub(crate) fn wait_for<T>(mut look: impl FnMut() -> Option<T>) -> T {
             return answer;
         }
         assert!(Instant::now() < deadline, "waited too long");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "between two looks at a condition that has a deadline"
+        )]
         std::thread::sleep(Duration::from_millis(2));
     }
 }

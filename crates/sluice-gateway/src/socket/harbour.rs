@@ -33,15 +33,17 @@ impl Host for Harbour {
         }
     }
 
-    fn lagging(&self, stream: Laggard<OwnedFd>) {
+    fn lagging(&self, Laggard { stream, passed }: Laggard<OwnedFd>) {
         let Some(runs) = self.runs.get() else { return };
-        runs.ground.hub.tallies().lagged();
-        match runs.ground.streams.on_lag {
-            OnLag::CatchUp => catch_up(runs, stream),
-            OnLag::Disconnect => {
-                runs.ground.hub.leave(stream.feed);
-                runs.admission.leave("lag");
-            }
+        if passed {
+            runs.ground.hub.tallies().lagged();
+        }
+        // A slow replay is none of its client's fault: only who was level can fall behind.
+        if passed && runs.ground.streams.on_lag == OnLag::Disconnect {
+            runs.ground.hub.leave(stream.feed);
+            runs.admission.leave("lag");
+        } else {
+            catch_up(runs, stream);
         }
     }
 

@@ -115,7 +115,6 @@ async fn a_slow_reader_may_be_sent_away_instead() {
 
 /// It has not been in the ring yet, so the ring cannot have passed it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a parked replay comes back as lagging, and `disconnect` then ends it: shards do not tell the two apart"]
 async fn a_replay_that_is_read_slowly_is_no_lag() {
     let cluster = start(&DISCONNECT).await;
     let ledger = Ledger::new();
