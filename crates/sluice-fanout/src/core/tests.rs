@@ -1,13 +1,16 @@
 //! Every stream sees every event of its topics from its join on, once, in order, under any interleaving of
 //! publishes, fences, joins, partial writes, blocks, evictions, leaves and ends.
 
-use std::collections::HashMap;
+mod clients;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sluice_wire::sse::{Decoder, Frame, Item};
+use sluice_wire::sse::Frame;
 use sluice_wire::{EventId, Topic};
 
+use self::clients::{Client, Clients};
 use super::*;
 use crate::ring::Framing;
 use crate::set::{TopicKey, TopicSet};
@@ -16,41 +19,15 @@ const FEEDS: [&[u32]; 3] = [&[0], &[0, 1], &[1]];
 const LIMITS: RingLimits = RingLimits { events_max: 6, bytes_max: 400 };
 const RULES: Housekeeping = Housekeeping { heartbeat_s: 15, stall_s: 1_000, closing_s: 2 };
 
-/// The client's end of a stream.
-#[derive(Default)]
-struct Client {
-    feed: u32,
-    received: Vec<u8>,
-    /// Bytes that its socket takes before it is full.
-    room: usize,
-    gone: bool,
-    /// Where it stood when it joined for the first time.
-    joined_at: Vec<u64>,
-    ended: bool,
-}
-
-#[derive(Default)]
-struct Clients(HashMap<u32, Client>);
-
-impl Output<u32> for Clients {
-    fn send(&mut self, socket: &u32, bytes: &[u8]) -> Sent {
-        let client = self.0.get_mut(socket).unwrap();
-        if client.gone {
-            return Sent::Gone;
-        }
-        let taken = bytes.len().min(client.room);
-        client.room -= taken;
-        client.received.extend_from_slice(&bytes[..taken]);
-        Sent::Bytes(taken)
-    }
-}
-
 struct World {
     core: Core<u32>,
     clients: Clients,
     tokens: HashMap<u32, Token>,
     /// Events published by topic: their ids are 1-0, 2-0 and so on.
     published: [u64; 2],
+    /// Events that no log has.
+    lost: HashSet<(u32, u64)>,
+    confirmed_ms: u64,
     fences: Vec<(u32, Fence)>,
     next_socket: u32,
     now_s: u32,
@@ -65,7 +42,10 @@ enum Op {
     Unpin,
     Room { client: usize, bytes: usize },
     Leave { client: usize },
-    Second,
+    Plain { topic: u32 },
+    Lose { topic: u32 },
+    Confirm,
+    Seconds { count: u32 },
     End { client: usize },
 }
 
@@ -78,7 +58,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Unpin),
         6 => (any::<usize>(), 0..400_usize).prop_map(|(client, bytes)| Op::Room { client, bytes }),
         1 => any::<usize>().prop_map(|client| Op::Leave { client }),
-        1 => Just(Op::Second),
+        1 => (0..2_u32).prop_map(|topic| Op::Plain { topic }),
+        1 => (0..2_u32).prop_map(|topic| Op::Lose { topic }),
+        1 => Just(Op::Confirm),
+        1 => prop_oneof![Just(1), Just(20)].prop_map(|count| Op::Seconds { count }),
         1 => any::<usize>().prop_map(|client| Op::End { client }),
     ]
 }
@@ -103,6 +86,8 @@ impl World {
             clients: Clients::default(),
             tokens: HashMap::new(),
             published: [0, 0],
+            lost: HashSet::new(),
+            confirmed_ms: 0,
             fences: Vec::new(),
             next_socket: 0,
             now_s: 0,
@@ -141,8 +126,26 @@ impl World {
                     self.core.hang_up(self.tokens[&socket].key, "client");
                 }
             }
-            Op::Second => {
-                self.now_s += 1;
+            Op::Plain { topic } => {
+                let frame = Frame::event(None, None, "plain");
+                self.core.apply(Notice::Plain { topic: TopicKey(*topic), frame });
+            }
+            Op::Lose { topic } => {
+                // The log lost one event, which no stream is ever given: it is told missing.
+                self.published[*topic as usize] += 1;
+                let number = self.published[*topic as usize];
+                self.lost.insert((*topic, number));
+                let (topic, position) = (TopicKey(*topic), EventId::at(number));
+                let frame = Frame::control("sluice.gap", "{}", None);
+                self.core.apply(Notice::Jump { topic, position, frame });
+            }
+            Op::Confirm => {
+                self.confirmed_ms += 1;
+                let floors = [0, 1].map(|topic| (TopicKey(topic), self.confirmed_ms)).into();
+                self.core.apply(Notice::Confirmed { floors });
+            }
+            Op::Seconds { count } => {
+                self.now_s += count;
                 self.core.set_time(self.now_s);
                 self.look_at_all();
             }
@@ -179,7 +182,8 @@ impl World {
         let socket = self.next_socket;
         self.next_socket += 1;
         let joined_at = fence.positions.iter().map(|id| id.ms).collect();
-        self.clients.0.insert(socket, Client { feed, joined_at, ..Client::default() });
+        let framing = if socket % 2 == 0 { Framing::Raw } else { Framing::Chunked };
+        self.clients.0.insert(socket, Client { feed, framing, joined_at, ..Client::default() });
         self.enter(socket, &fence);
     }
 
@@ -187,7 +191,7 @@ impl World {
         let joining = Joining {
             socket,
             feed: FeedId(self.clients.0[&socket].feed),
-            framing: Framing::Raw,
+            framing: self.clients.0[&socket].framing,
             ends_at_s: u32::MAX,
             principal: 0,
             positions: fence.positions.clone(),
@@ -208,31 +212,19 @@ impl World {
         for Laggard { stream: lagging, .. } in self.core.take_lagging() {
             let client = self.clients.0.get_mut(&lagging.socket).unwrap();
             if let Some((frame, offset)) = &lagging.rest {
-                frame.copy_from(Framing::Raw, *offset as usize, &mut client.received);
+                frame.copy_from(client.framing, *offset as usize, &mut client.received);
             }
             let topics = FEEDS[client.feed as usize];
             let fence = self.core.fence(lagging.feed).unwrap();
             for ((topic, from), to) in topics.iter().zip(&lagging.positions).zip(&fence.positions) {
-                for number in from.ms + 1..=to.ms {
-                    client.received.extend_from_slice(event(*topic, number, 0).payload_bytes());
+                let retained = |number: &u64| !self.lost.contains(&(*topic, *number));
+                for number in (from.ms + 1..=to.ms).filter(retained) {
+                    let frame = RingFrame::whole(event(*topic, number, 0), None);
+                    frame.copy_from(client.framing, 0, &mut client.received);
                 }
             }
             self.enter(lagging.socket, &fence);
         }
-    }
-
-    fn numbers_received(client: &Client, topic: u32) -> Vec<u64> {
-        let mut items = Vec::new();
-        Decoder::new().feed(&client.received, &mut items);
-        let data = items.iter().filter_map(|item| match item {
-            Item::Event(event) => Some(event.data.as_str()),
-            _ => None,
-        });
-        data.filter_map(|data| {
-            let mut parts = data.split(':');
-            (parts.next()?.parse() == Ok(topic)).then(|| parts.next().unwrap().parse().unwrap())
-        })
-        .collect()
     }
 
     /// Lets everybody read everything, then compares.
@@ -257,8 +249,9 @@ impl World {
         for client in self.clients.0.values() {
             for (topic, joined_at) in FEEDS[client.feed as usize].iter().zip(&client.joined_at) {
                 let published = self.published[*topic as usize];
-                let received = Self::numbers_received(client, *topic);
-                let expected: Vec<_> = (joined_at + 1..=published).collect();
+                let received = client.numbers_received(*topic);
+                let retained = |number: &u64| !self.lost.contains(&(*topic, *number));
+                let expected: Vec<_> = (joined_at + 1..=published).filter(retained).collect();
                 if client.gone || client.ended {
                     prop_assert_eq!(&received[..], &expected[..received.len()], "a prefix");
                 } else {

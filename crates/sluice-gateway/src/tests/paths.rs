@@ -4,9 +4,11 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use http_body::Body as _;
+use sluice_wire::sse::{Decoder, Item};
 
 use super::client::{Begin, Client, Read};
 use super::history::{Op, Setting};
+use super::ledger::TOPICS;
 use super::world::{World, on_virtual_clock};
 
 const READS: &str = "sluice_replay_reads_total";
@@ -114,5 +116,42 @@ fn a_cursor_that_names_no_event_of_the_log_is_told_so_even_by_the_window() {
         }
         assert!(text.contains("\"reason\":\"rewound\""), "{text}");
         assert!(text.contains("alpha:4:"), "{text}");
+    });
+}
+
+#[test]
+fn several_topics_are_replayed_in_the_order_in_which_they_would_have_come() {
+    on_virtual_clock(async |_| {
+        let mut world = World::new(&Setting::calm());
+        for round in 0..30_usize {
+            // The topics take turns of unequal length, so that their pages end at different places.
+            world.publish(round % 3, 1 + round % 4, false).await;
+            world.wait(1).await;
+        }
+        let query = "topic=alpha&topic=beta&topic=gamma&since=earliest";
+        let mut body = world.nodes[0].open(query, "");
+        let (mut items, mut decoder) = (Vec::new(), Decoder::new());
+        for _ in 0..100 {
+            let piece = poll_fn(|context| Poll::Ready(body.as_mut().poll_frame(context))).await;
+            if let Poll::Ready(Some(piece)) = piece {
+                decoder.feed(&piece.unwrap().into_data().unwrap(), &mut items);
+            }
+            world.wait(5).await;
+        }
+        let ids: Vec<_> = items
+            .iter()
+            .filter_map(|item| match item {
+                Item::Event(event) => Some(event.data.split(':')),
+                _ => None,
+            })
+            .map(|mut data| {
+                let name = data.next().unwrap();
+                let index = TOPICS.iter().position(|topic| *topic == name).unwrap();
+                world.ledger.id(index, data.next().unwrap().parse().unwrap())
+            })
+            .collect();
+        let published: usize = (0..TOPICS.len()).map(|index| world.ledger.newest(index)).sum();
+        assert_eq!(ids.len(), published);
+        assert!(ids.is_sorted(), "{ids:?}");
     });
 }
