@@ -182,7 +182,7 @@ impl World {
         let socket = self.next_socket;
         self.next_socket += 1;
         let joined_at = fence.positions.iter().map(|id| id.ms).collect();
-        let framing = if socket % 2 == 0 { Framing::Raw } else { Framing::Chunked };
+        let framing = if socket.is_multiple_of(2) { Framing::Raw } else { Framing::Chunked };
         self.clients.0.insert(socket, Client { feed, framing, joined_at, ..Client::default() });
         self.enter(socket, &fence);
     }
