@@ -89,6 +89,7 @@ pub struct Core<S> {
     blocked: BTreeSet<(FeedId, u64, SlotKey)>,
     joined: Joined,
     limits: RingLimits,
+    pressed: bool,
     now_s: u32,
     lagging: Vec<Laggard<S>>,
     left: Vec<Left<S>>,
@@ -107,6 +108,7 @@ impl<S> Core<S> {
             blocked: BTreeSet::new(),
             joined: Joined::default(),
             limits,
+            pressed: false,
             now_s: 0,
             lagging: Vec::new(),
             left: Vec::new(),
@@ -123,7 +125,8 @@ impl<S> Core<S> {
             );
         }
         let mut over = Vec::new();
-        let Self { view, dirty, limits, .. } = self;
+        let Self { view, dirty, limits, pressed, .. } = self;
+        let half = RingLimits { events_max: limits.events_max / 2, bytes_max: limits.bytes_max / 2 };
         view.apply(notice, |id, entry| {
             if entry.extra.line.is_empty() {
                 if entry.extra.pins == 0 {
@@ -131,6 +134,7 @@ impl<S> Core<S> {
                 }
             } else {
                 entry.extra.mark_dirty(id, dirty);
+                *pressed |= entry.feed.is_over(half);
             }
             if entry.feed.is_over(*limits) {
                 over.push(id);
@@ -162,6 +166,12 @@ impl<S> Core<S> {
     #[must_use]
     pub fn has_work(&self) -> bool {
         !self.dirty.is_empty()
+    }
+
+    /// Whether a ring is half full of what its streams lack: they should be served before it takes in more.
+    #[must_use]
+    pub fn is_pressed(&self) -> bool {
+        self.pressed
     }
 
     /// Streams that must be fed from their logs, with their sockets.

@@ -77,6 +77,7 @@ impl<S> Core<S> {
     /// feed that needs more goes to the end of the queue, and small ones share a call.
     pub fn serve(&mut self, budget: usize, out: &mut impl Output<S>, mut done: impl FnMut(Pass)) {
         let mut left = budget;
+        self.pressed = false;
         while left > 0 {
             let Some(id) = self.dirty.pop_front() else { break };
             let visited = self.serve_feed(id, left, out, &mut done);

@@ -12,6 +12,8 @@ use crate::slot::{Phase, Token};
 
 /// Writes of one turn: about a millisecond. What a small feed waits for beside a large one.
 const WRITES_PER_TURN: usize = 64;
+/// Commands that are taken in before it is looked at whether a ring fills up.
+const COMMANDS_PER_LOOK: usize = 64;
 /// Between two steps of the housekeeping walk.
 const TICK: Duration = Duration::from_millis(250);
 /// Steps in which the walk comes round: each slot is looked at once a second.
@@ -54,7 +56,14 @@ impl Driver {
         let (mut commands, mut events, mut ready) = (Vec::new(), Events::new(), Vec::new());
         while !self.stopped {
             self.shared.inbox.drain(&mut commands);
-            commands.drain(..).for_each(|command| self.obey(command));
+            for (nth, command) in (1_usize..).zip(commands.drain(..)) {
+                self.obey(command);
+                // A burst longer than a ring must not drive out streams that could have been written to. A
+                // shorter one is left together: it costs one write a stream.
+                if nth.is_multiple_of(COMMANDS_PER_LOOK) && self.core.is_pressed() {
+                    self.serve();
+                }
+            }
             if let Err(error) = self.poller.wait(self.patience(), &mut events, &mut ready) {
                 tracing::error!(%error, "a shard's poller failed; its streams are closed");
                 return;

@@ -32,6 +32,20 @@ fn catch_up(stage: &Stage, Laggard { stream: lagging, .. }: Laggard<OwnedFd>) {
     );
 }
 
+/// A shard that was kept from running finds more in its inbox than a ring holds.
+#[test]
+fn a_burst_longer_than_the_ring_drives_out_nobody_who_can_be_written_to() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let mut client = stage.join(0, Terms::default());
+    let events = 2 * RINGS.events_max as u64;
+    let frozen = stage.freeze();
+    (1..=events).for_each(|number| stage.publish(0, number, 0));
+    drop(frozen);
+    client.expect(1, events);
+    assert_eq!(stage.status().figures.lagged, 0);
+}
+
 #[test]
 fn a_reader_that_stops_is_parked_and_handed_back_when_it_reads_again() {
     let stage = Stage::new(SMALL, CALM);
