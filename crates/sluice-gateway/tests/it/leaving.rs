@@ -22,7 +22,7 @@ async fn a_fresh_connection() {
         assert_eq!(fields(&head, name), [value], "{head}");
     }
     assert_eq!((fields(&head, "date").len(), fields(&head, "content-length").len()), (1, 0), "{head}");
-    assert_eq!(stage.gateway.status().shards.streams, 1, "it is in a slot");
+    stage.reach("the slot", |status| status.shards.streams == 1).await;
     stage.publish("a", "one").await;
     event(&mut connection, "one").await;
 }
