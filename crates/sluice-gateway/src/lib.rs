@@ -7,6 +7,7 @@ mod admission;
 mod approach;
 mod body;
 mod catch_up;
+mod clock;
 mod control;
 mod hub;
 mod leave;

@@ -92,14 +92,20 @@ impl Turn {
                 Err(Halt::Gone) => return,
                 Err(Halt::Full) => {
                     drop(pinned);
-                    let positions = self.outlet.positions.take().unwrap_or_default().into_boxed_slice();
-                    let rest = self.outlet.rest.take();
-                    if let Some(joining) = self.into_joining(positions, rest) {
-                        shard.park(joining);
-                    }
-                    return;
+                    return self.park();
                 }
             }
+        }
+    }
+
+    /// Leaves the stream with its shard until it can be written to.
+    fn park(mut self) {
+        let hub = self.runs.ground.hub.clone();
+        let shard = hub.shard(self.shard);
+        let positions = self.outlet.positions.take().unwrap_or_default().into_boxed_slice();
+        let rest = self.outlet.rest.take();
+        if let Some(joining) = self.into_joining(positions, rest) {
+            shard.park(joining);
         }
     }
 
@@ -167,21 +173,12 @@ fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
         };
         let stall = own.ground.streams.write_stall;
         let approach = Approach::resume(&own.ground, hold, &positions);
-        let mut outlet = ToSocket { socket, framing, stall, positions: Some(positions.into_vec()), rest };
+        let outlet = ToSocket { socket, framing, stall, positions: Some(positions.into_vec()), rest };
         let Some(ViewKey::Shard(shard)) = own.ground.hub.view_of(approach.hold().feed()) else { return };
-        match outlet.write_rest() {
-            Ok(true) => {
-                Turn { runs: own, shard, approach, outlet, place, ends_at_s, principal }.run().await;
-            }
-            Ok(false) => {
-                let positions = outlet.positions.take().unwrap_or_default().into_boxed_slice();
-                let rest = outlet.rest.take();
-                let hub = own.ground.hub.clone();
-                let turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, principal };
-                if let Some(joining) = turn.into_joining(positions, rest) {
-                    hub.shard(shard).park(joining);
-                }
-            }
+        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, principal };
+        match turn.outlet.write_rest() {
+            Ok(true) => turn.run().await,
+            Ok(false) => turn.park(),
             Err(_) => {}
         }
     });

@@ -11,12 +11,11 @@
 //! this version does not know are skipped, so that a later one can add some. The data is UTF-8 and stands
 //! there untouched. A message that does not begin with `\x01` is somebody's plain text.
 
-mod percent;
-
 use bytes::Bytes;
 use bytestring::ByteString;
 use memchr::memchr;
 
+use crate::percent;
 use crate::{Event, EventId, EventType, EventTypeError};
 
 const MARK: u8 = 0x01;

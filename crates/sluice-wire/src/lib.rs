@@ -9,6 +9,7 @@ pub mod envelope;
 mod event;
 mod id;
 mod pattern;
+mod percent;
 mod problem;
 mod since;
 pub mod sse;

@@ -4,6 +4,9 @@
 //! between the fixed beginning and the final `/events`. What a proxy on the way might rewrite (empty, `.`
 //! and `..` segments) is refused rather than guessed.
 
+use bytes::Bytes;
+
+use crate::percent;
 use crate::{Topic, TopicError};
 
 /// What the path of a topic's events begins with.
@@ -40,33 +43,12 @@ pub fn parse_events_path(path: &str) -> Result<Topic, TopicPathError> {
         .strip_prefix(BEGINNING)
         .and_then(|rest| rest.strip_suffix(END))
         .ok_or(TopicPathError::Elsewhere)?;
-    let name = percent_decode(encoded).ok_or(TopicPathError::Encoding)?;
+    let name =
+        percent::decode(&Bytes::copy_from_slice(encoded.as_bytes())).ok_or(TopicPathError::Encoding)?;
     if name.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
         return Err(TopicPathError::Segment);
     }
     Ok(Topic::parse(&name)?)
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            hex_digit(bytes.next()?)? << 4 | hex_digit(bytes.next()?)?
-        } else {
-            byte
-        });
-    }
-    String::from_utf8(decoded).ok()
-}
-
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `GET /v1/topics/{topic}/events`: a topic's history as JSON, for polling clients and for looking.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -13,6 +13,7 @@ use sluice_wire::{Event, EventId, Problem, Since, Topic, TopicPathError, parse_e
 
 use super::Edge;
 use super::problem::{self, Answer};
+use crate::clock;
 use crate::subscription::{bad, bad_since};
 
 const LIMIT_DEFAULT: usize = 100;
@@ -55,11 +56,9 @@ async fn answer(edge: &Edge, path: &str, query: &str) -> Result<History, Problem
 
 async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result<History, BrokerError> {
     let broker = &edge.runs.ground.logs.broker;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     let position = match since {
         Since::After(id) => *id,
-        since => resolve_since(broker.as_ref(), topic, since, now_ms).await?.position(),
+        since => resolve_since(broker.as_ref(), topic, since, clock::now_ms()).await?.position(),
     };
     let _reader = edge.runs.ground.logs.readers.acquire().await;
     let page = broker.read(topic, position.after(), EventId::MAX, limit).await?;

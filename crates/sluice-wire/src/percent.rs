@@ -1,12 +1,12 @@
-//! Percent-encoding of the envelope's values: no encoded value holds a space, a line break or any other byte
-//! that could end its field.
+//! Percent-encoding, for the envelope's values and for topics in paths: no encoded value holds a space, a line
+//! break or any other byte that could end its field.
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use memchr::memchr;
 
 /// Appends `value` to `out`; space, `%`, control characters and bytes beyond ASCII as `%XX`.
-pub(super) fn encode(value: &str, out: &mut Vec<u8>) {
+pub(crate) fn encode(value: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in value.bytes() {
         if byte.is_ascii_graphic() && byte != b'%' {
@@ -19,7 +19,7 @@ pub(super) fn encode(value: &str, out: &mut Vec<u8>) {
 
 /// The value that `text` encodes; a slice of it when nothing in it is encoded. `None` when a `%` is not
 /// followed by two hexadecimal digits or the result is not UTF-8.
-pub(super) fn decode(text: &Bytes) -> Option<ByteString> {
+pub(crate) fn decode(text: &Bytes) -> Option<ByteString> {
     let Some(first) = memchr(b'%', text) else {
         return ByteString::try_from(text.clone()).ok();
     };
