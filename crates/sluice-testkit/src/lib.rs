@@ -5,6 +5,7 @@
 //! start is an error that says what to install, never a test skipped in silence. Everything that is started
 //! ends when its value is dropped.
 
+mod certificates;
 mod continuity;
 mod deadline;
 mod http;
@@ -19,6 +20,7 @@ mod redis_server;
 mod resuming;
 mod sse;
 
+pub use self::certificates::Certificates;
 pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
 pub use self::deadline::{Attempt, eventually};
 pub use self::http::{Response, get, request};

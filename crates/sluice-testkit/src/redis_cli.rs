@@ -9,13 +9,17 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::certificates::Certificates;
 use crate::redis_server::{INSTALL, explain_missing};
 
 /// redis-cli pointed at one address; the program is taken from `PATH`.
 #[derive(Debug, Clone)]
 pub struct RedisCli {
     address: SocketAddr,
+    user: Option<String>,
     password: Option<String>,
+    tls: Option<Certificates>,
+    cluster: bool,
     within: Duration,
 }
 
@@ -23,13 +27,41 @@ impl RedisCli {
     /// redis-cli against `address`, with 30 seconds for each command.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, password: None, within: Duration::from_secs(30) }
+        Self {
+            address,
+            user: None,
+            password: None,
+            tls: None,
+            cluster: false,
+            within: Duration::from_secs(30),
+        }
     }
 
     /// Authenticates with `password`.
     #[must_use]
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
+        self
+    }
+
+    /// Authenticates as this ACL user.
+    #[must_use]
+    pub fn user(mut self, name: &str) -> Self {
+        self.user = Some(name.to_owned());
+        self
+    }
+
+    /// Connects by TLS, as the client of these certificates.
+    #[must_use]
+    pub fn tls(mut self, certificates: Certificates) -> Self {
+        self.tls = Some(certificates);
+        self
+    }
+
+    /// Follows the redirections of a cluster (`-c`).
+    #[must_use]
+    pub fn cluster(mut self) -> Self {
+        self.cluster = true;
         self
     }
 
@@ -70,6 +102,17 @@ impl RedisCli {
         let mut command = Command::new("redis-cli");
         // `-e`: an error reply becomes an exit code.
         command.args(["-h", &self.address.ip().to_string(), "-p", &self.address.port().to_string(), "-e"]);
+        if let Some(certificates) = &self.tls {
+            command.arg("--tls").arg("--cacert").arg(certificates.ca_file());
+            command.arg("--cert").arg(certificates.client_cert_file());
+            command.arg("--key").arg(certificates.client_key_file());
+        }
+        if self.cluster {
+            command.arg("-c");
+        }
+        if let Some(user) = &self.user {
+            command.args(["--user", user]);
+        }
         if let Some(password) = &self.password {
             command.env("REDISCLI_AUTH", password);
         }

@@ -1,103 +1,38 @@
 //! A real redis-server of its own for a test: own port, own directory, gone with its value.
 //!
 //! The port and the directory stay the same over [`RedisServer::restart`], so that what clients hold (an
-//! address) and what Redis kept (an append-only file) mean the same thing afterwards.
+//! address) and what Redis kept (an append-only file, its place in a cluster) mean the same thing afterwards.
 
-use std::fmt::Write as _;
+mod settings;
+
 use std::fs::{self, File};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::UnixStream;
 
+pub use self::settings::RedisServerBuilder;
+use crate::certificates::Certificates;
 use crate::deadline::eventually;
-use crate::ports::free_address;
 use crate::process::{Process, exit_code};
 use crate::redis_cli::RedisCli;
 
 const START_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
-const ATTEMPTS: u32 = 5;
+const CONFIGURATION: &str = "redis.conf";
 const LOG: &str = "redis.log";
+/// Only this server is behind it, whereas a stranger may have taken the port first; and it has no TLS.
+const SOCKET: &str = "redis.sock";
 /// What redis-server says before it has read where its log is.
 const COMPLAINTS: &str = "complaints.log";
 pub(crate) const INSTALL: &str =
     "scripts/install-test-deps.sh (Debian, Ubuntu: apt-get install redis-server)";
-
-/// What a [`RedisServer`] is started with.
-#[derive(Debug, Clone, Default)]
-pub struct RedisServerBuilder {
-    directives: Vec<(String, String)>,
-    appendonly: bool,
-    password: Option<String>,
-}
-
-impl RedisServerBuilder {
-    /// Adds a line of redis.conf, such as `("client-output-buffer-limit", "pubsub 1mb 1mb 0")`. Later lines win.
-    #[must_use]
-    pub fn arg(mut self, name: &str, value: &str) -> Self {
-        self.directives.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Keeps an append-only file: what was acknowledged survives [`RedisServer::kill`] and a restart.
-    #[must_use]
-    pub fn appendonly(mut self, appendonly: bool) -> Self {
-        self.appendonly = appendonly;
-        self
-    }
-
-    /// Asks clients for `password`; [`RedisServer::url`] and [`RedisServer::cli`] carry it.
-    #[must_use]
-    pub fn password(mut self, password: &str) -> Self {
-        self.password = Some(password.to_owned());
-        self
-    }
-
-    /// Starts the server and waits until it answers PING.
-    pub async fn start(self) -> Result<RedisServer> {
-        let mut refusal = None;
-        for _ in 0..ATTEMPTS {
-            let mut server = RedisServer {
-                process: None,
-                directory: tempfile::Builder::new().prefix("sluice-redis-").tempdir()?,
-                address: free_address()?,
-                settings: self.clone(),
-            };
-            match server.launch().await {
-                Ok(()) => return Ok(server),
-                // Another process bound the port between our look and the server's bind.
-                Err(error) if server.log().contains("Address already in use") => refusal = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(refusal.unwrap_or_else(|| anyhow!("redis-server found no port in {ATTEMPTS} attempts")))
-    }
-
-    fn configuration(&self, address: SocketAddr, directory: &TempDir) -> String {
-        let mut lines = format!(
-            "bind {}\nport {}\ndir {}\nlogfile {LOG}\nloglevel notice\nsave \"\"\ndaemonize no\n",
-            address.ip(),
-            address.port(),
-            directory.path().display()
-        );
-        if self.appendonly {
-            lines.push_str("appendonly yes\n");
-        }
-        if let Some(password) = &self.password {
-            let _ = writeln!(lines, "requirepass {password}");
-        }
-        for (name, value) in &self.directives {
-            let _ = writeln!(lines, "{name} {value}");
-        }
-        lines
-    }
-}
 
 /// A running redis-server, killed and removed with its directory when the value is dropped.
 pub struct RedisServer {
@@ -120,7 +55,18 @@ impl RedisServer {
         RedisServerBuilder::default()
     }
 
-    /// `redis://[:<password>@]127.0.0.1:<port>`
+    fn new(settings: RedisServerBuilder, address: SocketAddr, bus: Option<SocketAddr>) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("sluice-redis-").tempdir()?;
+        if settings.wants_certificates() {
+            Certificates::create_in(directory.path())?;
+        }
+        // Once and for all: sentinels and clusters have their servers write it anew.
+        let configuration = settings.configuration(address, bus, directory.path());
+        fs::write(directory.path().join(CONFIGURATION), configuration)?;
+        Ok(Self { process: None, directory, address, settings })
+    }
+
+    /// `redis://[[<user>]:<password>@]127.0.0.1:<port>`, or `rediss://` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
         self.url_through(self.address)
@@ -129,10 +75,7 @@ impl RedisServer {
     /// The URL of this server by way of another address, a [`Proxy`](crate::Proxy)'s for instance.
     #[must_use]
     pub fn url_through(&self, address: SocketAddr) -> String {
-        match &self.settings.password {
-            Some(password) => format!("redis://:{password}@{address}"),
-            None => format!("redis://{address}"),
-        }
+        self.settings.url_through(address)
     }
 
     /// Where the server listens.
@@ -147,6 +90,24 @@ impl RedisServer {
         self.address.port()
     }
 
+    /// The certificate of the authority to trust, where the server was started with TLS.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.certificates().ca_file()
+    }
+
+    /// A client's certificate that the server accepts, where it was started with TLS.
+    #[must_use]
+    pub fn client_cert_file(&self) -> PathBuf {
+        self.certificates().client_cert_file()
+    }
+
+    /// The key of [`RedisServer::client_cert_file`].
+    #[must_use]
+    pub fn client_key_file(&self) -> PathBuf {
+        self.certificates().client_key_file()
+    }
+
     /// What the server logged and complained of since its first start.
     #[must_use]
     pub fn log(&self) -> String {
@@ -154,7 +115,7 @@ impl RedisServer {
         read(COMPLAINTS) + &read(LOG)
     }
 
-    /// Runs the real redis-cli against this server; see [`RedisCli::run`].
+    /// Runs the real redis-cli against this server, as somebody who may do everything; see [`RedisCli::run`].
     pub async fn cli(&self, args: &[&str]) -> Result<String> {
         self.redis_cli().run(args).await
     }
@@ -162,6 +123,18 @@ impl RedisServer {
     /// Runs the real redis-cli with `input` on its standard input; see [`RedisCli::run_with_stdin`].
     pub async fn cli_with_stdin(&self, args: &[&str], input: &[u8]) -> Result<String> {
         self.redis_cli().run_with_stdin(args, input).await
+    }
+
+    /// redis-cli pointed at this server, with what it takes to be let in.
+    #[must_use]
+    pub fn redis_cli(&self) -> RedisCli {
+        self.settings.cli(self.address, self.directory.path())
+    }
+
+    /// Whether it has been started and neither killed nor terminated since.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
     }
 
     /// SIGKILL: the end that no server prepares for.
@@ -198,26 +171,24 @@ impl RedisServer {
         self.process.as_ref().context("redis-server is not running")?.signal(signal)
     }
 
-    fn redis_cli(&self) -> RedisCli {
-        let cli = RedisCli::new(self.address);
-        match &self.settings.password {
-            Some(password) => cli.password(password),
-            None => cli,
-        }
+    fn certificates(&self) -> Certificates {
+        Certificates::in_directory(self.directory.path())
     }
 
     async fn launch(&mut self) -> Result<()> {
-        let configuration = self.directory.path().join("redis.conf");
-        fs::write(&configuration, self.settings.configuration(self.address, &self.directory))?;
         let complaints = File::create(self.directory.path().join(COMPLAINTS))?;
         let mut command = Command::new("redis-server");
-        command.arg(&configuration).stdin(Stdio::null()).stdout(complaints.try_clone()?).stderr(complaints);
+        command.arg(self.directory.path().join(CONFIGURATION));
+        if self.settings.is_sentinel() {
+            command.arg("--sentinel");
+        }
+        command.stdin(Stdio::null()).stdout(complaints.try_clone()?).stderr(complaints);
         let mut process = Process::spawn("redis-server", &mut command)
             .map_err(|error| explain_missing("redis-server", INSTALL, error))?;
         let what = format!("redis-server on {} to answer PING", self.address);
         let ready = eventually(&what, START_WITHIN, async || match process.exited() {
             Ok(Some(status)) => Ok(Err(anyhow!("redis-server ended at once ({status})"))),
-            Ok(None) => self.answers(process.pid()).await.map(Ok),
+            Ok(None) => self.answers().await.map(Ok),
             Err(error) => Ok(Err(error)),
         });
         let outcome = ready.await.and_then(|outcome| outcome);
@@ -226,22 +197,16 @@ impl RedisServer {
         Ok(())
     }
 
-    /// PONG from the process with this pid: a stranger that took the port first answers PING as well.
-    async fn answers(&self, pid: u32) -> Result<()> {
-        let mut connection = TcpStream::connect(self.address).await?;
-        let mut commands = String::new();
-        if let Some(password) = &self.settings.password {
-            let _ = write!(commands, "AUTH {password}\r\n");
-        }
-        commands.push_str("PING\r\nINFO server\r\nQUIT\r\n");
+    /// PONG: it listens everywhere by then, and has read what it kept.
+    async fn answers(&self) -> Result<()> {
+        let mut connection = UnixStream::connect(self.directory.path().join(SOCKET)).await?;
+        let commands = self.settings.greeting() + "PING\r\n";
         connection.write_all(commands.as_bytes()).await?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await?;
-        let first_line = answer.lines().find(|line| line.starts_with('-')).unwrap_or_default();
-        ensure!(answer.contains("+PONG\r\n"), "it answered {first_line:?}");
-        if !answer.contains(&format!("process_id:{pid}\r\n")) {
-            bail!("another redis-server answers on {}", self.address);
-        }
+        let mut answer = Vec::new();
+        let decided = |answer: &[u8]| answer.ends_with(b"+PONG\r\n") || answer.starts_with(b"-");
+        while !decided(&answer) && connection.read_buf(&mut answer).await? > 0 {}
+        let answer = String::from_utf8_lossy(&answer);
+        ensure!(answer.ends_with("+PONG\r\n"), "it answered {:?}", answer.lines().next());
         Ok(())
     }
 }

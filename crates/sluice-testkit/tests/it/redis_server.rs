@@ -95,3 +95,34 @@ async fn dropping_frees_port_and_directory() -> Result<()> {
     std::net::TcpListener::bind(address)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn tls_lets_in_only_who_has_a_certificate_of_its_authority() -> Result<()> {
+    let redis = RedisServer::builder().tls().start().await?;
+    assert_eq!(redis.url(), format!("rediss://127.0.0.1:{}", redis.port()));
+    assert_eq!(redis.cli(&["PING"]).await?, "PONG");
+    assert!(RedisCli::new(redis.addr()).run(&["PING"]).await.is_err(), "it answers without TLS");
+    let ca = redis.ca_file().display().to_string();
+    let nobody = ["--tls", "--cacert", &ca, "PING"];
+    assert!(RedisCli::new(redis.addr()).run(&nobody).await.is_err(), "it answers nobody in particular");
+
+    let open = RedisServer::builder().tls_without_client_certificates().start().await?;
+    let trusted = open.ca_file().display().to_string();
+    let cli = RedisCli::new(open.addr());
+    assert_eq!(cli.run(&["--tls", "--cacert", &trusted, "PING"]).await?, "PONG");
+    assert!(cli.run(&["--tls", "--cacert", &ca, "PING"]).await.is_err(), "its authority is another's");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_acl_user_may_do_what_its_rules_say() -> Result<()> {
+    let redis = RedisServer::builder().acl_user("sluice", "secret", "~sluice:* +@read").start().await?;
+    assert_eq!(redis.url(), format!("redis://sluice:secret@127.0.0.1:{}", redis.port()));
+    assert_eq!(redis.cli(&["SET", "sluice:a", "1"]).await?, "OK");
+    let user = RedisCli::new(redis.addr()).user("sluice").password("secret");
+    assert_eq!(user.run(&["GET", "sluice:a"]).await?, "1");
+    assert!(user.run(&["GET", "other"]).await.is_err());
+    assert!(user.run(&["SET", "sluice:a", "2"]).await.is_err());
+    assert!(RedisCli::new(redis.addr()).run(&["PING"]).await.is_err(), "the default user is on");
+    Ok(())
+}
