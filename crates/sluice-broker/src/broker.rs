@@ -130,6 +130,8 @@ pub struct LogHead {
     pub oldest: Option<EventId>,
     /// Nothing was ever removed: the log holds all that was appended to it. `false` where that is not known.
     pub whole: bool,
+    /// The greatest id that somebody deleted by hand (XDEL); [`EventId::ZERO`] for none. Trimming is not that.
+    pub deleted: EventId,
 }
 
 /// Events of a log, oldest first.

@@ -41,8 +41,13 @@ pub trait Sink: Send + Sync + 'static {
     /// the old one: events that survived are handed on again.
     fn gap(&self, gap: &Gap, position: EventId);
     /// For each topic: nothing with an id up to that moment is missing. Milliseconds of the broker's clock,
-    /// less the margin.
+    /// less the margin. Said when a topic is opened, too, before anybody hears that it is.
     fn confirmed(&self, topics: &[(Topic, u64)]);
+    /// The latest moment that was confirmed for `topic`; 0 for sinks that do not keep it, which then may be told
+    /// a gap where an expired log in truth lacked nothing.
+    fn floor_ms(&self, _topic: &Topic) -> u64 {
+        0
+    }
     /// `false`: announcements may be missing from now on. `true`: all topics were compared with their logs
     /// again. A follower begins as if with `false`.
     fn link(&self, live: bool);

@@ -61,19 +61,31 @@ pub struct Gap {
 /// What a replay starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// The id of an event that was seen, or [`EventId::ZERO`] for a topic that had none: checked against the
-    /// log. One whose `seq` is `u64::MAX` is taken for a moment.
-    Seen(EventId),
+    /// An event that was seen, or none yet: checked against the log.
+    Seen {
+        /// The event's id, or [`EventId::ZERO`] for a topic that had none. One whose `seq` is `u64::MAX` is taken
+        /// for a moment.
+        id: EventId,
+        /// The moment up to which nothing behind `id` is missing, milliseconds; 0 where nobody vouches for more.
+        /// So an event that was the topic's last for long is not mistaken for one of which the followers are gone.
+        floor_ms: u64,
+    },
     /// A moment, such as a floor or what `since` resolves to: trimming is told, rewinds cannot be.
     Moment(EventId),
 }
 
 impl Start {
+    /// An event that was seen, of which nothing else is known.
+    #[must_use]
+    pub const fn seen(id: EventId) -> Self {
+        Self::Seen { id, floor_ms: 0 }
+    }
+
     /// The place, whatever is known of it.
     #[must_use]
     pub fn position(self) -> EventId {
         match self {
-            Self::Seen(id) | Self::Moment(id) => id,
+            Self::Seen { id, .. } | Self::Moment(id) => id,
         }
     }
 }
@@ -116,6 +128,7 @@ pub struct Replay {
     topic: Topic,
     position: EventId,
     seen: bool,
+    floor_ms: u64,
     to: EventId,
     settings: ReplaySettings,
     done: bool,
@@ -132,11 +145,11 @@ impl Replay {
         to: EventId,
         settings: ReplaySettings,
     ) -> Self {
-        let (position, seen) = match from {
-            Start::Seen(id) => (id, id.seq != u64::MAX),
-            Start::Moment(id) => (id, false),
+        let (position, seen, floor_ms) = match from {
+            Start::Seen { id, floor_ms } => (id, id.seq != u64::MAX, floor_ms),
+            Start::Moment(id) => (id, false, 0),
         };
-        Self { broker, topic, position, seen, to, settings, done: false }
+        Self { broker, topic, position, seen, floor_ms, to, settings, done: false }
     }
 
     /// Everything up to here was handed out or told missing.
@@ -195,8 +208,10 @@ impl Replay {
         self.done = !page.more;
         let read_to = page.last.or(gap.as_ref().map(|gap| gap.to)).unwrap_or(self.position);
         self.position = read_to.max(self.position);
-        // What the log has just shown is an entry of it, so the next page may look for it.
-        self.seen = page.last.is_some() || self.seen;
+        if page.last.is_some() {
+            // What the log has just shown is an entry of it, so the next page may look for it.
+            (self.seen, self.floor_ms) = (true, 0);
+        }
         if self.done && self.to != EventId::MAX {
             self.position = self.position.max(self.to);
         }
@@ -206,15 +221,19 @@ impl Replay {
     /// The client knows as much as the fence, or more than the node. Only a position that the log itself has
     /// not reached is worth a word.
     async fn at_or_beyond_fence(&mut self) -> Result<ReplayPage, BrokerError> {
+        let mut gap = None;
         if self.position > self.to && self.seen {
-            let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?;
-            let last = head.first().map_or(EventId::ZERO, |head| head.last);
-            if last < self.position && last != EventId::ZERO {
-                return self.rewind().await;
+            let evidence = self.evidence(None).await?;
+            if evidence.head.last < self.position {
+                match judge::lost(&evidence) {
+                    Verdict::Rewound => return self.rewind().await,
+                    Verdict::Expired => gap = Some(self.gap(self.position, GapReason::Expired, true)),
+                    Verdict::Continuous | Verdict::Trimmed { .. } => {}
+                }
             }
         }
         self.done = true;
-        Ok(ReplayPage { gap: None, events: Vec::new(), position: self.position, done: true, skipped: 0 })
+        Ok(ReplayPage { gap, events: Vec::new(), position: self.position, done: true, skipped: 0 })
     }
 
     async fn rewind(&mut self) -> Result<ReplayPage, BrokerError> {
@@ -228,6 +247,7 @@ impl Replay {
         self.position = restart;
         // `ZERO` here means "from the oldest on": nothing before it is worth a second gap.
         self.seen = restart != EventId::ZERO;
+        self.floor_ms = 0;
         Ok(ReplayPage { gap: Some(gap), events: Vec::new(), position: restart, done: false, skipped: 0 })
     }
 
@@ -239,22 +259,27 @@ impl Replay {
         if judge::evidently_continuous(self.position, self.seen, first) {
             return Ok(Verdict::Continuous);
         }
+        Ok(judge::judge(&self.evidence(first).await?))
+    }
+
+    /// What is to be known around the position, beside the `first` entry at or behind it.
+    async fn evidence(&self, first: Option<First>) -> Result<Evidence, BrokerError> {
         let at_or_before = if self.seen { self.position.before() } else { self.position };
         let older = match self.position {
             EventId::ZERO => None,
             _ => self.broker.newest_until(&self.topic, at_or_before).await?,
         };
         let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
-        let horizon_ms = self.horizon_ms().await?;
-        Ok(judge::judge(&Evidence {
+        Ok(Evidence {
             position: self.position,
             seen: self.seen,
+            floor_ms: self.floor_ms,
             first,
             older: older.is_some(),
             head,
             to: self.to,
-            horizon_ms,
-        }))
+            horizon_ms: self.horizon_ms().await?,
+        })
     }
 
     /// The moment before which events may have expired, by the clock that made the ids.

@@ -119,9 +119,8 @@ impl Approach {
 
     /// A stream that was in the ring and fell behind it, at `positions`.
     pub(crate) fn resume(ground: &Ground, hold: FeedHold, positions: &[EventId]) -> Self {
-        let starts = positions.iter().map(|position| Start::Seen(*position)).collect();
-        // Everything before the least position is with the client, whichever topic it is of.
-        let floor_ms = positions.iter().map(|position| position.ms.saturating_sub(1)).min().unwrap_or(0);
+        let starts = positions.iter().map(|position| Start::seen(*position)).collect();
+        let floor_ms = ground.hub.floor_at(hold.set(), positions);
         let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
         let greeting =
             Greeting { retry: ground.retry(), unknown_cursor: false, said: true, told_stale: false };
@@ -143,7 +142,7 @@ impl Approach {
         let Some(catch_up) = &mut self.catch_up else {
             let cursor = cursor_of(self.hold.set(), &fence.positions, fence.floor_ms);
             let frames = self.greeting.frames(&self.ground.hub, Some(&cursor));
-            let starts = fence.positions.iter().map(|position| Start::Seen(*position)).collect();
+            let starts = fence.positions.iter().map(|position| Start::seen(*position)).collect();
             // Should the ring not be joined at this fence, the stream goes on from it.
             self.catch_up = Some(self.ground.catch_up(&self.hold, starts, fence.floor_ms));
             outlet.write(frames).await?;

@@ -205,6 +205,18 @@ impl Hub {
         self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
     }
 
+    /// The moment up to which a stream of `set` that stands at `positions` has everything. Milliseconds.
+    pub(crate) fn floor_at(&self, set: &TopicSet, positions: &[EventId]) -> u64 {
+        let state = self.lock();
+        let floors = set.keys().zip(positions).map(|(key, position)| match state.topics.get(key) {
+            Some(active) if active.position <= *position => active.floor_ms,
+            // Whatever it lacks of this topic has a later id than the last it was given.
+            Some(active) => active.floor_ms.min(position.ms.saturating_sub(1)),
+            None => 0,
+        });
+        floors.min().unwrap_or(0)
+    }
+
     /// The feed of topics that are all open in `view` already.
     fn enter_open(&self, view: ViewKey, topics: &[Topic]) -> Option<FeedHold> {
         let mut state = self.lock();

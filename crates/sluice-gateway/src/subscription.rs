@@ -127,23 +127,24 @@ pub(crate) async fn starts(
 ) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
     match origin {
         Origin::Cursor(cursor) => {
+            let floor_ms = floor_of(cursor);
             let mut starts = Vec::with_capacity(topics.len());
             for topic in topics {
                 let position = cursor.position(topic, topics.len());
                 starts.push(match cursor {
                     // The id of an event of one topic is only a moment of the others.
                     Cursor::Plain { .. } if topics.len() > 1 => settle(broker, topic, position).await?,
-                    _ => Start::Seen(position),
+                    _ => Start::Seen { id: position, floor_ms },
                 });
             }
-            Ok(Some((starts, floor_of(cursor))))
+            Ok(Some((starts, floor_ms)))
         }
         Origin::Since(since) => {
             let mut starts = Vec::with_capacity(topics.len());
             for topic in topics {
                 starts.push(resolve_since(broker, topic, since, now_ms).await?);
             }
-            Ok(Some((starts, 0)))
+            Ok(Some((starts, floor_of_since(since, now_ms))))
         }
         Origin::Live | Origin::UnknownCursor | Origin::NewerCursor => Ok(None),
     }
@@ -154,6 +155,17 @@ fn floor_of(cursor: &Cursor) -> u64 {
         Cursor::Plain { floor_ms, .. } => floor_ms.unwrap_or(0),
         Cursor::Vector(vector) => vector.floor_ms(),
     }
+}
+
+/// Of what came before the moment that a client chose, it wants nothing of any topic.
+fn floor_of_since(since: &Since, now_ms: u64) -> u64 {
+    let moment_ms = match since {
+        Since::At { ms } => *ms,
+        Since::Ago(age) => now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
+        Since::After(id) => id.ms,
+        Since::Earliest | Since::Last(_) => 0,
+    };
+    moment_ms.min(now_ms).saturating_sub(1)
 }
 
 #[cfg(test)]

@@ -57,8 +57,7 @@ async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
     };
     *failing = false;
     core.shared.note_tail_check();
-    let margin_ms = u64::try_from(core.settings.confirm_margin.as_millis()).unwrap_or(u64::MAX);
-    let confirmed_ms = tails.time_ms.saturating_sub(margin_ms);
+    let confirmed_ms = core.confirmed_ms(tails.time_ms);
     let mut locked = core.shared.topics();
     let level = locked.looked(batch, &tails, false, &*core.shared.sink);
     if !level.is_empty() {

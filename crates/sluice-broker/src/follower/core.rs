@@ -115,6 +115,12 @@ impl Core {
         }
     }
 
+    /// What a look at the logs confirms that began at `time_ms` of the broker's clock.
+    pub(super) fn confirmed_ms(&self, time_ms: u64) -> u64 {
+        let margin_ms = u64::try_from(self.settings.confirm_margin.as_millis()).unwrap_or(u64::MAX);
+        time_ms.saturating_sub(margin_ms)
+    }
+
     pub(super) async fn reach(&self, topic: &Topic, id: EventId) -> EventId {
         let mut asked = false;
         loop {

@@ -28,8 +28,8 @@ impl Opening {
         self.waiting.push(Arc::clone(opened));
     }
 
-    pub(super) fn finish(&mut self) {
-        for opened in self.waiting.drain(..) {
+    pub(super) fn finish(self) {
+        for opened in self.waiting {
             if opened.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 opened.all.notify_one();
             }
@@ -72,54 +72,62 @@ async fn open_all(core: &Core) {
         subscriber.add(&batch).await;
         // Read before the heads, so that a connection lost meanwhile shows.
         let epoch = core.shared.topics().epoch;
-        let heads = heads(core, &batch).await;
+        let found = heads(core, &batch).await;
         let mut locked = core.shared.topics();
-        for (topic, head) in batch.iter().zip(heads) {
-            locked.opened(topic, head, epoch, &*core.shared.sink);
-        }
+        let opened: Vec<_> = batch
+            .iter()
+            .zip(&found.heads)
+            .filter_map(|(topic, head)| locked.opened(topic, *head, epoch, &*core.shared.sink))
+            .collect();
         let holes = locked.has_holes();
+        let floor_ms = core.confirmed_ms(found.time_ms);
+        let floors: Vec<_> = batch.into_iter().map(|topic| (topic, floor_ms)).collect();
+        core.shared.sink.confirmed(&floors);
         drop(locked);
+        opened.into_iter().for_each(Opening::finish);
         if holes {
             core.shared.holes.notify_one();
         }
     }
 }
 
-/// Where the logs of `topics` stand, however long it takes.
-async fn heads(core: &Core, topics: &[Topic]) -> Vec<LogHead> {
-    match heads_together(core, topics).await {
-        Ok(heads) => heads,
-        Err(_) if topics.len() > 1 => {
-            let mut heads = Vec::with_capacity(topics.len());
-            for topic in topics {
-                heads.push(head_alone(core, topic).await);
-            }
-            heads
-        }
-        Err(why) => vec![unreadable(&topics[0], &why)],
-    }
+/// Where logs stood at a moment of the broker's clock, or after it.
+struct Found {
+    time_ms: u64,
+    heads: Vec<LogHead>,
 }
 
-async fn head_alone(core: &Core, topic: &Topic) -> LogHead {
-    match heads_together(core, std::slice::from_ref(topic)).await {
-        Ok(heads) => heads.first().copied().unwrap_or_default(),
-        Err(why) => unreadable(topic, &why),
+/// Where the logs of `topics` stand, however long it takes.
+async fn heads(core: &Core, topics: &[Topic]) -> Found {
+    match heads_together(core, topics).await {
+        Ok(found) => found,
+        Err(_) if topics.len() > 1 => {
+            let mut all = Found { time_ms: u64::MAX, heads: Vec::with_capacity(topics.len()) };
+            for topic in topics {
+                let found = heads_together(core, std::slice::from_ref(topic)).await;
+                let found = found.unwrap_or_else(|why| unreadable(topic, &why));
+                all.time_ms = all.time_ms.min(found.time_ms);
+                all.heads.extend(found.heads);
+            }
+            all
+        }
+        Err(why) => unreadable(&topics[0], &why),
     }
 }
 
 /// Nothing can be read there, so it is followed as if it were empty.
-fn unreadable(topic: &Topic, why: &BrokerError) -> LogHead {
+fn unreadable(topic: &Topic, why: &BrokerError) -> Found {
     warn!(topic = topic.as_str(), %why, "The log of the topic cannot be read.");
-    LogHead::default()
+    Found { time_ms: 0, heads: vec![LogHead::default()] }
 }
 
 /// Tries until the broker answers. An error says that a log is none; whatever else fails may be mended, and a
 /// guessed position would hand out old events as new.
-async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
+async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     let mut told = false;
     loop {
-        match core.broker.heads(topics).await {
+        match clock_then_heads(core, topics).await {
             Err(why) if !matches!(why, BrokerError::Unexpected(_)) => {
                 if !std::mem::replace(&mut told, true) {
                     warn!(%why, topics = topics.len(), "Topics cannot be opened yet; this goes on being tried.");
@@ -129,4 +137,10 @@ async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Vec<LogHead>, B
             answer => return answer,
         }
     }
+}
+
+/// The clock is asked first: what has an id up to then is within the heads.
+async fn clock_then_heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
+    let time_ms = core.broker.tails(&[], 1).await?.time_ms;
+    Ok(Found { time_ms, heads: core.broker.heads(topics).await? })
 }

@@ -57,7 +57,7 @@ fn next_hole(core: &Core) -> Option<Topic> {
 async fn refill(core: &Core, topic: &Topic) -> Result<(), BrokerError> {
     loop {
         let Some(ordered) = core.shared.topics().begin_pass(topic) else { return Ok(()) };
-        let from = Start::Seen(ordered.from);
+        let from = Start::Seen { id: ordered.from, floor_ms: core.shared.sink.floor_ms(topic) };
         let broker = Arc::clone(&core.broker);
         let mut replay = Replay::new(broker, topic.clone(), from, EventId::MAX, core.settings.replay);
         let mut outcome = Pass::Again;

@@ -151,12 +151,18 @@ impl Topics {
         taken
     }
 
-    /// `topic` is subscribed, and its log stood at `head` after that, in `epoch`.
-    pub(super) fn opened(&mut self, topic: &Topic, head: LogHead, epoch: u32, sink: &dyn Sink) {
+    /// `topic` is subscribed, and its log stood at `head` after that, in `epoch`. Who is to be told.
+    pub(super) fn opened(
+        &mut self,
+        topic: &Topic,
+        head: LogHead,
+        epoch: u32,
+        sink: &dyn Sink,
+    ) -> Option<Opening> {
         let verified = self.connected && epoch == self.epoch;
-        let Some(entry) = self.entries.get_mut(topic) else { return };
-        let Phase::Opening(opening) = &mut entry.phase else { return };
-        let mut opening = std::mem::take(&mut **opening);
+        let entry = self.entries.get_mut(topic)?;
+        let Phase::Opening(opening) = &mut entry.phase else { return None };
+        let opening = std::mem::take(&mut **opening);
         let continuity = Continuity::opened(head.last, opening.heard, verified);
         if verified {
             entry.verified = epoch;
@@ -168,7 +174,7 @@ impl Topics {
         }
         entry.phase = Phase::Active(continuity);
         sink.opened(topic, head.last);
-        opening.finish();
+        Some(opening)
     }
 
     /// The connection is gone: nothing is verified, and no announcement is late any more.

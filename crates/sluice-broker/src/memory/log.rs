@@ -52,7 +52,12 @@ impl Log {
     }
 
     pub(super) fn head(&self) -> LogHead {
-        LogHead { last: self.last, oldest: self.oldest(), whole: !self.trimmed && !self.events.is_empty() }
+        LogHead {
+            last: self.last,
+            oldest: self.oldest(),
+            whole: !self.trimmed && !self.events.is_empty(),
+            ..LogHead::default()
+        }
     }
 
     /// All events, oldest first.

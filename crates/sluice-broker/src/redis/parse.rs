@@ -85,18 +85,20 @@ pub(super) fn head(value: Value) -> Result<LogHead, BrokerError> {
     };
     let mut last = None;
     let mut oldest = None;
+    let mut deleted = EventId::ZERO;
     let (mut added, mut length) = (None, None);
     for (name, value) in pairs {
         match text(&name) {
             Some("last-generated-id") => last = id(&value),
             Some("first-entry") => oldest = split(value).map(|(id, _)| id),
+            Some("max-deleted-entry-id") => deleted = id(&value).unwrap_or_default(),
             Some("entries-added") => added = Some(value),
             Some("length") => length = Some(value),
             _ => {}
         }
     }
     let last = last.ok_or_else(|| failure::odd("XINFO STREAM", "last-generated-id"))?;
-    Ok(LogHead { last, oldest, whole: oldest.is_some() && added == length })
+    Ok(LogHead { last, oldest, whole: oldest.is_some() && added == length, deleted })
 }
 
 /// The streams that XREAD answered, each with its key.
@@ -162,8 +164,20 @@ mod tests {
     fn both_protocols_are_read() {
         let flat =
             vec![bulk("last-generated-id"), bulk("7-1"), bulk("first-entry"), entry("5-0", &["data", "x"])];
-        let expected = LogHead { last: EventId::new(7, 1), oldest: Some(EventId::new(5, 0)), whole: true };
-        let lengths = [bulk("length"), Value::Int(3), bulk("entries-added"), Value::Int(3)];
+        let expected = LogHead {
+            last: EventId::new(7, 1),
+            oldest: Some(EventId::new(5, 0)),
+            whole: true,
+            deleted: EventId::new(6, 0),
+        };
+        let lengths = [
+            bulk("length"),
+            Value::Int(3),
+            bulk("entries-added"),
+            Value::Int(3),
+            bulk("max-deleted-entry-id"),
+            bulk("6-0"),
+        ];
         let flat = [flat, lengths.to_vec()].concat();
         assert_eq!(head(Value::Array(flat.clone())).unwrap(), expected);
         let pairs = flat.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();

@@ -11,6 +11,8 @@ pub(super) struct Evidence {
     pub(super) position: EventId,
     /// The position is an event that the reader saw, not only a moment.
     pub(super) seen: bool,
+    /// Nothing behind the position up to this moment is missing; 0 where nobody vouches for more.
+    pub(super) floor_ms: u64,
     /// The first entry at or behind the position, up to `to`.
     pub(super) first: Option<First>,
     /// The log has entries before the position (for a moment: at or before it).
@@ -56,7 +58,10 @@ pub(super) fn evidently_continuous(position: EventId, seen: bool, first: Option<
 }
 
 pub(super) fn judge(evidence: &Evidence) -> Verdict {
-    let Evidence { position, seen, first, older, head, .. } = *evidence;
+    let Evidence { position, first, older, head, .. } = *evidence;
+    // Who deletes an event by hand takes it from everybody: its absence proves nothing.
+    let seen = evidence.seen && (head.deleted < position || position == EventId::ZERO);
+    let evidence = &Evidence { seen, ..*evidence };
     if evidently_continuous(position, seen, first) {
         return Verdict::Continuous;
     }
@@ -67,7 +72,7 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
     }
     match first {
         Some(First { prev: Some(prev), .. }) if prev < position => lost(evidence),
-        Some(First { prev: Some(prev), .. }) => Verdict::Trimmed { to: prev, possible: false },
+        Some(First { prev: Some(prev), .. }) => evidence.trimmed(prev),
         // Nothing was ever trimmed, so the position is not of this log, or was before its first entry.
         Some(_) if head.whole && seen && position != EventId::ZERO => lost(evidence),
         Some(_) if head.whole => Verdict::Continuous,
@@ -79,27 +84,37 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
 /// Nothing stands between position and fence, and nothing before the position.
 fn judge_without_entries(evidence: &Evidence) -> Verdict {
     let Evidence { position, seen, head, to, .. } = *evidence;
-    if head.last == EventId::ZERO {
-        return match evidence.horizon_ms {
-            Some(horizon_ms) if position.ms < horizon_ms && position != EventId::ZERO => Verdict::Expired,
-            _ => Verdict::Continuous,
-        };
-    }
     if head.last < position {
-        return if seen { lost(evidence) } else { Verdict::Continuous };
+        // Of a moment it cannot be said that anything was there; a log that is gone altogether may have
+        // taken what came behind it.
+        return if seen || head.last == EventId::ZERO { lost(evidence) } else { Verdict::Continuous };
     }
     if head.last == position || (!seen && position == EventId::ZERO) {
         return Verdict::Continuous;
     }
     // The log went on and all that it had up to the fence was trimmed.
-    Verdict::Trimmed { to: to.min(head.last), possible: false }
+    evidence.trimmed(to.min(head.last))
 }
 
-/// The log does not know an event that was seen: it expired and began anew, or it was rewound.
-fn lost(evidence: &Evidence) -> Verdict {
-    match evidence.horizon_ms {
-        Some(horizon_ms) if evidence.position.ms < horizon_ms => Verdict::Expired,
-        _ => Verdict::Rewound,
+/// The log does not know the position: it expired (and perhaps began anew), or it was rewound.
+pub(super) fn lost(evidence: &Evidence) -> Verdict {
+    let Evidence { position, seen, floor_ms, horizon_ms, .. } = *evidence;
+    match horizon_ms {
+        // What came behind the floor would not have let the log expire before now.
+        Some(horizon_ms) if position.ms <= horizon_ms && floor_ms > horizon_ms => Verdict::Continuous,
+        Some(horizon_ms) if position.ms <= horizon_ms => Verdict::Expired,
+        _ if seen => Verdict::Rewound,
+        _ => Verdict::Continuous,
+    }
+}
+
+impl Evidence {
+    /// Everything up to `to` is gone, which is a gap unless somebody vouches for that much.
+    fn trimmed(&self, to: EventId) -> Verdict {
+        if self.floor_ms > 0 && to <= EventId::new(self.floor_ms, u64::MAX) {
+            return Verdict::Continuous;
+        }
+        Verdict::Trimmed { to, possible: false }
     }
 }
 
@@ -120,9 +135,10 @@ mod tests {
         Evidence {
             position: id(50),
             seen: true,
+            floor_ms: 0,
             first: None,
             older: false,
-            head: LogHead { last: id(90), oldest: None, whole: false },
+            head: LogHead { last: id(90), ..LogHead::default() },
             to: EventId::MAX,
             horizon_ms: Some(10),
         }
@@ -158,9 +174,12 @@ mod tests {
     #[test]
     fn a_missing_log_expired_only_if_the_reader_is_older_than_the_retention() {
         let missing = Evidence { head: LogHead::default(), ..seen_50() };
-        assert_eq!(judge(&missing), Verdict::Continuous);
+        assert_eq!(judge(&missing), Verdict::Rewound, "too young to have expired, so Redis lost it");
+        assert_eq!(judge(&Evidence { horizon_ms: None, ..missing }), Verdict::Rewound, "nothing ever expires");
         assert_eq!(judge(&Evidence { horizon_ms: Some(51), ..missing }), Verdict::Expired);
-        assert_eq!(judge(&Evidence { horizon_ms: None, ..missing }), Verdict::Continuous);
+        let moment = Evidence { seen: false, ..missing };
+        assert_eq!(judge(&moment), Verdict::Continuous, "perhaps there never was an event");
+        assert_eq!(judge(&Evidence { horizon_ms: Some(51), ..moment }), Verdict::Expired);
         let began_anew = Evidence { first: first(60, Some(0)), horizon_ms: Some(51), ..seen_50() };
         assert_eq!(judge(&began_anew), Verdict::Expired);
         let never_had_events = Evidence { position: EventId::ZERO, horizon_ms: Some(51), ..missing };
@@ -168,8 +187,32 @@ mod tests {
     }
 
     #[test]
+    fn a_quiet_topic_whose_end_was_confirmed_lately_lacks_nothing() {
+        let quiet = Evidence { floor_ms: 70, horizon_ms: Some(60), ..seen_50() };
+        let expired = Evidence { head: LogHead::default(), ..quiet };
+        assert_eq!(judge(&expired), Verdict::Continuous);
+        assert_eq!(judge(&Evidence { first: first(90, Some(0)), ..expired }), Verdict::Continuous);
+        assert_eq!(judge(&Evidence { floor_ms: 60, ..expired }), Verdict::Expired);
+        assert_eq!(judge(&Evidence { first: first(90, Some(65)), ..quiet }), Verdict::Continuous);
+        let beyond = Verdict::Trimmed { to: id(80), possible: false };
+        assert_eq!(judge(&Evidence { first: first(90, Some(80)), ..quiet }), beyond);
+        assert_eq!(judge(&Evidence { older: true, ..quiet }), Verdict::Rewound, "a floor excuses no loss");
+    }
+
+    #[test]
+    fn an_event_deleted_by_hand_was_not_lost() {
+        let head = LogHead { last: id(90), deleted: id(50), ..LogHead::default() };
+        let deleted = Evidence { head, older: true, first: first(70, Some(60)), ..seen_50() };
+        assert_eq!(judge(&deleted), Verdict::Continuous);
+        let before = LogHead { deleted: id(49), ..head };
+        assert_eq!(judge(&Evidence { head: before, ..deleted }), Verdict::Rewound);
+        let trimmed_too = Evidence { older: false, ..deleted };
+        assert_eq!(judge(&trimmed_too), Verdict::Trimmed { to: id(60), possible: false });
+    }
+
+    #[test]
     fn a_position_ahead_of_the_log_was_lost_unless_it_is_a_moment() {
-        let ahead = Evidence { head: LogHead { last: id(40), oldest: None, whole: false }, ..seen_50() };
+        let ahead = Evidence { head: LogHead { last: id(40), ..LogHead::default() }, ..seen_50() };
         assert_eq!(judge(&ahead), Verdict::Rewound);
         assert_eq!(judge(&Evidence { seen: false, ..ahead }), Verdict::Continuous);
     }
@@ -188,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_log_that_was_never_trimmed_lacks_nothing_at_its_beginning() {
-        let whole = LogHead { last: id(90), oldest: Some(id(60)), whole: true };
+        let whole = LogHead { last: id(90), oldest: Some(id(60)), whole: true, ..LogHead::default() };
         let evidence = Evidence { first: first(60, None), head: whole, ..seen_50() };
         assert_eq!(judge(&Evidence { position: EventId::ZERO, ..evidence }), Verdict::Continuous);
         assert_eq!(judge(&Evidence { seen: false, ..evidence }), Verdict::Continuous);

@@ -20,7 +20,7 @@ pub async fn resolve_since(
         Since::Earliest => Ok(Start::Moment(EventId::ZERO)),
         Since::Last(count) => match broker.position_before_last(topic, *count).await? {
             // There is no event yet: should some come and go before they are read, that is to be told.
-            EventId::ZERO => Ok(Start::Seen(EventId::ZERO)),
+            EventId::ZERO => Ok(Start::seen(EventId::ZERO)),
             position => settle(broker, topic, position).await,
         },
         Since::After(id) => settle(broker, topic, *id).await,
@@ -46,16 +46,16 @@ pub async fn settle(broker: &dyn Broker, topic: &Topic, at: EventId) -> Result<S
         return Ok(Start::Moment(at));
     }
     if let Some(event) = broker.newest_until(topic, at).await? {
-        return Ok(Start::Seen(event));
+        return Ok(Start::seen(event));
     }
     let head = broker.heads(std::slice::from_ref(topic)).await?.pop().unwrap_or_default();
     if head.last <= at {
-        return Ok(Start::Seen(head.last));
+        return Ok(Start::seen(head.last));
     }
     let first = broker.read(topic, at.after(), EventId::MAX, 1).await?.events.pop();
     Ok(match first.and_then(|first| first.prev) {
-        Some(prev) if prev <= at => Start::Seen(prev),
-        None if head.whole => Start::Seen(EventId::ZERO),
+        Some(prev) if prev <= at => Start::seen(prev),
+        None if head.whole => Start::seen(EventId::ZERO),
         _ => Start::Moment(at),
     })
 }

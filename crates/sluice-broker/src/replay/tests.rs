@@ -47,7 +47,7 @@ impl Stage {
 async fn reads_everything_behind_the_position_up_to_the_fence() {
     let stage = stage(10, Retention::UNLIMITED).await;
     for page_events in [1, 2, 3, 9, 100] {
-        let (ids, gaps, position) = stage.replay(Start::Seen(stage.ids[2]), stage.ids[7], page_events).await;
+        let (ids, gaps, position) = stage.replay(Start::seen(stage.ids[2]), stage.ids[7], page_events).await;
         assert_eq!(ids, stage.ids[3..=7], "{page_events}");
         assert_eq!((gaps, position), (vec![], stage.ids[7]));
     }
@@ -58,13 +58,13 @@ async fn reads_everything_behind_the_position_up_to_the_fence() {
 #[tokio::test]
 async fn tells_trimming_once_and_where_it_goes_on() {
     let stage = stage(10, Retention { events_max: Some(4), ..Retention::UNLIMITED }).await;
-    let (ids, gaps, _) = stage.replay(Start::Seen(stage.ids[2]), EventId::MAX, 2).await;
+    let (ids, gaps, _) = stage.replay(Start::seen(stage.ids[2]), EventId::MAX, 2).await;
     assert_eq!(ids, stage.ids[6..]);
     let [gap] = gaps.as_slice() else { panic!("{gaps:?}") };
     assert_eq!((gap.from, gap.to, gap.reason), (stage.ids[2], stage.ids[5], GapReason::Trimmed));
-    let (ids, gaps, _) = stage.replay(Start::Seen(stage.ids[5]), EventId::MAX, 2).await;
+    let (ids, gaps, _) = stage.replay(Start::seen(stage.ids[5]), EventId::MAX, 2).await;
     assert_eq!((ids, gaps), (stage.ids[6..].to_vec(), vec![]));
-    let (ids, gaps, position) = stage.replay(Start::Seen(stage.ids[2]), stage.ids[4], 2).await;
+    let (ids, gaps, position) = stage.replay(Start::seen(stage.ids[2]), stage.ids[4], 2).await;
     assert_eq!((ids, position), (vec![], stage.ids[4]));
     assert_eq!((gaps.len(), gaps[0].to), (1, stage.ids[4]));
 }
@@ -90,27 +90,32 @@ async fn a_position_the_log_does_not_know_is_a_rewind() {
     let stage = stage(3, Retention::UNLIMITED).await;
     let ahead = EventId::at(stage.ids[2].ms + 5_000);
     for to in [EventId::MAX, stage.ids[2]] {
-        let (ids, gaps, _) = stage.replay(Start::Seen(ahead), to, 10).await;
+        let (ids, gaps, _) = stage.replay(Start::seen(ahead), to, 10).await;
         assert_eq!((gaps.len(), gaps[0].reason, gaps[0].from), (1, GapReason::Rewound, ahead), "{to}");
         assert_eq!(ids, stage.ids, "within the margin, so all that survived is repeated");
         let (ids, gaps, _) = stage.replay(Start::Moment(ahead), to, 10).await;
         assert_eq!((ids, gaps), (vec![], vec![]));
         let end_of_ms = EventId::new(ahead.ms, u64::MAX);
-        assert_eq!(stage.replay(Start::Seen(end_of_ms), to, 10).await.1, vec![]);
+        assert_eq!(stage.replay(Start::seen(end_of_ms), to, 10).await.1, vec![]);
     }
 }
 
 #[tokio::test]
-async fn a_missing_log_is_no_gap_for_a_young_cursor() {
+async fn a_missing_log_expired_for_an_old_cursor_and_was_lost_for_a_young_one() {
     let kept = Retention { age_max: Some(Duration::from_secs(3600)), ..Retention::UNLIMITED };
     let stage = stage(0, kept).await;
     let now_ms = stage.broker.tails(&[], 1).await.unwrap().time_ms;
-    let young = Start::Seen(EventId::at(now_ms - 1000));
-    assert_eq!(stage.replay(young, EventId::MAX, 10).await.1, vec![]);
-    let old = Start::Seen(EventId::at(now_ms - 2 * 3600 * 1000));
-    let (_, gaps, _) = stage.replay(old, EventId::MAX, 10).await;
-    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].possible), (1, GapReason::Expired, true));
-    assert_eq!(stage.replay(Start::Seen(EventId::ZERO), EventId::MAX, 10).await.1, vec![]);
+    let young = Start::seen(EventId::at(now_ms - 1000));
+    let old = Start::seen(EventId::at(now_ms - 2 * 3600 * 1000));
+    for to in [EventId::MAX, EventId::ZERO] {
+        let (_, gaps, _) = stage.replay(young, to, 10).await;
+        assert_eq!((gaps.len(), gaps[0].reason, gaps[0].to), (1, GapReason::Rewound, EventId::ZERO));
+        let (_, gaps, _) = stage.replay(old, to, 10).await;
+        assert_eq!((gaps.len(), gaps[0].reason, gaps[0].possible), (1, GapReason::Expired, true));
+        let vouched = Start::Seen { id: old.position(), floor_ms: now_ms - 10_000 };
+        assert_eq!(stage.replay(vouched, to, 10).await.1, vec![]);
+    }
+    assert_eq!(stage.replay(Start::seen(EventId::ZERO), EventId::MAX, 10).await.1, vec![]);
 }
 
 #[tokio::test]
@@ -137,16 +142,16 @@ async fn since_in_all_its_forms() {
 async fn a_moment_settles_on_the_newest_event_until_then() {
     let stage = stage(5, Retention::UNLIMITED).await;
     let at = async |id| settle(&*stage.broker, &stage.topic, id).await.unwrap();
-    assert_eq!(at(stage.ids[2]).await, Start::Seen(stage.ids[2]));
-    assert_eq!(at(stage.ids[4].after()).await, Start::Seen(stage.ids[4]));
+    assert_eq!(at(stage.ids[2]).await, Start::seen(stage.ids[2]));
+    assert_eq!(at(stage.ids[4].after()).await, Start::seen(stage.ids[4]));
     assert_eq!(
         at(EventId::new(5, 5)).await,
-        Start::Seen(EventId::ZERO),
+        Start::seen(EventId::ZERO),
         "nothing was before the first event"
     );
     assert_eq!(at(EventId::ZERO).await, Start::Moment(EventId::ZERO), "the earliest stays the earliest");
 
     let empty = Topic::parse("empty").unwrap();
     let start = settle(&*stage.broker, &empty, EventId::new(5, 5)).await.unwrap();
-    assert_eq!(start, Start::Seen(EventId::ZERO));
+    assert_eq!(start, Start::seen(EventId::ZERO));
 }

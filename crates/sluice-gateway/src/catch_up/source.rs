@@ -44,7 +44,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(key: TopicKey, topic: Topic, start: Start) -> Self {
-        Self { key, topic, start, items: VecDeque::new(), position: id_of(start) }
+        Self { key, topic, start, items: VecDeque::new(), position: start.position() }
     }
 
     /// Where the client stands.
@@ -62,17 +62,17 @@ impl Source {
 
     /// Whether the position is that of an event, not only a moment.
     pub(super) fn is_at_event(&self) -> bool {
-        matches!(self.start, Start::Seen(id) if id.seq != u64::MAX)
+        matches!(self.start, Start::Seen { id, .. } if id.seq != u64::MAX)
     }
 
     /// Whether it must be filled before it can say what comes next on the way to `to`.
     pub(super) fn is_thirsty(&self, to: EventId) -> bool {
-        self.items.is_empty() && id_of(self.start) < to
+        self.items.is_empty() && self.start.position() < to
     }
 
     /// Whether nothing is left on the way to `to`.
     pub(super) fn is_through(&self, to: EventId) -> bool {
-        self.items.is_empty() && id_of(self.start) >= to
+        self.items.is_empty() && self.start.position() >= to
     }
 
     pub(super) fn peek(&self) -> Option<EventId> {
@@ -87,14 +87,14 @@ impl Source {
 
     /// Takes the next page behind `start` out of the window. Whether the window reached back so far.
     pub(super) fn fill_from_window(&mut self, hub: &Hub, to: EventId, limit: usize) -> bool {
-        let Some(page) = hub.window_page(self.key, id_of(self.start), self.is_at_event(), limit) else {
+        let Some(page) = hub.window_page(self.key, self.start.position(), self.is_at_event(), limit) else {
             return false;
         };
         let wanted = page.partition_point(|(id, _)| *id <= to);
         let is_last = wanted < limit;
         self.items.extend(page.into_iter().take(wanted).map(|(id, frame)| Item::Event(id, frame)));
         match self.items.back().map(Item::position) {
-            Some(id) if !is_last => self.start = Start::Seen(id),
+            Some(id) if !is_last => self.start = Start::seen(id),
             _ => self.end_at(to),
         }
         true
@@ -136,7 +136,7 @@ impl Source {
         self.items.extend(encoded.into_iter().map(|(id, frame)| Item::Event(id, frame)));
         match last {
             _ if page.done => self.end_at(to.max(page.position)),
-            Some(id) => self.start = Start::Seen(id),
+            Some(id) => self.start = Start::seen(id),
             None => self.start = Start::Moment(page.position),
         }
     }
@@ -146,24 +146,18 @@ impl Source {
         match (self.start, page.events.first()) {
             // Who asks for the earliest is told no gap, so what is gone before it is not known to be nothing.
             (Start::Moment(EventId::ZERO), Some(first)) => first.prev.unwrap_or(first.id.before()),
-            (start, _) => id_of(start),
+            (start, _) => start.position(),
         }
     }
 
     /// Nothing more comes before `to`.
     fn end_at(&mut self, to: EventId) {
         self.start = match self.items.back() {
-            Some(Item::Event(id, _)) if *id >= to => Start::Seen(*id),
+            Some(Item::Event(id, _)) if *id >= to => Start::seen(*id),
             _ => Start::Moment(to),
         };
         if self.items.is_empty() {
             self.position = self.position.max(to);
         }
-    }
-}
-
-fn id_of(start: Start) -> EventId {
-    match start {
-        Start::Seen(id) | Start::Moment(id) => id,
     }
 }

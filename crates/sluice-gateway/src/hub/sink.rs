@@ -66,6 +66,12 @@ impl Sink for Hub {
         self.tell(Notice::Confirmed { floors: floors.into() });
     }
 
+    fn floor_ms(&self, topic: &Topic) -> u64 {
+        let state = self.lock();
+        let active = state.topics.key(topic).and_then(|key| state.topics.get(key));
+        active.map_or(0, |active| active.floor_ms)
+    }
+
     fn link(&self, live: bool) {
         if self.shared.live.swap(live, Ordering::AcqRel) != live {
             let _order = self.lock();

@@ -146,7 +146,7 @@ impl World {
             let Some(ordered) = self.topics.begin_pass(&self.topic) else { return };
             let settings = ReplaySettings { page_events: 2, ..ReplaySettings::default() };
             let broker: Arc<dyn Broker> = Arc::clone(&self.model) as _;
-            let from = Start::Seen(ordered.from);
+            let from = Start::seen(ordered.from);
             let replay = Replay::new(broker, self.topic.clone(), from, EventId::MAX, settings);
             self.pass = Some((replay, ordered.ticket));
         }

@@ -63,7 +63,7 @@ impl Broker for Late {
 async fn an_event_appended_between_two_looks_is_read_and_not_told_missing() {
     let Stage { broker, topic, .. } = stage(0, Retention::UNLIMITED).await;
     let late = Arc::new(Late(broker.clone()));
-    let from = Start::Seen(EventId::ZERO);
+    let from = Start::seen(EventId::ZERO);
     let mut replay = Replay::new(late, topic.clone(), from, EventId::MAX, ReplaySettings::default());
     let page = replay.next().await.unwrap().unwrap();
     assert_eq!(page.gap, None);

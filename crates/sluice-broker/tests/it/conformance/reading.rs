@@ -35,8 +35,12 @@ pub(super) async fn heads_come_in_the_order_asked(make: impl AsyncFn(Retention) 
     let stage = make(Retention::default()).await;
     let (a, b) = (stage.fill("a", 0..3).await, stage.fill("b", 0..1).await);
     let heads = stage.broker.heads(&[topic("b"), topic("none"), topic("a")]).await.unwrap();
-    let head =
-        |ids: &[EventId]| LogHead { last: *ids.last().unwrap(), oldest: ids.first().copied(), whole: true };
+    let head = |ids: &[EventId]| LogHead {
+        last: *ids.last().unwrap(),
+        oldest: ids.first().copied(),
+        whole: true,
+        ..LogHead::default()
+    };
     assert_eq!(heads, [head(&b), LogHead::default(), head(&a)]);
     assert_eq!(stage.broker.heads(&[]).await.unwrap(), []);
 }

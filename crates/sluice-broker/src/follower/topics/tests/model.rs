@@ -87,6 +87,7 @@ impl Model {
             last: log.last,
             oldest: log.retained().first().map(|event| event.id),
             whole: log.trimmed == 0,
+            ..LogHead::default()
         }
     }
 
