@@ -40,11 +40,11 @@ impl Certificates {
         // Redis dials its primary and its neighbours with the certificate that it serves with.
         server.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-        issue(server, &issuer, &certificates.server_cert_file(), &certificates.server_key_file())?;
+        issue(&server, &issuer, &certificates.server_cert_file(), &certificates.server_key_file())?;
 
         let mut client = named("Sluice test client", &["sluice.test"])?;
         client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        issue(client, &issuer, &certificates.client_cert_file(), &certificates.client_key_file())?;
+        issue(&client, &issuer, &certificates.client_cert_file(), &certificates.client_key_file())?;
         Ok(certificates)
     }
 
@@ -87,7 +87,7 @@ fn named(name: &str, hosts: &[&str]) -> Result<CertificateParams> {
 }
 
 fn issue(
-    params: CertificateParams,
+    params: &CertificateParams,
     issuer: &Issuer<'_, KeyPair>,
     cert_file: &Path,
     key_file: &Path,

@@ -5,6 +5,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -77,6 +78,12 @@ impl RedisCli {
     /// Fails on an exit code other than 0, on an error reply, and when the time is over.
     pub async fn run(&self, args: &[&str]) -> Result<String> {
         self.run_with_stdin(args, b"").await
+    }
+
+    /// As [`RedisCli::run`] with `--json`: the reply with its structure.
+    pub async fn json(&self, args: &[&str]) -> Result<Value> {
+        let printed = self.run(&[&["--json"], args].concat()).await?;
+        serde_json::from_str(&printed).with_context(|| format!("redis-cli {}: {printed}", args.join(" ")))
     }
 
     /// As [`RedisCli::run`], with `input` on the standard input (`-x`, `--pipe`, or a script of commands).

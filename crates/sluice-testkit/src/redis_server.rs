@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use futures_util::future::try_join_all;
 use rustix::process::Signal;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -25,6 +27,8 @@ use crate::redis_cli::RedisCli;
 
 const START_WITHIN: Duration = Duration::from_secs(20);
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// For one look at a server that may hang.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const CONFIGURATION: &str = "redis.conf";
 const LOG: &str = "redis.log";
 /// Only this server is behind it, whereas a stranger may have taken the port first; and it has no TLS.
@@ -40,6 +44,8 @@ pub struct RedisServer {
     process: Option<Process>,
     directory: TempDir,
     address: SocketAddr,
+    /// Where the other nodes of its cluster reach it.
+    bus: Option<SocketAddr>,
     settings: RedisServerBuilder,
 }
 
@@ -63,7 +69,7 @@ impl RedisServer {
         // Once and for all: sentinels and clusters have their servers write it anew.
         let configuration = settings.configuration(address, bus, directory.path());
         fs::write(directory.path().join(CONFIGURATION), configuration)?;
-        Ok(Self { process: None, directory, address, settings })
+        Ok(Self { process: None, directory, address, bus, settings })
     }
 
     /// `redis://[[<user>]:<password>@]127.0.0.1:<port>`, or `rediss://` with TLS.
@@ -82,6 +88,10 @@ impl RedisServer {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn bus(&self) -> Option<SocketAddr> {
+        self.bus
     }
 
     /// The port alone.
@@ -123,6 +133,16 @@ impl RedisServer {
     /// Runs the real redis-cli with `input` on its standard input; see [`RedisCli::run_with_stdin`].
     pub async fn cli_with_stdin(&self, args: &[&str], input: &[u8]) -> Result<String> {
         self.redis_cli().run_with_stdin(args, input).await
+    }
+
+    /// The reply with its structure, or an error soon: for looks at a server that may hang.
+    pub(crate) async fn ask(&self, args: &[&str]) -> Result<Value> {
+        self.look().json(args).await
+    }
+
+    /// redis-cli with less patience.
+    pub(crate) fn look(&self) -> RedisCli {
+        self.redis_cli().within(LOOK_WITHIN)
     }
 
     /// redis-cli pointed at this server, with what it takes to be let in.
@@ -209,6 +229,11 @@ impl RedisServer {
         ensure!(answer.ends_with("+PONG\r\n"), "it answered {:?}", answer.lines().next());
         Ok(())
     }
+}
+
+/// Starts all of them at once; in the order in which they were given.
+pub(crate) async fn start_all(builders: Vec<RedisServerBuilder>) -> Result<Vec<RedisServer>> {
+    try_join_all(builders.into_iter().map(RedisServerBuilder::start)).await
 }
 
 /// A program that is not there is the one failure of a spawn that the reader can mend at once.

@@ -98,6 +98,13 @@ impl RedisServerBuilder {
         self
     }
 
+    /// Puts these lines ahead of the own ones, which win.
+    pub(crate) fn behind(mut self, first: &[(&str, &str)]) -> Self {
+        let first = first.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        self.directives.splice(0..0, first);
+        self
+    }
+
     pub(crate) fn is_sentinel(&self) -> bool {
         self.sentinel
     }

@@ -6,6 +6,8 @@ mod http;
 mod node;
 mod proxy;
 mod publish;
+mod redis_cluster;
 mod redis_server;
 mod resuming;
+mod sentinel_set;
 mod sse;
