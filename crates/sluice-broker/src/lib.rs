@@ -23,7 +23,10 @@ pub use broker::{
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};
 pub use memory::{MemoryBroker, MemorySettings};
-pub use redis::{PUBLISH_SCRIPT, RedisBroker, RedisSettings};
+pub use redis::{
+    Asked, ClockSkew, Duties, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings,
+    RedisTls,
+};
 pub use replay::{Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle};
 pub use retention::{Retention, RetentionPolicies};
 pub use url::{BrokerUrl, BrokerUrlError};

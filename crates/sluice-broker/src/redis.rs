@@ -6,14 +6,16 @@
 //! alone. Nothing here prints an address with its password.
 
 mod append;
+mod diagnosis;
+mod dial;
 mod failure;
 mod keys;
 mod parse;
 mod pool;
 mod read;
 mod scripts;
+mod settings;
 mod subscriber;
-mod topology;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,50 +25,23 @@ use sluice_wire::{EventId, NewEvent, Topic};
 use tokio_util::task::TaskTracker;
 
 use self::append::Appending;
+pub use self::diagnosis::{Asked, ClockSkew, Duties, Fields, RedisFacts};
+use self::dial::Dialler;
 use self::keys::Keys;
 use self::pool::Pool;
 pub use self::scripts::PUBLISH_SCRIPT;
-use self::topology::Topology;
-pub(crate) use self::topology::check_url;
+pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
+use crate::url::{Address, Form, Place};
 use crate::{
     Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
     Subscriber, Tails,
 };
 
-/// How Redis is spoken to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// First part of every key and channel: 1 to 64 printable characters without spaces and braces.
-    pub prefix: String,
-    /// Connections for commands. Each carries many commands at once.
-    pub pool_size: usize,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long an answer may take.
-    pub response_timeout: Duration,
-    /// How often the subscriber's connection is probed.
-    pub probe_interval: Duration,
-    /// How long a probe may take before the connection is given up.
-    pub probe_deadline: Duration,
-}
-
-impl Default for RedisSettings {
-    fn default() -> Self {
-        Self {
-            prefix: "sluice".to_owned(),
-            pool_size: 4,
-            connect_timeout: Duration::from_secs(2),
-            response_timeout: Duration::from_secs(5),
-            probe_interval: Duration::from_secs(2),
-            probe_deadline: Duration::from_secs(5),
-        }
-    }
-}
-
 /// The broker behind `redis://`.
 #[derive(Debug)]
 pub struct RedisBroker {
-    topology: Topology,
+    dialler: Dialler,
+    address: Address,
     pool: Arc<Pool>,
     keys: Keys,
     appending: Appending,
@@ -82,12 +57,18 @@ impl RedisBroker {
     ///
     /// [`BrokerError::Refused`] when address or prefix cannot work.
     pub fn new(settings: BrokerSettings, tracker: TaskTracker) -> Result<Self, BrokerError> {
-        let topology = Topology::new(&settings.url).map_err(BrokerError::Refused)?;
+        let Place::Redis(place) = settings.url.place() else {
+            return Err(BrokerError::Refused("memory:// is not Redis".to_owned()));
+        };
+        let dialler = Dialler::for_servers(place, &settings.redis).map_err(BrokerError::Refused)?;
+        let (Form::Standalone, Some(address)) = (&place.form, place.hosts.first().cloned()) else {
+            return Err(BrokerError::Refused("this topology is not built yet".to_owned()));
+        };
         let keys = Keys::new(&settings.redis.prefix).map_err(BrokerError::Refused)?;
-        let pool = Arc::new(Pool::new(&topology, &settings.redis)?);
-        let appending = Appending::new(topology.announce_command(), settings.once_window);
+        let pool = Arc::new(Pool::new(&dialler, &address, settings.redis.pool_size)?);
+        let appending = Appending::new("PUBLISH", settings.once_window);
         let (retention, settings) = (settings.retention, settings.redis);
-        Ok(Self { topology, pool, keys, appending, retention, settings, tracker })
+        Ok(Self { dialler, address, pool, keys, appending, retention, settings, tracker })
     }
 }
 
@@ -136,7 +117,8 @@ impl Broker for RedisBroker {
 
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
         let parts = subscriber::Parts {
-            topology: self.topology.clone(),
+            dialler: self.dialler.clone(),
+            address: self.address.clone(),
             keys: self.keys.clone(),
             pool: Arc::clone(&self.pool),
             settings: self.settings.clone(),

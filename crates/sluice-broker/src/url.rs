@@ -1,50 +1,69 @@
 //! The address of a broker. It may hold a password, so nothing of this type prints one.
 
+mod place;
+
 use std::fmt;
 use std::str::FromStr;
 
-/// Where events are kept: `memory://`, or `redis://[user[:password]@]host[:port][/db]`.
+pub(crate) use self::place::{Address, Form, Place, Redis as RedisPlace};
+
+/// Where events are kept:
 ///
-/// `Debug` and `Display` mask the password.
+/// - `memory://`: in this process.
+/// - `redis://[[user]:password@]host[:port][/db]`: one Redis; `rediss://` by TLS.
+/// - `redis+sentinel://[..@]sentinel[:26379],..../<master name>[/db]`: the primary that sentinels name;
+///   `rediss+sentinel://` by TLS, the sentinels too.
+/// - `redis+cluster://[..@]node[:port],...`: a cluster; `rediss+cluster://` by TLS.
+///
+/// `valkey` may stand for `redis`. `Debug` and `Display` mask the password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct BrokerUrl(String);
+pub struct BrokerUrl {
+    /// With the password masked.
+    shown: String,
+    place: Place,
+}
 
 /// Why a text is not a broker's address. Repeats nothing of it but the scheme.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerUrlError {
     /// There is no `://`.
-    #[error("a broker's address is memory:// or redis://[user[:password]@]host[:port][/db]")]
+    #[error(
+        "a broker's address is memory://, redis://[user:password@]host[:port][/db], \
+         redis+sentinel://host,host/<master name> or redis+cluster://host,host"
+    )]
     NoScheme,
-    /// A form of Redis that Sluice does not speak yet.
-    #[error("{0}:// is not supported yet; use redis://host:port, one Redis without TLS")]
-    NotYet(String),
     /// Some other scheme.
-    #[error("unknown scheme {0}://; use memory:// or redis://host:port")]
+    #[error(
+        "unknown scheme {0}://; use memory://, redis://, redis+sentinel:// or redis+cluster:// \
+         (rediss.. for TLS)"
+    )]
     Unknown(String),
-    /// Several hosts, which would be a cluster or sentinels.
-    #[error("several hosts in one address are not supported yet; name one Redis")]
-    SeveralHosts,
     /// The rest is not an address.
-    #[error("the address is not of the form redis://[user[:password]@]host[:port][/db]: {0}")]
-    Broken(String),
+    #[error("the address behind {scheme}:// cannot be used: {why}")]
+    Broken {
+        /// The scheme.
+        scheme: String,
+        /// What is wrong.
+        why: String,
+    },
 }
 
 impl BrokerUrl {
     /// The embedded broker of this process.
     #[must_use]
     pub fn memory() -> Self {
-        Self("memory://".to_owned())
+        Self { shown: "memory://".to_owned(), place: Place::Memory }
     }
 
     /// Whether this is the embedded broker.
     #[must_use]
     pub fn is_memory(&self) -> bool {
-        self.0.starts_with("memory:")
+        self.place == Place::Memory
     }
 
-    /// The whole address with its password, for opening connections only.
-    pub(crate) fn exposed(&self) -> &str {
-        &self.0
+    /// What the address says, with its password, for opening connections only.
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
     }
 }
 
@@ -53,33 +72,51 @@ impl FromStr for BrokerUrl {
 
     fn from_str(text: &str) -> Result<Self, BrokerUrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(BrokerUrlError::NoScheme)?;
-        match scheme {
-            "memory" if rest.is_empty() => Ok(Self::memory()),
-            "memory" => Err(BrokerUrlError::Broken("memory:// has nothing behind it".to_owned())),
-            "redis" => {
-                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-                let hosts = authority.rsplit('@').next().unwrap_or_default();
-                if hosts.contains(',') {
-                    return Err(BrokerUrlError::SeveralHosts);
-                }
-                crate::redis::check_url(text).map_err(BrokerUrlError::Broken)?;
-                Ok(Self(text.to_owned()))
-            }
-            "rediss" | "redis+unix" | "unix" | "redis+sentinel" | "rediss+sentinel" | "redis-sentinel"
-            | "sentinel" | "redis+cluster" | "rediss+cluster" | "redis-cluster" | "cluster" | "valkey"
-            | "valkeys" => Err(BrokerUrlError::NotYet(scheme.to_owned())),
-            other => Err(BrokerUrlError::Unknown(other.chars().take(20).collect())),
+        let broken = |why: String| BrokerUrlError::Broken { scheme: scheme.to_owned(), why };
+        if scheme == "memory" {
+            return if rest.is_empty() {
+                Ok(Self::memory())
+            } else {
+                Err(broken("nothing may stand behind it".to_owned()))
+            };
         }
+        let (tls, form) =
+            form(scheme).ok_or_else(|| BrokerUrlError::Unknown(scheme.chars().take(20).collect()))?;
+        let redis = RedisPlace::parse(tls, form, rest).map_err(broken)?;
+        Ok(Self { shown: format!("{scheme}://{}", masked(rest)), place: Place::Redis(redis) })
+    }
+}
+
+/// Whether by TLS, and the form, of a Redis's scheme.
+fn form(scheme: &str) -> Option<(bool, Form)> {
+    let (protocol, form) = match scheme.split_once('+') {
+        None => (scheme, Form::Standalone),
+        Some((protocol, "sentinel")) => (protocol, Form::Sentinel { master: String::new() }),
+        Some((protocol, "cluster")) => (protocol, Form::Cluster),
+        Some(_) => return None,
+    };
+    match protocol {
+        "redis" | "valkey" => Some((false, form)),
+        "rediss" | "valkeys" => Some((true, form)),
+        _ => None,
+    }
+}
+
+/// What stands behind the scheme, of an address that was found good.
+fn masked(rest: &str) -> String {
+    match rest.rsplit_once('@') {
+        Some((login, place)) => match login.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{place}"),
+            // A user alone, or a password that lacks its colon.
+            None => format!("***@{place}"),
+        },
+        None => rest.to_owned(),
     }
 }
 
 impl fmt::Display for BrokerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str("?") };
-        let authority_len = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let Some(at) = rest[..authority_len].rfind('@') else { return f.write_str(&self.0) };
-        let user = rest[..at].split(':').next().unwrap_or_default();
-        write!(f, "{scheme}://{user}:***{}", &rest[at..])
+        f.write_str(&self.shown)
     }
 }
 
@@ -93,30 +130,75 @@ impl fmt::Debug for BrokerUrl {
 mod tests {
     use super::*;
 
-    #[test]
-    fn accepts_one_redis_and_memory() {
-        for text in
-            ["memory://", "redis://127.0.0.1", "redis://u:p%40@redis.example:6380/2", "redis://[::1]:1/"]
-        {
-            assert!(text.parse::<BrokerUrl>().is_ok(), "{text}");
+    fn redis(text: &str) -> RedisPlace {
+        match text.parse::<BrokerUrl>().unwrap().place {
+            Place::Redis(redis) => redis,
+            Place::Memory => panic!("{text}"),
         }
-        assert!("memory://".parse::<BrokerUrl>().unwrap().is_memory());
+    }
+
+    fn hosts(text: &str) -> Vec<String> {
+        redis(text).hosts.iter().map(ToString::to_string).collect()
     }
 
     #[test]
-    fn says_what_is_not_supported_yet() {
-        for scheme in ["rediss", "redis+sentinel", "redis+cluster"] {
-            let why = format!("{scheme}://h").parse::<BrokerUrl>().unwrap_err();
-            assert_eq!(why, BrokerUrlError::NotYet(scheme.to_owned()));
+    fn reads_one_redis() {
+        assert!("memory://".parse::<BrokerUrl>().unwrap().is_memory());
+        let one = redis("redis://u:p%40@redis.example:6380/2");
+        assert_eq!((one.tls, one.form, one.database), (false, Form::Standalone, 2));
+        assert_eq!((one.username.as_deref(), one.password.as_deref()), (Some("u"), Some("p@")));
+        assert_eq!(hosts("redis://127.0.0.1"), ["127.0.0.1:6379"]);
+        assert_eq!(hosts("valkeys://[::1]:1/"), ["[::1]:1"]);
+        assert!(redis("rediss://h").tls && redis("valkeys://h").tls && !redis("valkey://h").tls);
+        let only = redis("redis://:secret@h");
+        assert_eq!((only.username, only.password.as_deref()), (None, Some("secret")));
+    }
+
+    #[test]
+    fn reads_sentinels_and_clusters() {
+        let sentinel = redis("redis+sentinel://u:p@s1,s2:1,[::1]/mymaster/3");
+        assert_eq!(sentinel.form, Form::Sentinel { master: "mymaster".to_owned() });
+        assert_eq!(sentinel.database, 3);
+        assert_eq!(hosts("redis+sentinel://u:p@s1,s2:1,[::1]/m"), ["s1:26379", "s2:1", "[::1]:26379"]);
+        let cluster = redis("rediss+cluster://:p@a:7000,b");
+        assert_eq!((cluster.tls, cluster.form), (true, Form::Cluster));
+        assert_eq!(hosts("valkey+cluster://a:7000,b"), ["a:7000", "b:6379"]);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        for (text, part) in [
+            ("redis://a:1,b:2", "several hosts"),
+            ("redis+sentinel://a", "name of the master"),
+            ("redis+sentinel://a//3", "name of the master"),
+            ("redis+cluster://a/1", "no database but 0"),
+            ("redis://", "host"),
+            ("redis://h:0", "port"),
+            ("redis://[::1]6379", "port"),
+            ("redis://h/x", "database"),
+            ("redis://h/-1", "database"),
+            ("redis://h?x=y", "'?'"),
+            ("redis://a/b@h", "percent-encoded"),
+            ("memory://x", "nothing may stand"),
+        ] {
+            let why = text.parse::<BrokerUrl>().unwrap_err().to_string();
+            assert!(why.contains(part), "{text}: {why}");
         }
-        assert_eq!("redis://a:1,b:2".parse::<BrokerUrl>(), Err(BrokerUrlError::SeveralHosts));
-        assert_eq!("http://a".parse::<BrokerUrl>(), Err(BrokerUrlError::Unknown("http".to_owned())));
+        for text in ["http://a", "redis+unix://a", "redis+sentinels://a"] {
+            assert!(matches!(text.parse::<BrokerUrl>(), Err(BrokerUrlError::Unknown(_))), "{text}");
+        }
         assert_eq!("localhost:6379".parse::<BrokerUrl>(), Err(BrokerUrlError::NoScheme));
     }
 
     #[test]
     fn a_password_is_never_printed() {
-        for text in ["redis://user:s3cret@host:1/0", "redis://:s3cret@host", "redis://u:a@s3cret@host/x@y"] {
+        for text in [
+            "redis://user:s3cret@host:1/0",
+            "redis://:s3cret@host",
+            "rediss+cluster://u:s3cret@a,b",
+            "redis+sentinel://u:s3cret@a,b/m",
+            "redis://u:a@s3cret@host/x@y",
+        ] {
             if let Ok(url) = text.parse::<BrokerUrl>() {
                 assert!(!format!("{url} {url:?} {url:#?}").contains("s3cret"), "{text}");
             }

@@ -1,8 +1,8 @@
 //! From the configuration's tree to each crate's plain settings. The only place that knows both.
 
 use sluice_broker::{
-    BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisSettings, ReplaySettings, Retention,
-    RetentionPolicies,
+    BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
+    ReplaySettings, Retention, RetentionPolicies,
 };
 use sluice_gateway::{
     CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
@@ -24,6 +24,13 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
         once_window: config.topics.idempotency_window,
         redis: RedisSettings {
             prefix: redis.prefix.clone(),
+            login: login(redis.username.as_ref(), redis.password.as_ref()),
+            sentinel_login: login(redis.sentinel_username.as_ref(), redis.sentinel_password.as_ref()),
+            tls: RedisTls {
+                ca_file: redis.tls_ca_file.clone(),
+                cert_file: redis.tls_cert_file.clone(),
+                key_file: redis.tls_key_file.clone(),
+            },
             pool_size: redis.pool_size,
             connect_timeout: redis.connect_timeout,
             response_timeout: redis.response_timeout,
@@ -32,6 +39,11 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
         },
         memory: MemorySettings::default(),
     })
+}
+
+fn login(username: Option<&String>, password: Option<&config::Secret>) -> RedisLogin {
+    let password = password.map(|secret| secret.expose().to_owned());
+    RedisLogin { username: username.cloned(), password }
 }
 
 fn retention(configured: &config::Retention) -> Retention {

@@ -11,7 +11,7 @@ pub(super) fn of(error: &RedisError) -> BrokerError {
             by_code(error.code().unwrap_or("ERR"), error.detail().unwrap_or_default())
         }
         ErrorKind::AuthenticationFailed => {
-            BrokerError::Refused(format!("the credentials in the address are not accepted: {error}"))
+            BrokerError::Refused(format!("the credentials are not accepted: {error}"))
         }
         ErrorKind::RESP3NotSupported => BrokerError::Refused(
             "the server does not speak RESP3; Redis 7.0 or Valkey 7.2 is needed".to_owned(),
@@ -60,11 +60,11 @@ fn by_code(code: &str, details: &str) -> BrokerError {
         "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "READONLY" | "BUSY" | "OOM" | "MISCONF"
         | "NOREPLICAS" | "NOSCRIPT" | "UNBLOCKED" | "FAILOVER" => BrokerError::Unavailable(text),
         "ERR" if details.contains("max number of clients") => BrokerError::Unavailable(text),
-        "MOVED" | "ASK" | "CROSSSLOT" => {
-            BrokerError::Refused("this Redis is a node of a cluster, which is not supported yet".to_owned())
-        }
+        "MOVED" | "ASK" | "CROSSSLOT" => BrokerError::Refused(
+            "this Redis is a node of a cluster; its address is redis+cluster://..".to_owned(),
+        ),
         "NOAUTH" | "WRONGPASS" | "NOPERM" => {
-            BrokerError::Refused(format!("the credentials in the address do not suffice: {text}"))
+            BrokerError::Refused(format!("the credentials do not suffice: {text}"))
         }
         "SLUICE" => BrokerError::Refused(said(details).to_owned()),
         _ => BrokerError::Refused(text),

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Hook, HookError, Manager, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, Pipeline, RedisError, Value};
+use redis::{Cmd, Pipeline, ProtocolVersion, RedisError, Value};
 use tokio::sync::Mutex;
 
-use super::topology::Topology;
-use super::{RedisSettings, failure, scripts};
+use super::dial::Dialler;
+use super::{failure, scripts};
 use crate::BrokerError;
+use crate::url::Address;
 
 /// Whoever waited for a lane while another dialled in vain shares that failure instead of waiting again.
 const FAILURE_SHARED_FOR: Duration = Duration::from_millis(100);
@@ -39,20 +40,19 @@ struct Kept {
 }
 
 impl Pool {
-    pub(super) fn new(topology: &Topology, settings: &RedisSettings) -> Result<Self, BrokerError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(settings.connect_timeout))
-            .set_response_timeout(Some(settings.response_timeout))
-            .set_pipeline_buffer_size(1024);
-        let manager =
-            Manager::new_with_config(topology.for_commands(), config).map_err(|error| failure::of(&error))?;
-        let lanes = settings.pool_size.max(1);
+    /// A pool of at most `lanes` connections to the server at `address`.
+    pub(super) fn new(dialler: &Dialler, address: &Address, lanes: usize) -> Result<Self, BrokerError> {
+        let config = dialler.config().set_pipeline_buffer_size(1024);
+        let (connect_timeout, response_timeout) = dialler.timeouts();
+        let info = dialler.info(address, ProtocolVersion::RESP2);
+        let manager = Manager::new_with_config(info, config).map_err(|error| failure::of(&error))?;
+        let lanes = lanes.max(1);
         let dialler = deadpool_redis::Pool::builder(manager)
             .max_size(lanes)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(settings.connect_timeout))
-            .create_timeout(Some(settings.connect_timeout + settings.response_timeout))
-            .recycle_timeout(Some(settings.response_timeout))
+            .wait_timeout(Some(connect_timeout))
+            .create_timeout(Some(connect_timeout + response_timeout))
+            .recycle_timeout(Some(response_timeout))
             .post_create(Hook::async_fn(|connection, _| Box::pin(load_scripts(connection))))
             .build()
             .map_err(|error| BrokerError::Refused(error.to_string()))?;

@@ -20,10 +20,11 @@ use tracing::{debug, warn};
 use self::channels::Channels;
 use self::connection::Link;
 use super::RedisSettings;
+use super::dial::Dialler;
 use super::keys::Keys;
 use super::pool::Pool;
-use super::topology::Topology;
 use crate::backoff::Backoff;
+use crate::url::Address;
 use crate::{Listener, Subscriber, SubscriberHealth};
 
 /// Changes taken from the queue in one go, which then share commands.
@@ -31,7 +32,8 @@ const CHANGES_MAX: usize = 1024;
 
 /// What a subscriber is made of.
 pub(super) struct Parts {
-    pub(super) topology: Topology,
+    pub(super) dialler: Dialler,
+    pub(super) address: Address,
     pub(super) keys: Keys,
     pub(super) pool: Arc<Pool>,
     pub(super) settings: RedisSettings,

@@ -21,6 +21,12 @@ macro_rules! conformance {
                 $case(crate::stage::Stage::redis).await;
             })+
         }
+        mod redis_by_tls {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                $case(crate::stage::Stage::redis_by_tls).await;
+            })+
+        }
     };
 }
 

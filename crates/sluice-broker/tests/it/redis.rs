@@ -3,3 +3,4 @@
 mod cli;
 mod connection;
 mod foreign;
+mod tls;

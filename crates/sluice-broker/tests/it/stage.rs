@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_broker::{Appended, Broker, BrokerSettings, BrokerUrl, Retention, RetentionPolicies, connect};
+use sluice_broker::{
+    Appended, Broker, BrokerSettings, BrokerUrl, RedisTls, Retention, RetentionPolicies, connect,
+};
 use sluice_testkit::RedisServer;
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio_util::task::TaskTracker;
 
 /// How long anything may take here before it counts as never.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// What a user needs that publishes and holds streams; the documentation says the same.
+pub(crate) const LEAST_ACL: &str = "resetkeys ~sluice:* resetchannels &sluice:* -@all +ping +time +role \
+     +evalsha +script|load +get +set +pexpire +exists +xadd +xtrim +xinfo|stream +xread +xrange +xrevrange \
+     +publish +subscribe +unsubscribe";
 
 /// A broker with whatever it runs on.
 pub(crate) struct Stage {
@@ -28,6 +35,13 @@ impl Stage {
     pub(crate) async fn redis(retention: Retention) -> Self {
         let server = RedisServer::start().await.unwrap();
         Self::with(settings(&server.url(), retention), Some(server))
+    }
+
+    /// By TLS, with a certificate to show, as a user who may do no more than Sluice needs.
+    pub(crate) async fn redis_by_tls(retention: Retention) -> Self {
+        let server =
+            RedisServer::builder().tls().acl_user("sluice", "s3cret", LEAST_ACL).start().await.unwrap();
+        Self::with(by_tls(settings(&server.url(), retention), &server), Some(server))
     }
 
     pub(crate) fn with(settings: BrokerSettings, server: Option<RedisServer>) -> Self {
@@ -51,6 +65,16 @@ pub(crate) fn settings(url: &str, retention: Retention) -> BrokerSettings {
     settings.retention = RetentionPolicies::uniform(retention);
     settings.redis.probe_interval = Duration::from_millis(200);
     settings.redis.probe_deadline = Duration::from_secs(2);
+    settings
+}
+
+/// With the certificates of `server`.
+pub(crate) fn by_tls(mut settings: BrokerSettings, server: &RedisServer) -> BrokerSettings {
+    settings.redis.tls = RedisTls {
+        ca_file: Some(server.ca_file()),
+        cert_file: Some(server.client_cert_file()),
+        key_file: Some(server.client_key_file()),
+    };
     settings
 }
 

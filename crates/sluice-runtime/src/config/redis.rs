@@ -1,11 +1,12 @@
 //! `[redis]`: where the broker is and how patiently it is spoken to.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::Role;
-use super::secret::RedisUrl;
+use super::secret::{RedisUrl, Secret};
 use super::section::Section;
 
 /// The broker.
@@ -13,6 +14,20 @@ use super::section::Section;
 pub struct Redis {
     /// `redis.url`: redis://127.0.0.1:6379; memory:// in `dev`.
     pub url: RedisUrl,
+    /// `redis.username`: as in `redis.url`. The ACL user.
+    pub username: Option<String>,
+    /// `redis.password`: as in `redis.url`.
+    pub password: Option<Secret>,
+    /// `redis.sentinel.username`: none. Who sentinels let in.
+    pub sentinel_username: Option<String>,
+    /// `redis.sentinel.password`: none.
+    pub sentinel_password: Option<Secret>,
+    /// `redis.tls.ca_file`: the system's authorities. A PEM file, as the two below.
+    pub tls_ca_file: Option<PathBuf>,
+    /// `redis.tls.cert_file`: none. The certificate to show to the servers, its chain behind it.
+    pub tls_cert_file: Option<PathBuf>,
+    /// `redis.tls.key_file`: none. The key of the certificate.
+    pub tls_key_file: Option<PathBuf>,
     /// `redis.prefix`: "sluice". The first part of every key and channel.
     pub prefix: String,
     /// `redis.pool_size`: 16 connections for commands; subscriptions have their own.
@@ -41,6 +56,13 @@ impl Redis {
         let url = if role == Role::Dev { RedisUrl::memory() } else { RedisUrl::local() };
         Self {
             url,
+            username: None,
+            password: None,
+            sentinel_username: None,
+            sentinel_password: None,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             prefix: "sluice".to_owned(),
             pool_size: 16,
             connect_timeout: Duration::from_secs(2),
@@ -52,10 +74,18 @@ impl Redis {
     }
 
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
-        let url = "right is redis://[user:password@]host[:port][/database], rediss:// for TLS, or memory://";
+        let url = "right is redis://[user:password@]host[:port][/database], redis+sentinel://host,host/<master \
+                   name>, redis+cluster://host,host (rediss.. for TLS), or memory://";
         let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -";
         Self {
             url: section.secret("url", default.url.clone(), url),
+            username: optional_text(section, "username"),
+            password: optional_secret(section, "password"),
+            sentinel_username: optional_text(section, "sentinel.username"),
+            sentinel_password: optional_secret(section, "sentinel.password"),
+            tls_ca_file: optional_text(section, "tls.ca_file").map(PathBuf::from),
+            tls_cert_file: optional_text(section, "tls.cert_file").map(PathBuf::from),
+            tls_key_file: optional_text(section, "tls.key_file").map(PathBuf::from),
             prefix: section.text("prefix", default.prefix.clone(), prefix, check_prefix),
             pool_size: section.integer("pool_size", default.pool_size, 1..=1_024),
             connect_timeout: section.millis("connect_timeout_ms", default.connect_timeout, 10..=60_000),
@@ -65,6 +95,17 @@ impl Redis {
             probe_deadline: section.millis("probe_deadline_ms", default.probe_deadline, 200..=300_000),
         }
     }
+}
+
+/// An empty text is none.
+fn optional_text(section: &mut Section<'_>, key: &str) -> Option<String> {
+    let text = section.text(key, String::new(), "must be a text", |_| Ok(()));
+    (!text.is_empty()).then_some(text)
+}
+
+fn optional_secret(section: &mut Section<'_>, key: &str) -> Option<Secret> {
+    let secret = section.secret(key, Secret::new(String::new()), "must be a text");
+    (!secret.expose().is_empty()).then_some(secret)
 }
 
 fn check_prefix(text: &str) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! Values that must not be seen: every `Debug` and `Display` here is masked, and the text itself is reached
 //! only by a call named `expose`.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
@@ -27,6 +28,14 @@ impl Secret {
     }
 }
 
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self::new(text.to_owned()))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
@@ -35,12 +44,14 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
+        // That there is none is worth seeing.
+        f.write_str(if self.0.is_empty() { "" } else { MASK })
     }
 }
 
-/// Where the broker is: `memory://`, `redis://[user:password@]host[:port][/database]`, or the same with
-/// `rediss://` for TLS.
+/// Where the broker is: `memory://`, `redis://[user:password@]host[:port][/database]`,
+/// `redis+sentinel://[..@]host,host/<master name>` or `redis+cluster://[..@]host,host`; `rediss..` for TLS,
+/// `valkey` for `redis` as one likes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     full: Secret,
@@ -51,7 +62,7 @@ pub struct RedisUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     /// No `scheme://` that a broker answers to.
-    #[error("must begin with redis://, rediss:// or memory://")]
+    #[error("must begin with redis://, redis+sentinel://, redis+cluster:// (rediss.. for TLS) or memory://")]
     Scheme,
     /// Characters that end the authority stand before its last `@`.
     #[error("'/', '?' and '#' in a user or password must be percent-encoded (%2F, %3F, %23)")]
@@ -62,6 +73,12 @@ pub enum RedisUrlError {
     /// Behind the host stands no port.
     #[error("has a port that is no number from 1 to 65535")]
     Port,
+    /// Several hosts, and a scheme of one.
+    #[error("names several hosts: a cluster is redis+cluster://, sentinels are redis+sentinel://")]
+    SeveralHosts,
+    /// Sentinels watch over several masters.
+    #[error("lacks the master's name: redis+sentinel://host,host/<master name>")]
+    Master,
     /// Spaces or control characters.
     #[error("must not hold spaces or control characters; percent-encode them")]
     Space,
@@ -97,8 +114,7 @@ impl RedisUrl {
         let masked = match scheme {
             "memory" if rest.is_empty() => text.to_owned(),
             "memory" => return Err(RedisUrlError::Memory),
-            "redis" | "rediss" => format!("{scheme}://{}", masked_rest(rest)?),
-            _ => return Err(RedisUrlError::Scheme),
+            _ => format!("{scheme}://{}", masked_rest(form(scheme)?, rest)?),
         };
         Ok(Self { full: Secret::new(text.to_owned()), masked })
     }
@@ -116,8 +132,29 @@ impl RedisUrl {
     }
 }
 
+/// What a scheme leads to, as far as the text behind it differs.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    One,
+    Sentinels,
+    Cluster,
+}
+
+fn form(scheme: &str) -> Result<Form, RedisUrlError> {
+    let (protocol, form) = match scheme.split_once('+') {
+        None => (scheme, Form::One),
+        Some((protocol, "sentinel")) => (protocol, Form::Sentinels),
+        Some((protocol, "cluster")) => (protocol, Form::Cluster),
+        Some(_) => return Err(RedisUrlError::Scheme),
+    };
+    match protocol {
+        "redis" | "rediss" | "valkey" | "valkeys" => Ok(form),
+        _ => Err(RedisUrlError::Scheme),
+    }
+}
+
 /// Checks what follows the scheme and hides its password and its query values.
-fn masked_rest(rest: &str) -> Result<String, RedisUrlError> {
+fn masked_rest(form: Form, rest: &str) -> Result<String, RedisUrlError> {
     if rest.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(RedisUrlError::Space);
     }
@@ -132,7 +169,15 @@ fn masked_rest(rest: &str) -> Result<String, RedisUrlError> {
     }
     let end = place.find(['/', '?', '#']).unwrap_or(place.len());
     let (authority, tail) = place.split_at(end);
-    check_authority(authority)?;
+    let several = authority.contains(',');
+    if several && form == Form::One {
+        return Err(RedisUrlError::SeveralHosts);
+    }
+    authority.split(',').try_for_each(check_authority)?;
+    let master = tail.trim_start_matches('/').split(['/', '?', '#']).next().unwrap_or_default();
+    if form == Form::Sentinels && master.is_empty() {
+        return Err(RedisUrlError::Master);
+    }
     let path_end = tail.find(['?', '#']).unwrap_or(tail.len());
     let (path, query) = tail.split_at(path_end);
     let login = login.map_or(String::new(), |login| match login.split_once(':') {
@@ -197,6 +242,9 @@ mod tests {
             ("redis://app:hun@ter2@h", "redis://app:***@h"),
             ("redis://hunter2@h", "redis://***@h"),
             ("redis://h/0?password=hunter2", "redis://h/0?***"),
+            ("rediss+cluster://app:hunter2@h:1,[::1]:2", "rediss+cluster://app:***@h:1,[::1]:2"),
+            ("redis+sentinel://:hunter2@h,i:1/main/2", "redis+sentinel://:***@h,i:1/main/2"),
+            ("valkeys://h", "valkeys://h"),
         ] {
             let url = RedisUrl::parse(text).unwrap();
             assert_eq!(url.to_string(), shown);
@@ -220,6 +268,12 @@ mod tests {
             ("redis://:a/b@h", RedisUrlError::Unencoded),
             ("redis://:a b@h", RedisUrlError::Space),
             ("memory://x", RedisUrlError::Memory),
+            ("redis://h,i", RedisUrlError::SeveralHosts),
+            ("redis+cluster://h,i:x", RedisUrlError::Port),
+            ("redis+cluster://h,", RedisUrlError::Host),
+            ("redis+sentinel://h", RedisUrlError::Master),
+            ("redis+sentinel://h/?x", RedisUrlError::Master),
+            ("redis+unix://h", RedisUrlError::Scheme),
         ] {
             assert_eq!(RedisUrl::parse(text), Err(error), "{text}");
         }

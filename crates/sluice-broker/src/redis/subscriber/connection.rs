@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value};
+use redis::{PushInfo, PushKind, Value};
 use sluice_wire::envelope;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::Parts;
 use crate::Listener;
 use crate::broker::Announcement;
-use crate::redis::failure;
 use crate::redis::keys::Keys;
 
 /// A connection with its probe channel subscribed.
@@ -30,7 +29,6 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) async fn open(parts: &Parts) -> Result<Self, String> {
-        let client = Client::open(parts.topology.for_announcements()).map_err(|error| error.to_string())?;
         let (heard_sender, heard) = watch::channel(0);
         let probe_channel: Arc<str> = parts.keys.probe(fastrand::u64(..)).into();
         let (broken, retired) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
@@ -42,17 +40,8 @@ impl Link {
             broken: broken.clone(),
             retired: Arc::clone(&retired),
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(parts.settings.connect_timeout))
-            .set_response_timeout(Some(parts.settings.response_timeout))
-            .set_push_sender(move |push: PushInfo| {
-                ears.hear(push);
-                Ok::<(), ()>(())
-            });
-        let connection = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| failure::of(&error).to_string())?;
+        let connection = parts.dialler.listening(&parts.address, move |push| ears.hear(push));
+        let connection = connection.await.map_err(|why| why.to_string())?;
         let link = Self { connection, broken, retired, heard, probe_channel };
         link.subscribe(&[link.probe_channel.to_string()]).await?;
         Ok(link)

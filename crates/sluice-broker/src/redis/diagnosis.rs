@@ -1,0 +1,233 @@
+//! What a Redis says of itself, for `sluice doctor`. Nothing here changes anything on the server: what can
+//! only be tried is tried on a topic that does not exist, in a form that creates nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::{Cmd, Pipeline, ServerError, Value};
+use sluice_wire::{IdempotencyKey, Topic};
+
+use super::{RedisBroker, failure, parse, scripts};
+use crate::BrokerError;
+
+/// Settings that decide what an acknowledged event is worth and when a subscriber is cut off.
+const SETTINGS: [&str; 8] = [
+    "appendfsync",
+    "appendonly",
+    "client-output-buffer-limit",
+    "maxmemory",
+    "maxmemory-policy",
+    "min-replicas-max-lag",
+    "min-replicas-to-write",
+    "save",
+];
+
+/// Looks at the clock, of which the quickest counts.
+const CLOCK_LOOKS: usize = 5;
+
+/// The answer to a question, or why the server would not answer it.
+pub type Asked<T> = Result<T, String>;
+
+/// Fields by name, both as Redis spells them.
+pub type Fields = BTreeMap<String, String>;
+
+/// What a process does with Redis, which decides what its user must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duties {
+    /// It holds streams: reads logs and listens.
+    pub reading: bool,
+    /// It takes events in.
+    pub appending: bool,
+}
+
+/// What a Redis said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisFacts {
+    /// INFO.
+    pub info: Asked<Fields>,
+    /// CONFIG GET of what matters to Sluice; never of a password.
+    pub config: Asked<Fields>,
+    /// CLUSTER INFO, of a server in cluster mode.
+    pub cluster: Option<Asked<Fields>>,
+    /// How the server's clock compares with this machine's.
+    pub clock: Asked<ClockSkew>,
+    /// Commands that the user of the connection may not run though its duties need them, each with what the
+    /// server said.
+    pub lacking: Vec<(&'static str, String)>,
+}
+
+/// The difference between two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockSkew {
+    /// How far the server is ahead of this machine, in milliseconds.
+    pub ahead_ms: i64,
+    /// The round trip it was measured with: the difference is known to half of it.
+    pub round_trip: Duration,
+}
+
+impl RedisBroker {
+    /// Asks the server about itself and about what its user may do.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached or does not let the user in; a single question that is refused is
+    /// told in its own place.
+    pub async fn facts(&self, duties: Duties) -> Result<RedisFacts, BrokerError> {
+        let clock = self.clock().await?;
+        let info = self.ask(redis::cmd("INFO")).await?.and_then(|value| lines(&value));
+        let config = self.ask(command("CONFIG", &["GET"]).arg(&SETTINGS[..]).clone()).await?;
+        let clustered =
+            info.as_ref().is_ok_and(|info| info.get("cluster_enabled").is_some_and(|on| on == "1"));
+        let cluster = match clustered {
+            true => Some(self.ask(command("CLUSTER", &["INFO"])).await?.and_then(|value| lines(&value))),
+            false => None,
+        };
+        let config = config.and_then(|value| pairs(&value));
+        Ok(RedisFacts { info, config, cluster, clock, lacking: self.lacking(duties).await? })
+    }
+
+    async fn clock(&self) -> Result<Asked<ClockSkew>, BrokerError> {
+        let mut best: Option<ClockSkew> = None;
+        for _ in 0..CLOCK_LOOKS {
+            let (here, began) = (SystemTime::now(), Instant::now());
+            let time = match self.ask(redis::cmd("TIME")).await? {
+                Ok(time) => parse::time_ms(&time)?,
+                Err(why) => return Ok(Err(why)),
+            };
+            let round_trip = began.elapsed();
+            let middle = here + round_trip / 2;
+            let middle_ms = middle.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+            let signed = |ms: u128| i64::try_from(ms).unwrap_or(i64::MAX);
+            let skew = ClockSkew { ahead_ms: signed(time.into()) - signed(middle_ms), round_trip };
+            if best.is_none_or(|best| round_trip < best.round_trip) {
+                best = Some(skew);
+            }
+        }
+        Ok(best.ok_or_else(|| "it was not asked".to_owned()))
+    }
+
+    async fn lacking(&self, duties: Duties) -> Result<Vec<(&'static str, String)>, BrokerError> {
+        let mut lacking = Vec::new();
+        let strange = |why: &dyn std::fmt::Display| BrokerError::Refused(why.to_string());
+        // Nobody has a topic of this name, so that what would change one finds nothing to change.
+        let name = format!("sluice.doctor/{:016x}", fastrand::u64(..));
+        let topic = Topic::parse(&name).map_err(|why| strange(&why))?;
+        let key = IdempotencyKey::parse("doctor").map_err(|why| strange(&why))?;
+        let (log, once) = (self.keys.log(&topic), self.keys.once(&topic, &key));
+        let mut trials = Vec::new();
+        if duties.reading {
+            trials.extend(reading(&log, &self.keys.probe(fastrand::u64(..))));
+        }
+        if duties.appending {
+            trials.extend(appending(&log, &once, self.appending.announce(), &self.keys.live(&topic)));
+        }
+        for (what, trial) in trials {
+            if let Err(error) = self.answer(trial).await?
+                && error.code() == "NOPERM"
+                && !lacking.iter().any(|(known, _)| *known == what)
+            {
+                lacking.push((what, error.details().unwrap_or_default().to_owned()));
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// What was answered, or the complaint as text.
+    async fn ask(&self, command: Cmd) -> Result<Asked<Value>, BrokerError> {
+        let answer = self.answer(command).await?;
+        Ok(answer.map_err(|error| failure::of_answer(&error).to_string()))
+    }
+
+    /// The one way to the server, so that whatever knows of several servers chooses one here.
+    async fn answer(&self, command: Cmd) -> Result<Result<Value, ServerError>, BrokerError> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command);
+        match self.pool.pipeline(&pipeline).await?.pop() {
+            Some(Value::ServerError(error)) => Ok(Err(error)),
+            Some(value) => Ok(Ok(value)),
+            None => Err(failure::odd("a question", "answer")),
+        }
+    }
+}
+
+/// What following and replaying need. Subscribing is left to a real subscriber, which changes its connection.
+fn reading(log: &str, probe: &str) -> Vec<(&'static str, Cmd)> {
+    vec![
+        ("PING", redis::cmd("PING")),
+        ("TIME", redis::cmd("TIME")),
+        ("XRANGE", command("XRANGE", &[log, "-", "+", "COUNT", "1"])),
+        ("XREVRANGE", command("XREVRANGE", &[log, "+", "-", "COUNT", "1"])),
+        ("XREAD", command("XREAD", &["COUNT", "1", "STREAMS", log, "0-0"])),
+        ("XINFO STREAM", command("XINFO", &["STREAM", log])),
+        ("PUBLISH (to its own probe channel)", command("PUBLISH", &[probe, "0"])),
+    ]
+}
+
+/// What `publish.lua` and its callers need.
+fn appending(log: &str, once: &str, announce: &'static str, live: &str) -> Vec<(&'static str, Cmd)> {
+    vec![
+        ("PING", redis::cmd("PING")),
+        ("SCRIPT LOAD", command("SCRIPT", &["LOAD", scripts::PUBLISH_SCRIPT])),
+        // Without a key the script complains before it does anything.
+        ("EVALSHA", command("EVALSHA", &[scripts::publish().get_hash(), "0"])),
+        ("GET", command("GET", &[once])),
+        ("SET", command("SET", &[once, "", "XX", "PX", "1"])),
+        ("PEXPIRE", command("PEXPIRE", &[once, "1"])),
+        ("PEXPIRE", command("PEXPIRE", &[log, "1"])),
+        ("EXISTS", command("EXISTS", &[log])),
+        ("XINFO STREAM", command("XINFO", &["STREAM", log])),
+        ("XADD", command("XADD", &[log, "NOMKSTREAM", "*", "data", ""])),
+        ("XTRIM", command("XTRIM", &[log, "MINID", "~", "0"])),
+        ("TIME", redis::cmd("TIME")),
+        // Nobody listens to a topic that does not exist.
+        (announce, command(announce, &[live, ""])),
+    ]
+}
+
+fn command(name: &str, args: &[&str]) -> Cmd {
+    let mut command = redis::cmd(name);
+    command.arg(args);
+    command
+}
+
+/// The `name:value` lines of INFO.
+fn lines(value: &Value) -> Asked<Fields> {
+    let text = parse::text(value).ok_or_else(|| "the answer is no text".to_owned())?;
+    let fields = text.lines().filter_map(|line| line.split_once(':'));
+    Ok(fields.map(|(name, value)| (name.to_owned(), value.trim_end().to_owned())).collect())
+}
+
+/// The names and values of CONFIG GET.
+fn pairs(value: &Value) -> Asked<Fields> {
+    let text = |value: &Value| parse::text(value).map(str::to_owned);
+    let found: Option<Fields> = match value {
+        Value::Array(flat) => {
+            flat.chunks_exact(2).map(|pair| Some((text(&pair[0])?, text(&pair[1])?))).collect()
+        }
+        Value::Map(pairs) => pairs.iter().map(|(name, value)| Some((text(name)?, text(value)?))).collect(),
+        _ => None,
+    };
+    found.ok_or_else(|| "the answer holds no settings".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn answers_of_both_protocols_are_read() {
+        let info = "# Server\r\nredis_version:7.0.15\r\nexecutable:/a:b\r\n\r\n";
+        let expected =
+            [("executable", "/a:b"), ("redis_version", "7.0.15")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(lines(&bulk(info)), Ok(Fields::from(expected)));
+        let flat = Value::Array(vec![bulk("maxmemory"), bulk("0")]);
+        let map = Value::Map(vec![(bulk("maxmemory"), bulk("0"))]);
+        assert_eq!(pairs(&flat), pairs(&map));
+        assert_eq!(pairs(&flat).unwrap()["maxmemory"], "0");
+        assert!(pairs(&Value::Nil).is_err() && lines(&Value::Nil).is_err());
+    }
+}
