@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 use sluice_wire::{NewEvent, Topic, TopicPattern};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{PublishError, Publisher, Receipt};
+use crate::{PublishError, Publisher, Receipt, trace};
 use refusal::Refusal;
 
 mod batch;
@@ -69,10 +70,12 @@ impl Default for RouteSettings {
 /// [`with_problem_fallbacks`].
 pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
     let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let spans = publisher.spans().clone();
     let service = Service { publisher, settings: Arc::new(settings), requests };
     Router::new()
         .route("/v1/events", post(batch::publish))
         .route("/v1/topics/{*rest}", post(one::publish))
+        .route_layer(from_fn_with_state(spans, trace::around_request))
         .with_state(service)
 }
 

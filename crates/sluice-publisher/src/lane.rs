@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use opentelemetry::context::FutureExt as _;
 use sluice_broker::Appended;
 use sluice_wire::NewEvent;
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::link::Link;
 use crate::measure::Measures;
 use crate::publisher::Room;
+use crate::trace::Spans;
 use crate::{PublishError, PublisherSettings};
 
 /// An accepted event.
@@ -26,6 +28,7 @@ pub(crate) struct Lane {
     queue: mpsc::UnboundedReceiver<Queued>,
     link: Arc<Link>,
     measures: Arc<Measures>,
+    spans: Spans,
     flush_events_max: usize,
     flush_bytes_max: usize,
 }
@@ -35,10 +38,12 @@ impl Lane {
         queue: mpsc::UnboundedReceiver<Queued>,
         link: Arc<Link>,
         measures: Arc<Measures>,
+        spans: Spans,
         settings: &PublisherSettings,
     ) -> Self {
         let flush_events_max = settings.flush_events_max.max(1);
-        Self { queue, link, measures, flush_events_max, flush_bytes_max: settings.flush_bytes_max }
+        let flush_bytes_max = settings.flush_bytes_max;
+        Self { queue, link, measures, spans, flush_events_max, flush_bytes_max }
     }
 
     /// Flushes what is queued until the queue is closed and empty.
@@ -73,7 +78,9 @@ impl Lane {
             events.push(event);
             waiting.push((answer, room));
         }
-        let results = self.link.append(&events).await;
+        let spans = self.spans.flush(&mut events);
+        let results = self.link.append(&events).with_context(spans.context()).await;
+        spans.end(&results);
         debug_assert_eq!(results.len(), waiting.len());
         self.measures.flushed(events.len(), oldest.elapsed());
         for ((answer, room), result) in waiting.into_iter().zip(results) {

@@ -12,6 +12,7 @@ mod link;
 mod measure;
 mod publisher;
 mod settings;
+mod trace;
 
 pub use circuit::CircuitSettings;
 pub use error::PublishError;

@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use crate::lane::{Lane, Queued};
 use crate::link::Link;
 use crate::measure::Measures;
+use crate::trace::Spans;
 use crate::{PublishError, PublisherSettings};
 
 /// Publishes events to a broker, many at a time. A cheap handle: clones share one queue.
@@ -41,6 +42,7 @@ struct Shared {
     hasher: RandomState,
     link: Arc<Link>,
     measures: Arc<Measures>,
+    spans: Spans,
     closing: CancellationToken,
     running: TaskTracker,
     _stop_probing: DropGuard,
@@ -57,6 +59,7 @@ impl Publisher {
     pub fn start(broker: Arc<dyn Broker>, mut settings: PublisherSettings, tracker: &TaskTracker) -> Self {
         settings.queue_bytes_max = settings.queue_bytes_max.max(settings.event_bytes_max);
         let measures = Arc::new(Measures::new());
+        let spans = Spans::new(settings.traced);
         let stop = CancellationToken::new();
         let link = Arc::new(Link::new(broker, settings.circuit.clone(), tracker.clone(), stop.clone()));
         let closing = CancellationToken::new();
@@ -64,7 +67,7 @@ impl Publisher {
         let lanes = (0..settings.lanes.max(1))
             .map(|_| {
                 let (sender, queue) = mpsc::unbounded_channel();
-                let lane = Lane::new(queue, link.clone(), measures.clone(), &settings);
+                let lane = Lane::new(queue, link.clone(), measures.clone(), spans.clone(), &settings);
                 tracker.spawn(running.track_future(lane.run(closing.clone())));
                 sender
             })
@@ -78,6 +81,7 @@ impl Publisher {
                 hasher: RandomState::new(),
                 link,
                 measures,
+                spans,
                 closing,
                 running,
                 _stop_probing: stop.drop_guard(),
@@ -170,6 +174,10 @@ impl Publisher {
 
     pub(crate) fn measures(&self) -> &Measures {
         &self.shared.measures
+    }
+
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.shared.spans
     }
 }
 

@@ -20,6 +20,8 @@ pub struct PublisherSettings {
     pub event_bytes_max: usize,
     /// When to stop asking a broker that does not answer.
     pub circuit: CircuitSettings,
+    /// Whether spans are made, with the process's tracer. Without, a caller's `traceparent` is carried along.
+    pub traced: bool,
 }
 
 impl Default for PublisherSettings {
@@ -32,6 +34,7 @@ impl Default for PublisherSettings {
             flush_bytes_max: 1 << 20,
             event_bytes_max: 256 << 10,
             circuit: CircuitSettings::default(),
+            traced: false,
         }
     }
 }

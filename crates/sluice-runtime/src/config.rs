@@ -12,7 +12,9 @@ mod layers;
 mod limits;
 mod listen;
 mod ops;
+mod otlp;
 mod publisher;
+mod ratio;
 mod raw;
 mod reader;
 mod redis;
@@ -33,7 +35,9 @@ pub use layers::Layers;
 pub use limits::Limits;
 pub use listen::Listen;
 pub use ops::Ops;
+pub use otlp::{Otlp, OtlpProtocol};
 pub use publisher::Publisher;
+pub use ratio::Ratio;
 pub use redis::{ReadFrom, Redis};
 pub use secret::{RedisUrl, RedisUrlError, Secret};
 pub use streams::{OnLag, Streams};
@@ -93,7 +97,7 @@ pub struct Config {
     pub cors: Cors,
     /// How a node leaves.
     pub drain: Drain,
-    /// Logs.
+    /// Logs and traces.
     pub telemetry: Telemetry,
     entries: Vec<Entry>,
 }

@@ -1,4 +1,4 @@
-//! What a process tells about itself: log lines on stderr, and metrics to whoever scrapes.
+//! What a process tells about itself: log lines on stderr, metrics to whoever scrapes, traces to a collector.
 //!
 //! The recorder buffers histogram samples until they are read, so nothing on the way of an event records into
 //! it: hot paths count in atomics of their own and hand them over when a scrape asks ([`Telemetry::on_scrape`],
@@ -9,10 +9,12 @@ mod logs;
 pub mod metric;
 pub mod metrics;
 mod process;
+mod traces;
 
 pub use buckets::BucketCounts;
 pub use logs::LogError;
 pub use metrics::Telemetry;
+pub use traces::{Traces, TracesError};
 
 /// Why telemetry did not come up.
 #[derive(Debug, thiserror::Error)]

@@ -15,6 +15,7 @@ mod since;
 pub mod sse;
 mod topic;
 mod topic_path;
+mod traceparent;
 
 pub use bytestring::ByteString;
 pub use event::{Event, EventType, EventTypeError, IdempotencyKey, IdempotencyKeyError, NewEvent};
@@ -24,3 +25,4 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use since::{Since, SinceError};
 pub use topic::{Topic, TopicError};
 pub use topic_path::{TopicPathError, parse_events_path};
+pub use traceparent::TraceParent;

@@ -17,7 +17,7 @@ use super::lines::{Line, Lines};
 use super::refusal::Refusal;
 use super::report::Report;
 use super::{Service, json};
-use crate::Receipt;
+use crate::{Receipt, trace};
 
 const WANTED: &str =
     "send application/x-ndjson with an event a line, or application/json with an array of events";
@@ -26,7 +26,7 @@ pub(super) async fn publish(State(service): State<Service>, request: Request) ->
     let (head, body) = request.into_parts();
     let entered = enter(&head).and_then(|media| Ok((media, service.admit()?)));
     let (media, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
-    let traceparent = headers::traceparent(&head.headers);
+    let traceparent = trace::traceparent();
     let mut batch =
         Batch { report: Report::new(service.settings.batch_in_flight_max), service: &service, traceparent };
     match media {

@@ -1,7 +1,7 @@
 //! What the head of a publishing request says.
 
 use axum::http::{HeaderMap, HeaderName, header};
-use sluice_wire::{ByteString, IdempotencyKey};
+use sluice_wire::IdempotencyKey;
 
 use super::refusal::Refusal;
 
@@ -57,28 +57,6 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The `traceparent` header if it is one; anything else is ignored. Source: W3C Trace Context, sections 3.2
-/// and 4.3.
-pub(super) fn traceparent(headers: &HeaderMap) -> Option<ByteString> {
-    let text = headers.get("traceparent")?.to_str().ok()?;
-    let mut fields = text.split('-');
-    let hex = |field: Option<&str>, len: usize| {
-        let valid = |f: &&str| f.len() == len && f.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        field.filter(valid).map(str::to_owned)
-    };
-    let version = hex(fields.next(), 2).filter(|version| version != "ff")?;
-    let set = |id: &String| id.bytes().any(|b| b != b'0');
-    hex(fields.next(), 32).filter(set)?;
-    hex(fields.next(), 16).filter(set)?;
-    hex(fields.next(), 2)?;
-    let ends = fields.next().is_none();
-    // Later versions may append fields; of those only the part that every version has is carried along.
-    (ends || version != "00").then(|| ByteString::from(&text[..TRACEPARENT_LEN]))
-}
-
-/// The length of a `traceparent` of version 00.
-const TRACEPARENT_LEN: usize = 55;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,26 +92,6 @@ mod tests {
         for value in ["", "a b", "\"", "\"\"", "a{b"] {
             let result = idempotency_key(&headers("idempotency-key", value));
             assert_eq!(result.is_err(), value != "\"", "{value}");
-        }
-    }
-
-    #[test]
-    fn only_a_traceparent_is_carried_along() {
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(traceparent(&headers("traceparent", good)).unwrap(), good);
-        let newer = format!("cc{}-more", &good[2..]);
-        assert_eq!(traceparent(&headers("traceparent", &newer)).unwrap(), newer[..55]);
-        for bad in [
-            "",
-            "00",
-            &good[..54],
-            &format!("{good}-x"),
-            &format!("ff{}", &good[2..]),
-            &good.to_uppercase(),
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        ] {
-            assert_eq!(traceparent(&headers("traceparent", bad)), None, "{bad}");
         }
     }
 }

@@ -5,6 +5,7 @@ use axum::extract::{Query, Request, State};
 use axum::http::request::Parts as Head;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use opentelemetry::KeyValue;
 use serde::Deserialize;
 use sluice_wire::{ByteString, NewEvent, Topic, parse_events_path};
 
@@ -12,6 +13,7 @@ use super::body::Parts;
 use super::headers::{self, Media};
 use super::refusal::Refusal;
 use super::{Service, json};
+use crate::trace;
 
 const WANTED: &str = "send application/json with {\"data\": ..}, or text/plain with the data itself";
 
@@ -26,9 +28,13 @@ pub(super) async fn publish(State(service): State<Service>, request: Request) ->
     let (head, body) = request.into_parts();
     let turn = read_topic(&service, &head).and_then(|topic| Ok((topic, service.admit()?)));
     let (topic, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
+    trace::note(KeyValue::new("messaging.destination.name", topic.to_string()));
     let event =
         read_event(&service, topic, &head, body).await.inspect_err(|refusal| service.count(refusal))?;
     let appended = service.enqueue(event).await?.await?;
+    tracing::debug!(id = %appended.id, repeated = appended.repeated, "published");
+    trace::note(KeyValue::new("messaging.message.id", appended.id.to_string()));
+    trace::note(KeyValue::new("sluice.outcome", if appended.repeated { "repeated" } else { "appended" }));
     let (status, repeated) =
         if appended.repeated { (StatusCode::OK, ",\"repeated\":true") } else { (StatusCode::CREATED, "") };
     let json = [(header::CONTENT_TYPE, "application/json")];
@@ -64,6 +70,6 @@ async fn read_event(service: &Service, topic: Topic, head: &Head, body: Body) ->
         event
     };
     event.key = key;
-    event.traceparent = headers::traceparent(&head.headers);
+    event.traceparent = trace::traceparent();
     Ok(event)
 }

@@ -3,9 +3,10 @@
 
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use opentelemetry::KeyValue;
 use sluice_wire::{PROBLEM_JSON, Problem, Topic, TopicPathError};
 
-use crate::PublishError;
+use crate::{PublishError, trace};
 
 /// A refused request, or a refused line of one.
 #[derive(Debug)]
@@ -149,6 +150,7 @@ impl From<PublishError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        trace::note(KeyValue::new("error.type", self.problem.slug));
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
         let mut response = (status, content_type, self.problem.to_json()).into_response();

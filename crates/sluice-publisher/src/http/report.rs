@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use opentelemetry::KeyValue;
 use sluice_broker::Appended;
 
 use super::refusal::Refusal;
-use crate::Receipt;
+use crate::{Receipt, trace};
 
 /// Collects results; holds at most `in_flight_max` of them open.
 pub(super) struct Report {
@@ -59,6 +60,11 @@ impl Report {
         }
         let published = self.results.iter().filter(|result| matches!(result, Outcome::Published(_))).count();
         let failed = self.results.len() - published + self.unread;
+        trace::note(KeyValue::new(
+            "messaging.batch.message_count",
+            i64::try_from(published).unwrap_or(i64::MAX),
+        ));
+        trace::note(KeyValue::new("sluice.outcome", if failed == 0 { "appended" } else { "partial" }));
         let status = if failed == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
         let json = [(header::CONTENT_TYPE, "application/json")];
         (status, json, self.to_json(published, failed)).into_response()

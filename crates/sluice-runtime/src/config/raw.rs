@@ -42,6 +42,37 @@ pub(super) fn tables(value: &Value) -> Option<Vec<Dict>> {
     }
 }
 
+/// Names and values: a table, whose inner tables stand for dotted names, or `name=value` between commas.
+pub(super) fn pairs(value: &Value) -> Option<Vec<(String, String)>> {
+    match value {
+        Value::Dict(_, table) => {
+            let mut pairs = Vec::new();
+            flatten("", table, &mut pairs)?;
+            Some(pairs)
+        }
+        Value::String(_, given) => {
+            let items = given.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let pair = |item: &str| {
+                let (name, value) = item.split_once('=')?;
+                Some((name.trim().to_owned(), value.trim().to_owned()))
+            };
+            items.map(pair).collect()
+        }
+        _ => None,
+    }
+}
+
+fn flatten(path: &str, table: &Dict, pairs: &mut Vec<(String, String)>) -> Option<()> {
+    for (name, value) in table {
+        let name = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match value {
+            Value::Dict(_, inner) => flatten(&name, inner, pairs)?,
+            scalar => pairs.push((name, text(scalar)?)),
+        }
+    }
+    Some(())
+}
+
 /// An array written as TOML.
 fn array(text: &str) -> Option<Value> {
     let mut document: Dict = toml::from_str(&format!("items = {}", text.trim())).ok()?;
@@ -89,6 +120,19 @@ mod tests {
         assert_eq!(items(&Value::from("[")), None);
         assert_eq!(items(&Value::from("[]\nother = 1")), None);
         assert_eq!(items(&Value::from(7)), None);
+    }
+
+    #[test]
+    fn pairs_are_tables_or_commas() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let expected = Some(vec![pair("a.b", "1"), pair("c", "x=y")]);
+        assert_eq!(pairs(&Value::from(" a.b = 1, c=x=y,")), expected);
+        let inner = Dict::from([("b".to_owned(), Value::from(1))]);
+        let outer = [("a".to_owned(), Value::from(inner)), ("c".to_owned(), Value::from("x=y"))];
+        assert_eq!(pairs(&Value::from(Dict::from(outer))), expected);
+        assert_eq!(pairs(&Value::from("")), Some(Vec::new()));
+        assert_eq!(pairs(&Value::from("a")), None);
+        assert_eq!(pairs(&Value::from(vec!["a=b"])), None);
     }
 
     #[test]

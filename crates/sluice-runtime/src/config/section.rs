@@ -9,6 +9,7 @@ use std::time::Duration;
 use figment::value::{Dict, Value};
 
 use super::error::ConfigError;
+use super::ratio::Ratio;
 use super::raw;
 use super::reader::Reader;
 use super::secret::MASK;
@@ -163,6 +164,45 @@ impl<'r> Section<'r> {
         })
     }
 
+    /// A share of a whole, from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &str, default: Ratio) -> Ratio {
+        let shape =
+            Shape { right: "must be a number from 0 to 1", secret: false, literal: &Ratio::to_string };
+        self.scalar(key, default, &shape, str::parse)
+    }
+
+    /// Names and values: a table, or as text `name=value` between commas. `parse` checks a pair.
+    pub(super) fn pairs<V: Display>(
+        &mut self,
+        key: &str,
+        right: &str,
+        parse: impl Fn(&str, &str) -> Result<V, String>,
+    ) -> Vec<(String, V)> {
+        self.named(key, &Shape { right, secret: false, literal: &|pairs: &Vec<_>| table(pairs) }, parse)
+    }
+
+    /// As [`Self::pairs`], of values that must never be shown as they were given; `V` shows itself masked.
+    pub(super) fn secret_pairs<V: Display>(
+        &mut self,
+        key: &str,
+        right: &str,
+        parse: impl Fn(&str, &str) -> Result<V, String>,
+    ) -> Vec<(String, V)> {
+        self.named(key, &Shape { right, secret: true, literal: &|pairs: &Vec<_>| table(pairs) }, parse)
+    }
+
+    fn named<V>(
+        &mut self,
+        key: &str,
+        shape: &Shape<'_, Vec<(String, V)>>,
+        parse: impl Fn(&str, &str) -> Result<V, String>,
+    ) -> Vec<(String, V)> {
+        self.value(key, Vec::new(), shape, |value| {
+            let pairs = raw::pairs(value).ok_or(String::new())?.into_iter();
+            pairs.map(|(name, value)| parse(&name, &value).map(|value| (name, value))).collect()
+        })
+    }
+
     fn scalar<T>(
         &mut self,
         key: &str,
@@ -197,6 +237,14 @@ impl<'r> Section<'r> {
         self.reader.record(key, (shape.literal)(&effective), source);
         effective
     }
+}
+
+/// An inline table of TOML.
+fn table<V: Display>(pairs: &[(String, V)]) -> String {
+    let pair =
+        |(name, value): &(String, V)| format!("{} = {}", raw::quoted(name), raw::quoted(&value.to_string()));
+    let pairs: Vec<String> = pairs.iter().map(pair).collect();
+    if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
 }
 
 impl<T> Shape<'_, T> {

@@ -1,10 +1,15 @@
 //! The log: lines on stderr, so that stdout stays a command's own.
 
+mod correlated;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
+use self::correlated::Correlated;
 use crate::config::{LogFormat, Telemetry};
 
 /// Why the log could not be set up.
@@ -21,10 +26,18 @@ pub enum LogError {
 /// Makes `settings` the log of this process.
 pub(super) fn init(settings: &Telemetry) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&settings.log_level)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).finish().try_init()?,
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).finish().try_init()?,
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let format = settings.log_format;
+    match format {
+        LogFormat::Text => {
+            let lines = format::format().with_ansi(std::io::stderr().is_terminal());
+            log.event_format(Correlated { lines, format }).finish().try_init()?;
+        }
+        LogFormat::Json => {
+            let lines = format::format().json().flatten_event(true).with_current_span(false);
+            let log = log.fmt_fields(JsonFields::new());
+            log.event_format(Correlated { lines, format }).finish().try_init()?;
+        }
     }
     Ok(())
 }

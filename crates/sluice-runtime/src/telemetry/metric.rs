@@ -133,6 +133,9 @@ metrics_list! {
     PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From an event's acceptance to the broker's answer, for the oldest of each flush.";
     PUBLISH_FLUSHED = Kind::Counter, "sluice_publish_flushed_events_total", [], "Events sent to the broker, in all flushes.";
 
+    TRACE_SPANS = Kind::Counter, "sluice_trace_spans_total", ["outcome"], "Spans made for a collector, by what became of them: exported, dropped (the queue was full), failed.";
+
+
     PROCESS_RESIDENT_MEMORY = Kind::Gauge, "process_resident_memory_bytes", [], "Resident memory.";
     PROCESS_OPEN_FDS = Kind::Gauge, "process_open_fds", [], "Open descriptors.";
     PROCESS_MAX_FDS = Kind::Gauge, "process_max_fds", [], "Descriptors that the process may open.";

@@ -76,8 +76,8 @@ fn a_histogram_counted_elsewhere_is_read_at_every_scrape() {
 /// The only test that takes what a process has once.
 #[test]
 fn the_process_has_one_log_and_one_recorder() {
-    let settings =
-        Settings { log_format: LogFormat::Json, log_level: "error,sluice_runtime=debug".to_owned() };
+    let log_level = "error,sluice_runtime=debug".to_owned();
+    let settings = Settings { log_format: LogFormat::Json, log_level, ..Settings::default() };
     let telemetry = Telemetry::init(&settings).unwrap();
     metric::EVENTS_IN.counter(&[]).increment(2);
     assert!(telemetry.render().contains("sluice_events_in_total 2\n"));
