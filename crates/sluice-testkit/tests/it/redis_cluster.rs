@@ -11,10 +11,10 @@ async fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() -> Result<()
     assert_eq!(cluster.url().matches("127.0.0.1:").count(), 3);
     assert!(cluster.url().starts_with("redis+cluster://127.0.0.1:"));
     assert_eq!(cluster.slot_of(LOG).await?, cluster.slot_of("orders").await?);
-    cluster.cli(&["SET", LOG, "before"]).await?;
+    let write = format!("SET {LOG} before\nWAIT 1 10000\n");
     let serving = cluster.primary_of("orders").await?;
-    assert_eq!(serving.cli(&["GET", LOG]).await?, "before");
-    assert_eq!(serving.cli(&["WAIT", "1", "10000"]).await?, "1");
+    assert_eq!(serving.cli_with_stdin(&[], write.as_bytes()).await?, "OK\n1");
+    assert_eq!(cluster.cli(&["GET", LOG]).await?, "before");
 
     let killed = cluster.kill_primary_of("orders").await?;
     let primary = cluster.failed_over("orders", killed).await?;

@@ -7,8 +7,9 @@ use sluice_testkit::{RedisCli, SentinelSet};
 async fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() -> Result<()> {
     let mut set = SentinelSet::start().await?;
     assert!(set.url().starts_with("redis+sentinel://127.0.0.1:") && set.url().ends_with("/sluice-test"));
-    set.primary().await?.cli(&["SET", "key", "before"]).await?;
-    assert_eq!(set.primary().await?.cli(&["WAIT", "1", "10000"]).await?, "1");
+    // On one connection: WAIT waits for the writes of its own.
+    let replicated = set.primary().await?.cli_with_stdin(&[], b"SET key before\nWAIT 1 10000\n").await?;
+    assert_eq!(replicated, "OK\n1");
 
     let killed = set.kill_primary().await?;
     let primary = set.failed_over(killed).await?;
