@@ -11,10 +11,10 @@ SCENARIOS ?= density fanout
 TARGET ?= sluice
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench loom load doc
+.PHONY: help run test lint fmt bench loom load doc chart chart-server
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## a node on 127.0.0.1:8080 that keeps events in memory; no Redis needed
 	$(CARGO) run $(LOCKED) -p sluice -- dev $(ARGS)
@@ -56,3 +56,9 @@ load: ## load scenarios: make load SCENARIOS=storm TARGET=all
 
 doc: ## the API documentation of all crates, in target/doc
 	$(CARGO) doc $(LOCKED) --workspace --no-deps --document-private-items
+
+chart: ## the Helm chart and the plain manifests: BLESS=1 writes what is generated from them
+	scripts/check-chart.sh
+
+chart-server: ## the same applied to a real API server, which is built from source once (ten minutes)
+	scripts/check-chart-server.sh
