@@ -1,5 +1,6 @@
 //! The command line.
 
+mod health;
 pub(crate) mod http;
 mod publish;
 mod tail;
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use sluice_runtime::config::{Config, ConfigErrors, Layers, Role};
 
-use crate::node;
+use crate::{doctor, node};
 
 /// A Redis-backed, horizontally scaled gateway for Server-Sent Events
 #[derive(Debug, Parser)]
@@ -31,6 +32,10 @@ enum Verb {
     Dev(Layered),
     Publish(publish::Args),
     Tail(tail::Args),
+    /// Ask the process of this configuration whether it is alive; for a container's health check
+    Health(HealthArgs),
+    /// Look for what stands in a node's way: the machine, Redis, and what lies before the public address
+    Doctor(DoctorArgs),
     /// Print the effective configuration, secrets masked
     Config(ConfigArgs),
 }
@@ -58,11 +63,41 @@ struct ConfigArgs {
     layered: Layered,
 }
 
+#[derive(Debug, Args)]
+struct HealthArgs {
+    /// Ask whether it is ready (/readyz) instead
+    #[arg(long)]
+    ready: bool,
+    #[command(flatten)]
+    layered: Layered,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    /// What would run here, which decides what it must be allowed to do
+    #[arg(value_enum, default_value = "gateway")]
+    role: RoleName,
+    #[command(flatten)]
+    options: doctor::Options,
+    #[command(flatten)]
+    layered: Layered,
+}
+
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum RoleName {
     Gateway,
     Publisher,
     Dev,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Gateway => Self::Gateway,
+            RoleName::Publisher => Self::Publisher,
+            RoleName::Dev => Self::Dev,
+        }
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -78,6 +113,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Dev(layered) => serve(Role::Dev, layered),
         Verb::Publish(args) => client(publish::run(args)),
         Verb::Tail(args) => client(tail::run(args)),
+        Verb::Health(HealthArgs { ready, layered }) => match load(Role::Gateway, layered) {
+            Ok(config) => client(health::run(config, ready)),
+            Err(errors) => Ok(refuse(&errors)),
+        },
+        Verb::Doctor(DoctorArgs { role, options, layered }) => match load(role.into(), layered) {
+            Ok(config) => client(doctor::run(config, options)),
+            Err(errors) => Ok(refuse(&errors)),
+        },
         Verb::Config(args) => print_config(args),
     }
 }
@@ -102,12 +145,7 @@ fn print_config(args: ConfigArgs) -> anyhow::Result<ExitCode> {
         print!("{}", Config::DEFAULTS);
         return Ok(ExitCode::SUCCESS);
     }
-    let role = match args.role {
-        RoleName::Gateway => Role::Gateway,
-        RoleName::Publisher => Role::Publisher,
-        RoleName::Dev => Role::Dev,
-    };
-    Ok(match load(role, args.layered) {
+    Ok(match load(args.role.into(), args.layered) {
         Ok(config) => {
             print!("{}", config.render());
             ExitCode::SUCCESS

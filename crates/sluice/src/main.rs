@@ -2,6 +2,7 @@
 
 mod cli;
 mod console;
+mod doctor;
 mod node;
 mod settings;
 mod status;

@@ -16,12 +16,15 @@ use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::limits::raise_descriptor_limit;
 use sluice_runtime::ops::OpsState;
 use sluice_runtime::telemetry::{Telemetry, metric};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{console, settings, status};
 
 /// Between attempts to reach a broker that was not reached yet.
 const REACH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Connections that may wait to be accepted: what a reconnect storm brings between two looks at the listener.
+/// The kernel takes fewer where `net.core.somaxconn` is less.
+pub(crate) const BACKLOG: u32 = 4_096;
 /// How long what was accepted may take to finish after the streams have ended.
 const FINISH: Duration = Duration::from_secs(10);
 
@@ -37,9 +40,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let broker = connect(settings::broker(&config)?, &lifecycle.tracker)?;
     let parts = Parts::build(&config, &broker, descriptors, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
-    let ops = bind(config.ops.addr, "ops.addr").await?;
+    let ops = bind(config.ops.addr, "ops.addr")?;
     serve_ops(ops, &config, &parts, &reached, &lifecycle, &telemetry);
-    parts.listen(&config, &lifecycle).await?;
+    parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
     lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
 
@@ -91,9 +94,9 @@ impl Parts {
         Ok(Self { gateway, publisher, gateway_settings, public, publishing })
     }
 
-    async fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
         if let Some(router) = &self.public {
-            let listener = bind(config.listen.addr, "listen.addr").await?;
+            let listener = bind(config.listen.addr, "listen.addr")?;
             let addr = listener.local_addr()?;
             tracing::info!(%addr, role = config.role.as_str(), "serving streams");
             if config.role == Role::Dev {
@@ -102,7 +105,7 @@ impl Parts {
             self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
         }
         if let Some(router) = &self.publishing {
-            let listener = bind(config.publisher.addr, "publisher.addr").await?;
+            let listener = bind(config.publisher.addr, "publisher.addr")?;
             tracing::info!(addr = %listener.local_addr()?, "taking events in");
             self.serve(listener, router.clone(), &CorsSettings::default(), lifecycle);
         }
@@ -182,8 +185,15 @@ async fn reach(broker: Arc<dyn Broker>, reached: Arc<AtomicBool>, lifecycle: Lif
     tracing::info!("ready");
 }
 
-async fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(addr).await.with_context(|| format!("{key} = {addr} cannot be listened on"))
+fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As the standard library does: an address is free again as soon as its process has gone.
+        socket.set_reuseaddr(true)?;
+        socket.bind(addr)?;
+        socket.listen(BACKLOG)
+    };
+    listen().with_context(|| format!("{key} = {addr} cannot be listened on"))
 }
 
 #[expect(clippy::print_stdout, reason = "the first words to whoever tries Sluice")]

@@ -104,7 +104,7 @@ pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
 }
 
 /// How many streams a node takes: as configured, else what its descriptors allow.
-fn streams_max(configured: usize, descriptors: u64) -> usize {
+pub(crate) fn streams_max(configured: usize, descriptors: u64) -> usize {
     if configured > 0 {
         return configured;
     }

@@ -7,6 +7,7 @@ mod answers;
 mod browser;
 mod cli;
 mod crowd;
+mod doctor;
 mod ending;
 mod foreign;
 mod killed;

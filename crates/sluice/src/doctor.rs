@@ -1,0 +1,81 @@
+//! `sluice doctor`: what stands in the way of a node on this machine, with this Redis, behind this public
+//! address. Every check is a judgement, pure, from facts to findings, and a gatherer that only looks; nothing is
+//! changed anywhere. What it prints holds no secret.
+
+mod finding;
+mod machine;
+mod public;
+mod redis;
+mod report;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sluice_runtime::config::Config;
+
+use crate::cli::http::Target;
+use finding::Level;
+use report::Report;
+
+/// How long a public stream is watched beyond two heartbeats: past the half minute after which some balancers
+/// cut every response.
+const WATCH_BEYOND: Duration = Duration::from_secs(5);
+
+/// What to look at, and how to tell it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The address that clients use, http://host[:port][/prefix], to be judged from here
+    #[arg(long, value_name = "PUBLIC_URL")]
+    url: Option<String>,
+    /// A topic that may be subscribed to through the public address
+    #[arg(long, default_value = "sluice.doctor", value_parser = sluice_wire::Topic::parse)]
+    topic: sluice_wire::Topic,
+    /// How long to watch an idle stream through the public address; 0 not at all [default: two heartbeats and 5]
+    #[arg(long, value_name = "SECONDS")]
+    idle_seconds: Option<u64>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Warnings fail too
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Looks and reports; the exit code is 0 without errors (without warnings too, if they are to count), 1 with
+/// them, 64 for an address that is none.
+pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<ExitCode> {
+    let mut report = Report::new();
+    report.add("machine", "this machine, as this process sees it", machine::examine(&config));
+    let broker = config.redis.url.to_string();
+    report.add("redis", &broker, redis::examine(&config).await?);
+    if let Some(url) = &options.url {
+        let target = match url.parse::<Target>() {
+            Ok(target) => target,
+            Err(error) => match public::unchecked(&error) {
+                Some(finding) => {
+                    report.add("public", url, vec![finding]);
+                    return Ok(conclude(&report, &options));
+                }
+                None => {
+                    eprintln!("error: --url: {error}");
+                    return Ok(ExitCode::from(sluice_runtime::config::ConfigErrors::EXIT_CODE));
+                }
+            },
+        };
+        let heartbeat = config.streams.heartbeat;
+        let idle = options.idle_seconds.map_or(heartbeat * 2 + WATCH_BEYOND, Duration::from_secs);
+        report.add("public", url, public::examine(target, &options.topic, heartbeat, idle).await);
+    }
+    Ok(conclude(&report, &options))
+}
+
+#[expect(clippy::print_stdout, reason = "printing is what this verb is for")]
+fn conclude(report: &Report, options: &Options) -> ExitCode {
+    if options.json {
+        println!("{}", report.json());
+    } else {
+        print!("{report}");
+    }
+    let worst = if options.strict { Level::Warning } else { Level::Error };
+    if report.worst() >= worst { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

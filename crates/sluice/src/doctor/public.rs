@@ -1,0 +1,162 @@
+//! The public address, as a client of this machine meets it: what stands between client and node, and what it
+//! does to a stream. Nothing is published: a node greets every stream at once, so what does not come at once was
+//! held back on the way.
+
+mod exchange;
+mod judge;
+
+use std::time::Duration;
+
+use sluice_wire::Topic;
+use sluice_wire::cursor::Cursor;
+use sluice_wire::sse::Item;
+use tokio::time::Instant;
+
+use self::exchange::{Opened, Visitor};
+use self::judge::{Greeting, Watched};
+use super::finding::Finding;
+use crate::cli::http::{Target, TargetError};
+
+/// How long a head, and then a greeting, may take.
+const WITHIN: Duration = Duration::from_secs(10);
+/// How long what follows the greeting may take.
+const BEHIND_GREETING: Duration = Duration::from_secs(3);
+/// A cursor that no node can read, so that one that gets it must say so.
+const UNREADABLE_CURSOR: &str = "sluice-doctor";
+/// What some proxies compress for.
+const ENCODINGS: &str = "gzip, deflate, br, zstd";
+
+/// What to say of an address that this build cannot look at; `None` where it is simply wrong.
+pub(super) fn unchecked(error: &TargetError) -> Option<Finding> {
+    matches!(error, TargetError::Https).then(|| {
+        Finding::warning(
+            "public.tls",
+            "https is not checked by this build: nothing of the public address was",
+        )
+        .why("buffering, compression and timeouts of the proxy that ends TLS are unknown")
+        .fix("--url http://.. of the same proxy, behind its TLS or on a port for the purpose")
+    })
+}
+
+/// Opens streams through the public address and watches one of them for `idle`.
+pub(super) async fn examine(
+    target: Target,
+    topic: &Topic,
+    heartbeat: Duration,
+    idle: Duration,
+) -> Vec<Finding> {
+    let visitor = Visitor::new(target, topic);
+    let (stay, compressed, told) = tokio::join!(
+        stay(&visitor, idle),
+        visitor.open(&[("accept-encoding", ENCODINGS)], WITHIN),
+        is_told_of_its_cursor(&visitor),
+    );
+    let head = match &stay.opened {
+        Opened::Stream(stream) => &stream.head,
+        Opened::Refused { head, detail } => return vec![judge::refused(head.status, detail, topic)],
+        Opened::Silent(why) => {
+            let answers = visitor.answers_otherwise(WITHIN).await;
+            return vec![judge::silent(why, answers)];
+        }
+    };
+    let encoding = match &compressed {
+        Opened::Stream(stream) => stream.head.header("content-encoding").map(str::to_owned),
+        _ => None,
+    };
+    let mut findings = judge::head(head);
+    findings.push(judge::greeting(&stay.greeting));
+    findings.push(judge::compression(encoding.as_deref()));
+    if stay.greeting.id.is_some() {
+        findings.push(judge::cursor(told));
+    }
+    findings.extend(stay.watched.map(|watched| judge::idle(&watched, heartbeat)));
+    findings
+}
+
+/// One stream, from its request to the end of the visit.
+struct Stay {
+    opened: Opened,
+    greeting: Greeting,
+    /// `None` where there was nothing to watch.
+    watched: Option<Watched>,
+}
+
+async fn stay(visitor: &Visitor, idle: Duration) -> Stay {
+    let (mut opened, greeting) = greet(visitor).await;
+    let watched = match &mut opened {
+        Opened::Stream(stream) if greeting.id.is_some() && !idle.is_zero() => Some(watch(stream, idle).await),
+        _ => None,
+    };
+    Stay { opened, greeting, watched }
+}
+
+/// Opens a stream and reads its first frame.
+async fn greet(visitor: &Visitor) -> (Opened, Greeting) {
+    let mut opened = visitor.open(&[("accept-encoding", "identity")], WITHIN).await;
+    let mut greeting = Greeting { within: WITHIN, ..Greeting::default() };
+    let Opened::Stream(stream) = &mut opened else { return (opened, greeting) };
+    let began = Instant::now();
+    while greeting.id.is_none() && began.elapsed() < WITHIN {
+        match stream.next(WITHIN.saturating_sub(began.elapsed())).await {
+            Ok(Some(Item::Retry(ms))) => greeting.retry_ms = Some(ms),
+            Ok(Some(Item::Id(id))) => {
+                greeting.readable = id.parse::<Cursor>().is_ok();
+                (greeting.after, greeting.id) = (Some(began.elapsed()), Some(id));
+            }
+            Ok(Some(Item::Event(event))) if event.event_type == "sluice.shed" => {
+                greeting.shed = Some(event.data);
+                break;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => break,
+            Err(ended) => {
+                greeting.ended = Some(ended);
+                break;
+            }
+        }
+    }
+    (opened, greeting)
+}
+
+/// Whether a stream with an unreadable cursor is told so: then the header came through. The node tells it right
+/// behind its greeting.
+async fn is_told_of_its_cursor(visitor: &Visitor) -> bool {
+    let Opened::Stream(mut stream) = visitor.open(&[("last-event-id", UNREADABLE_CURSOR)], WITHIN).await
+    else {
+        return false;
+    };
+    let mut until = Instant::now() + WITHIN;
+    while let Ok(Some(item)) = stream.next(until.saturating_duration_since(Instant::now())).await {
+        match item {
+            Item::Event(event) => {
+                return event.event_type == "sluice.gap" && event.data.contains("unknown-cursor");
+            }
+            Item::Id(_) => until = until.min(Instant::now() + BEHIND_GREETING),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Holds a stream open and notes what keeps it awake.
+async fn watch(stream: &mut exchange::Stream, idle: Duration) -> Watched {
+    let began = Instant::now();
+    let mut watched = Watched { idle, ..Watched::default() };
+    let mut last = began;
+    loop {
+        let left = idle.saturating_sub(began.elapsed());
+        let item = stream.next(left).await;
+        watched.longest_silence = watched.longest_silence.max(last.elapsed());
+        match item {
+            Ok(Some(item)) => {
+                last = Instant::now();
+                watched.signs += u32::from(matches!(item, Item::Comment(_) | Item::Id(_)));
+            }
+            Ok(None) => return watched,
+            Err(why) => {
+                watched.ended = Some((began.elapsed(), why));
+                return watched;
+            }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! `sluice doctor` and `sluice health` against real servers, well and badly set up.
+
+mod balancer;
+
+use std::process::Output;
+
+use serde_json::Value;
+use sluice_testkit::{Node, RedisServer, Role, eventually, get};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::stage::{SLUICE, SOON, gateway};
+use balancer::Nginx;
+
+/// Runs a verb to its end, with nothing of this process's own configuration.
+async fn run(args: &[&str]) -> Output {
+    let mut command = Command::new(SLUICE);
+    command.args(args).kill_on_drop(true);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"SLUICE_")) {
+        command.env_remove(name);
+    }
+    timeout(SOON * 2, command.output()).await.expect("an end").unwrap()
+}
+
+/// What `sluice doctor --json` found, and its exit code.
+struct Visit {
+    findings: Vec<Value>,
+    code: i32,
+    printed: String,
+}
+
+impl Visit {
+    async fn pay(args: &[&str]) -> Self {
+        let output = run(&[&["doctor", "--json"], args].concat()).await;
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let json: Value =
+            serde_json::from_str(&printed).unwrap_or_else(|error| panic!("{error}: {printed}{said}"));
+        let findings = json["findings"].as_array().unwrap().clone();
+        Self { findings, code: output.status.code().unwrap(), printed }
+    }
+
+    async fn of_redis(url: &str, more: &[&str]) -> Self {
+        Self::pay(&[&["--set", &format!("redis.url={url}")], more].concat()).await
+    }
+
+    async fn through(url: &str, more: &[&str]) -> Self {
+        let redis = ["--set", "redis.url=memory://", "--set", "streams.heartbeat_ms=500", "--url", url];
+        Self::pay(&[&redis, more].concat()).await
+    }
+
+    fn level(&self, id: &str) -> &str {
+        let found = self.findings.iter().find(|finding| finding["id"] == id);
+        found.unwrap_or_else(|| panic!("{id} is missing in {}", self.printed))["level"].as_str().unwrap()
+    }
+
+    fn seen(&self, id: &str) -> String {
+        let found = self.findings.iter().find(|finding| finding["id"] == id);
+        found.unwrap_or_else(|| panic!("{id} is missing in {}", self.printed))["seen"].to_string()
+    }
+
+    /// Warnings and errors of an area.
+    fn complaints(&self, area: &str) -> Vec<&Value> {
+        let bad = |finding: &&Value| finding["level"] == "warning" || finding["level"] == "error";
+        let of = |finding: &&Value| finding["id"].as_str().is_some_and(|id| id.starts_with(area));
+        self.findings.iter().filter(of).filter(bad).collect()
+    }
+}
+
+fn url(address: std::net::SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+async fn dev() -> Node {
+    Node::builder(SLUICE, Role::Dev).env("SLUICE_STREAMS__HEARTBEAT_MS", "500").spawn().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_well_set_up_earns_no_complaint() {
+    let redis = RedisServer::builder().appendonly(true).arg("maxmemory", "256mb").start().await.unwrap();
+    let visit = Visit::of_redis(&redis.url(), &["dev"]).await;
+    assert_eq!(visit.complaints("redis."), Vec::<&Value>::new(), "{}", visit.printed);
+    assert_eq!((visit.level("redis.subscription"), visit.level("redis.permissions")), ("ok", "ok"));
+    assert_eq!(redis.cli(&["dbsize"]).await.unwrap().trim(), "0", "it left something behind");
+    assert!(visit.level("machine.descriptors") != "error", "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_would_lose_events_is_told() {
+    let redis = RedisServer::builder()
+        .arg("maxmemory-policy", "allkeys-lru")
+        .arg("client-output-buffer-limit", "pubsub 64kb 0 0")
+        .password("hunter2")
+        .start()
+        .await
+        .unwrap();
+    let visit = Visit::of_redis(&redis.url(), &[]).await;
+    assert_eq!(visit.code, 1);
+    assert_eq!((visit.level("redis.eviction"), visit.level("redis.output-buffer")), ("error", "error"));
+    assert_eq!(visit.level("redis.persistence"), "warning");
+    assert!(!visit.printed.contains("hunter2"), "{}", visit.printed);
+    redis.cli(&["config", "set", "maxmemory-policy", "noeviction"]).await.unwrap();
+    redis.cli(&["config", "set", "client-output-buffer-limit", "pubsub 32mb 8mb 60"]).await.unwrap();
+    let bearable = Visit::of_redis(&redis.url(), &[]).await;
+    let strict = Visit::of_redis(&redis.url(), &["--strict"]).await;
+    assert_eq!(bearable.level("redis.persistence"), "warning");
+    assert_eq!((bearable.code, strict.code), (0, 1), "{}", bearable.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_may_not_do_is_named() {
+    let redis = RedisServer::builder().appendonly(true).start().await.unwrap();
+    let with =
+        |user: &str, password: &str| redis.url().replace("redis://", &format!("redis://{user}:{password}@"));
+    for line in least_rights() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(redis.cli(&words).await.unwrap().trim(), "OK", "{line}");
+    }
+    let gateway = Visit::of_redis(&with("sluice-gateway", "g"), &["gateway"]).await;
+    let publisher = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
+    for visit in [&gateway, &publisher] {
+        assert_eq!((visit.code, visit.level("redis.permissions")), (0, "ok"), "{}", visit.printed);
+        assert_eq!(visit.level("redis.questions"), "note");
+    }
+    assert_eq!(gateway.level("redis.subscription"), "ok");
+
+    for (user, rule) in [("sluice-gateway", "-xread"), ("sluice-publisher", "-xadd")] {
+        redis.cli(&["acl", "setuser", user, rule]).await.unwrap();
+    }
+    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &["gateway"]).await;
+    assert_eq!((visit.code, visit.level("redis.permissions")), (1, "error"));
+    assert!(visit.seen("redis.permissions").contains("may not: XREAD\""), "{}", visit.printed);
+    let visit = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
+    assert!(visit.seen("redis.permissions").contains("may not: XADD\""), "{}", visit.printed);
+    redis.cli(&["acl", "setuser", "sluice-gateway", "+xread", "-subscribe"]).await.unwrap();
+    let hasty = ["gateway", "--set", "redis.probe_deadline_ms=2000"];
+    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &hasty).await;
+    assert_eq!((visit.code, visit.level("redis.subscription")), (1, "error"));
+    let stranger = Visit::of_redis(&with("sluice-gateway", "hunter2"), &[]).await;
+    assert_eq!((stranger.code, stranger.level("redis.address")), (1, "error"));
+    assert!(!stranger.printed.contains("hunter2"), "{}", stranger.printed);
+}
+
+/// The lines of docs/redis.md, with passwords for this test.
+fn least_rights() -> Vec<String> {
+    let page = include_str!("../../../../docs/redis.md");
+    let page = page.replace("\\\n", " ").replace('\'', "");
+    let lines = page.lines().filter(|line| line.starts_with("ACL SETUSER sluice-"));
+    let lines: Vec<String> = lines
+        .map(|line| line.replace(">GATEWAY_PASSWORD", ">g").replace(">PUBLISHER_PASSWORD", ">p"))
+        .collect();
+    assert!(lines.len() >= 2, "docs/redis.md has lost its ACL lines");
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_the_least_rights_does_all_that_nodes_do() {
+    let redis = RedisServer::start().await.unwrap();
+    for line in least_rights() {
+        redis.cli(&line.split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    }
+    let with =
+        |user: &str, password: &str| redis.url().replace("redis://", &format!("redis://{user}:{password}@"));
+    let node = gateway(&with("sluice-gateway", "g")).spawn().await.unwrap();
+    let publisher = crate::stage::publisher(&with("sluice-publisher", "p"))
+        .env("SLUICE_TOPICS__RETENTION_AGE_MAX_S", "1")
+        .env("SLUICE_TOPICS__IDLE_EXPIRY_S", "3600")
+        .spawn()
+        .await
+        .unwrap();
+    let publish = async |data: &str, key: &str| {
+        let keyed = [("idempotency-key", key)];
+        sluice_testkit::publish_with(publisher.publisher_addr(), "orders", data, &keyed).await.unwrap()
+    };
+    let first = publish("1", "a").await;
+    assert_eq!(publish("1", "a").await, first);
+    let mut stream = crate::stage::open(node.addr(), &["orders"], &crate::stage::since("earliest")).await;
+    redis.cli(&["script", "flush"]).await.unwrap();
+    let second = publish("2", "b").await;
+    let events = [stream.event().await.unwrap(), stream.event().await.unwrap()];
+    let ids = events.each_ref().map(|event| event.last_event_id.clone());
+    assert_eq!(ids, [first.to_string(), second.to_string()]);
+    let history = get(node.addr(), "/v1/topics/orders/events?since=last:1").await.unwrap();
+    assert!(history.text().contains(&second.to_string()), "{}", history.text());
+    let forged =
+        RedisServer::cli(&redis, &["acl", "dryrun", "sluice-gateway", "publish", "sluice:{a}:live", "x"]);
+    assert!(forged.await.unwrap().contains("no permission"), "a gateway may announce events");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_without_obstacles_earns_no_complaint() {
+    let node = dev().await;
+    let visit = Visit::through(&url(node.addr()), &["--idle-seconds", "3"]).await;
+    assert_eq!((visit.complaints("public."), visit.code), (Vec::new(), 0), "{}", visit.printed);
+    let clean = Nginx::start(node.addr(), "proxy_http_version 1.1; proxy_set_header Connection '';").await;
+    let Some(clean) = clean else { return };
+    let visit = Visit::through(&clean.url(), &["--idle-seconds", "3"]).await;
+    assert_eq!((visit.complaints("public."), visit.code), (Vec::new(), 0), "{}", visit.printed);
+    assert!(visit.seen("public.idle-timeout").contains("heartbeats"), "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_holds_streams_back_is_found_out() {
+    let node = dev().await;
+    let Some(proxy) = Nginx::start(node.addr(), "proxy_ignore_headers X-Accel-Buffering;").await else {
+        return;
+    };
+    let visit = Visit::through(&proxy.url(), &["--idle-seconds", "0"]).await;
+    assert_eq!((visit.level("public.buffering"), visit.code), ("error", 1), "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_compresses_is_found_out() {
+    let node = dev().await;
+    let gzip = "gzip on; gzip_types text/event-stream; gzip_proxied any; gzip_min_length 0;";
+    let Some(proxy) = Nginx::start(node.addr(), gzip).await else { return };
+    let visit = Visit::through(&proxy.url(), &["--idle-seconds", "0"]).await;
+    assert_eq!(visit.level("public.compression"), "warning", "{}", visit.printed);
+    assert_eq!((visit.level("public.buffering"), visit.code), ("ok", 0), "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_swallows_headers_and_cuts_idle_streams_is_found_out() {
+    let node = Node::builder(SLUICE, Role::Dev).spawn().await.unwrap();
+    let rules = "proxy_set_header Last-Event-ID ''; proxy_hide_header Cache-Control; proxy_read_timeout 2s;";
+    let Some(proxy) = Nginx::start(node.addr(), rules).await else { return };
+    let visit = Visit::through(&proxy.url(), &["--idle-seconds", "10"]).await;
+    assert_eq!(visit.code, 1);
+    assert_eq!(visit.level("public.last-event-id"), "error", "{}", visit.printed);
+    assert_eq!(visit.level("public.cache-control"), "warning", "{}", visit.printed);
+    assert_eq!(visit.level("public.idle-timeout"), "error", "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_looked_at_is_said() {
+    let visit = Visit::through("https://127.0.0.1:1", &[]).await;
+    assert_eq!((visit.level("public.tls"), visit.code), ("warning", 0), "{}", visit.printed);
+    let visit = Visit::through("http://127.0.0.1:1", &[]).await;
+    assert_eq!((visit.level("public.address"), visit.code), ("error", 1), "{}", visit.printed);
+    let closed = Node::builder(SLUICE, Role::Dev).env("SLUICE_AUTH__ANONYMOUS__SUBSCRIBE", "[]");
+    let closed = closed.spawn().await.unwrap();
+    let visit = Visit::through(&url(closed.addr()), &[]).await;
+    assert!(visit.seen("public.address").contains("401"), "{}", visit.printed);
+    let wrong = run(&["doctor", "--set", "redis.url=memory://", "--url", "nonsense"]).await;
+    assert_eq!(wrong.status.code(), Some(64));
+    let wrong = run(&["doctor", "--set", "redis.url=nonsense"]).await;
+    assert_eq!(wrong.status.code(), Some(64));
+    let text = run(&["doctor", "--set", "redis.url=redis://127.0.0.1:1"]).await;
+    let printed = String::from_utf8(text.stdout).unwrap();
+    assert_eq!(text.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("\n  error    address") && printed.contains("1 error\n"), "{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_binary_is_its_own_health_check() {
+    let redis = RedisServer::start().await.unwrap();
+    let mut node = gateway(&redis.url()).spawn().await.unwrap();
+    let ops = format!("ops.addr=0.0.0.0:{}", node.ops_addr().port());
+    let (alive, ready) = (["health", "--set", &ops], ["health", "--ready", "--set", &ops]);
+    for asked in [&alive[..], &ready] {
+        let output = run(asked).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1, "{output:?}");
+    }
+    node.kill().unwrap();
+    let dead = eventually("the end of the listener", SOON, async || {
+        let output = run(&alive).await;
+        if output.status.code() == Some(1) { Ok(output) } else { anyhow::bail!("{output:?}") }
+    });
+    assert!(String::from_utf8(dead.await.unwrap().stdout).unwrap().contains("cannot be reached"));
+}
