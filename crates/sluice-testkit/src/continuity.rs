@@ -3,6 +3,9 @@
 //! Every payload names its topic and a number that counts up from 1 within it, so that a single arrival tells
 //! what it is. The order that must be kept is that of the log, by the ids of the acknowledgements: two
 //! publishers at work at once may well append number 8 before number 7.
+//!
+//! Redis itself may lose what it acknowledged, at a failover for instance. Such an event need not arrive; but who had
+//! received it must be told that the log was rewound, and only behind that word may anything come again.
 
 mod arrivals;
 mod report;
@@ -10,7 +13,7 @@ mod report;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sluice_wire::EventId;
 
 use arrivals::Arrivals;
@@ -26,8 +29,14 @@ struct Books {
     clients: Mutex<Vec<Arc<Client>>>,
 }
 
-/// The place in the log of the event with number `index + 1`, once it is acknowledged.
-type Place = Option<EventId>;
+/// What became of the event with number `index + 1`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// Where it stands in the log, once it is acknowledged.
+    id: Option<EventId>,
+    /// It was acknowledged, and Redis lost it.
+    gone: bool,
+}
 
 #[derive(Debug)]
 struct Client {
@@ -72,7 +81,7 @@ impl Ledger {
     pub fn publish(&self, topic: &str) -> Publication {
         let mut topics = lock(&self.0.topics);
         let places = topics.entry(topic.to_owned()).or_default();
-        places.push(None);
+        places.push(Place::default());
         let number = places.len();
         Publication { topic: topic.to_owned(), number, payload: format!("{topic} {number}") }
     }
@@ -80,7 +89,7 @@ impl Ledger {
     /// Enters that Redis or the publisher acknowledged the event, with the id it was given: now nobody may lose it.
     pub fn acknowledge(&self, publication: &Publication, id: EventId) {
         if let Some(places) = lock(&self.0.topics).get_mut(&publication.topic) {
-            places[publication.number - 1] = Some(id);
+            places[publication.number - 1].id = Some(id);
         }
     }
 
@@ -88,6 +97,29 @@ impl Ledger {
     /// always with ids or always without.
     pub fn acknowledge_without_id(&self, publication: &Publication) {
         self.acknowledge(publication, EventId::new(0, publication.number as u64));
+    }
+
+    /// Enters which events of `topic` its log holds in the end, by their payloads, and returns how many Redis lost:
+    /// those that were acknowledged and are not there. They need not arrive, but their loss must be told.
+    pub fn kept<'a>(&self, topic: &str, payloads: impl IntoIterator<Item = &'a str>) -> Result<usize> {
+        let mut topics = lock(&self.0.topics);
+        let places = topics.get_mut(topic).with_context(|| format!("nothing was published to {topic}"))?;
+        let mut kept = vec![false; places.len()];
+        for data in payloads {
+            let (_, number) = parse(data).with_context(|| format!("{data:?} is no payload of a ledger"))?;
+            let kept = kept.get_mut(number - 1).with_context(|| format!("{data:?} was never published"))?;
+            ensure!(!std::mem::replace(kept, true), "{data:?} stands in the log twice");
+        }
+        for (place, kept) in places.iter_mut().zip(kept) {
+            place.gone = place.id.is_some() && !kept;
+        }
+        Ok(places.iter().filter(|place| place.gone).count())
+    }
+
+    /// How many events of `topic` were entered as published.
+    #[must_use]
+    pub fn published(&self, topic: &str) -> usize {
+        lock(&self.0.topics).get(topic).map_or(0, Vec::len)
     }
 
     /// Enters a client of these topics.
@@ -131,6 +163,20 @@ impl ClientLedger {
         let arrivals = topics.get_mut(topic);
         arrivals.with_context(|| format!("{} did not ask for topic {topic}", self.0.name))?.enter(number);
         Ok(())
+    }
+
+    /// Enters that the client was told that Redis lost events of `topic` that it may have seen.
+    pub fn rewound(&self, topic: &str) -> Result<()> {
+        let mut topics = lock(&self.0.topics);
+        let arrivals = topics.get_mut(topic);
+        arrivals.with_context(|| format!("{} did not ask for topic {topic}", self.0.name))?.rewound();
+        Ok(())
+    }
+
+    /// Whether an event with a greater number than this has arrived in every one of its topics.
+    #[must_use]
+    pub fn is_beyond(&self, number_of: impl Fn(&str) -> usize) -> bool {
+        lock(&self.0.topics).iter().all(|(topic, arrivals)| arrivals.greatest() > number_of(topic))
     }
 
     /// How many different events of its topics have arrived.

@@ -185,6 +185,11 @@ impl Node {
         Ok(exit_code(status))
     }
 
+    /// SIGTERM; waits for nothing. See [`Node::exit`].
+    pub fn signal_term(&self) -> Result<()> {
+        self.running()?.signal(Signal::TERM)
+    }
+
     /// Waits for a process that ends by itself and returns its exit code.
     pub async fn exit(&mut self, within: Duration) -> Result<i32> {
         let process = self.process.as_mut().context("the node is not running")?;

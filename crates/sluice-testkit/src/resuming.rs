@@ -78,10 +78,23 @@ impl Resuming {
     pub async fn event(&mut self) -> Result<Received> {
         let deadline = Instant::now() + self.options.within;
         loop {
-            match self.step(deadline).await? {
-                Some(Item::Event(event)) if is_control(&event) => self.controls.push(event),
-                Some(Item::Event(event)) => return Ok(event),
-                _ => {}
+            match self.next_by(deadline).await? {
+                event if is_control(&event) => self.controls.push(event),
+                event => return Ok(event),
+            }
+        }
+    }
+
+    /// The next event of an application or of Sluice itself, in the order in which they came; otherwise as
+    /// [`Resuming::event`].
+    pub async fn next(&mut self) -> Result<Received> {
+        self.next_by(Instant::now() + self.options.within).await
+    }
+
+    async fn next_by(&mut self, deadline: Instant) -> Result<Received> {
+        loop {
+            if let Some(Item::Event(event)) = self.step(deadline).await? {
+                return Ok(event);
             }
         }
     }

@@ -30,6 +30,12 @@ pub struct Continuity {
     pub reordered: usize,
     /// Arrivals of numbers that nobody published.
     pub foreign: usize,
+    /// Acknowledged events that Redis itself lost: no fault of those between it and the clients.
+    pub lost_by_redis: usize,
+    /// Of these, arrivals whose clients were not told of the loss afterwards.
+    pub untold: usize,
+    /// Arrivals of what that client had before, after it was told that the log was rewound: no fault.
+    pub replayed: usize,
     /// The first faults: client, topic, numbers.
     pub details: Vec<String>,
 }
@@ -42,7 +48,7 @@ impl Continuity {
     ///
     /// Books in which nothing arrived are an error too: such a test has shown nothing.
     pub fn assert_exact(&self) -> Result<()> {
-        let faults = self.lost + self.repeated + self.reordered + self.foreign;
+        let faults = self.lost + self.repeated + self.reordered + self.foreign + self.untold;
         let heading = Self::HEADING;
         ensure!(faults == 0, "not exact:\n{heading}\n{self}\n{}", self.details.join("\n"));
         ensure!(self.delivered > 0, "nothing was delivered, so nothing was shown:\n{heading}\n{self}");
@@ -74,7 +80,8 @@ impl fmt::Display for Continuity {
 pub(super) fn add_up(topics: &HashMap<String, Vec<Place>>, clients: &[Arc<Client>]) -> Continuity {
     let mut sum = Continuity {
         published: topics.values().map(Vec::len).sum(),
-        acknowledged: topics.values().flatten().flatten().count(),
+        acknowledged: topics.values().flatten().filter(|place| place.id.is_some()).count(),
+        lost_by_redis: topics.values().flatten().filter(|place| place.gone).count(),
         clients: clients.len(),
         ..Continuity::default()
     };
@@ -87,10 +94,13 @@ pub(super) fn add_up(topics: &HashMap<String, Vec<Place>>, clients: &[Arc<Client
             sum.repeated += faults.repeated.len();
             sum.reordered += faults.reordered.len();
             sum.foreign += faults.foreign.len();
+            sum.untold += faults.untold.len();
+            sum.replayed += faults.replayed;
             sum.detail(&client.name, topic, "lost", &faults.lost);
             sum.detail(&client.name, topic, "repeated", &faults.repeated);
             sum.detail(&client.name, topic, "reordered", &faults.reordered);
             sum.detail(&client.name, topic, "never published", &faults.foreign);
+            sum.detail(&client.name, topic, "lost by Redis without a word", &faults.untold);
         }
     }
     sum

@@ -153,3 +153,58 @@ fn a_hundred_clients_of_ten_thousand_events() -> Result<()> {
     assert_eq!(report.details.len(), 20);
     Ok(())
 }
+
+/// Five events, of which Redis keeps the first two and the last.
+fn rewound(arrivals: &[usize], told_behind: Option<usize>) -> Result<Continuity> {
+    let ledger = Ledger::new();
+    let client = ledger.client("c", &["a"], Start::Everything);
+    published(&ledger, "a", 5);
+    for (index, number) in arrivals.iter().enumerate() {
+        deliver(&client, "a", [*number])?;
+        if told_behind == Some(index) {
+            client.rewound("a")?;
+        }
+    }
+    assert_eq!(ledger.kept("a", ["a 1", "a 2", "a 5"])?, 2);
+    Ok(ledger.report())
+}
+
+#[test]
+fn what_redis_lost_need_not_arrive_but_must_be_told_to_who_had_it() -> Result<()> {
+    let unconcerned = rewound(&[1, 2, 5], None)?;
+    unconcerned.assert_exact()?;
+    assert_eq!((unconcerned.lost, unconcerned.lost_by_redis), (0, 2));
+
+    let told = rewound(&[1, 2, 3, 1, 2, 5], Some(2))?;
+    told.assert_exact()?;
+    assert_eq!((told.replayed, told.untold), (2, 0));
+
+    let untold = rewound(&[1, 2, 3, 5], None)?;
+    assert_eq!(untold.untold, 1);
+    assert!(untold.assert_exact().is_err());
+    let told_too_soon = rewound(&[1, 2, 3, 5], Some(1))?;
+    assert_eq!(told_too_soon.untold, 1);
+    Ok(())
+}
+
+#[test]
+fn a_rewind_excuses_nothing_else() -> Result<()> {
+    let lost = rewound(&[1, 2, 3], Some(2))?;
+    assert_eq!((lost.lost, lost.untold), (1, 0), "the last event survived");
+    let repeated_before = rewound(&[1, 2, 2, 3, 5], Some(3))?;
+    assert_eq!(repeated_before.repeated, 1);
+    let repeated_behind = rewound(&[1, 2, 3, 2, 2, 5], Some(2))?;
+    assert_eq!((repeated_behind.repeated, repeated_behind.replayed), (1, 1));
+    let reordered_behind = rewound(&[1, 2, 3, 5, 1], Some(2))?;
+    assert_eq!(faults(&reordered_behind), [0, 0, 1, 0]);
+    Ok(())
+}
+
+#[test]
+fn a_log_that_holds_an_event_twice_is_found() {
+    let ledger = Ledger::new();
+    published(&ledger, "a", 2);
+    let error = ledger.kept("a", ["a 1", "a 2", "a 1"]).unwrap_err().to_string();
+    assert!(error.contains("twice"), "{error}");
+    assert!(ledger.kept("a", ["a 3"]).is_err());
+}
