@@ -11,7 +11,7 @@ mod report;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sluice_runtime::config::Config;
+use sluice_runtime::config::{Config, ConfigErrors};
 
 use crate::cli::http::Target;
 use finding::Level;
@@ -24,7 +24,7 @@ const WATCH_BEYOND: Duration = Duration::from_secs(5);
 /// What to look at, and how to tell it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// The address that clients use, http://host[:port][/prefix], to be judged from here
+    /// The address that clients use, https://host[:port][/prefix], to be judged from here
     #[arg(long, value_name = "PUBLIC_URL")]
     url: Option<String>,
     /// A topic that may be subscribed to through the public address
@@ -51,16 +51,10 @@ pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<Exit
     if let Some(url) = &options.url {
         let target = match url.parse::<Target>() {
             Ok(target) => target,
-            Err(error) => match public::unchecked(&error) {
-                Some(finding) => {
-                    report.add("public", url, vec![finding]);
-                    return Ok(conclude(&report, &options));
-                }
-                None => {
-                    eprintln!("error: --url: {error}");
-                    return Ok(ExitCode::from(sluice_runtime::config::ConfigErrors::EXIT_CODE));
-                }
-            },
+            Err(error) => {
+                eprintln!("error: --url: {error}");
+                return Ok(ExitCode::from(ConfigErrors::EXIT_CODE));
+            }
         };
         let heartbeat = config.streams.heartbeat;
         let idle = options.idle_seconds.map_or(heartbeat * 2 + WATCH_BEYOND, Duration::from_secs);

@@ -1,18 +1,24 @@
-//! The HTTP client of the verbs that talk to a node: one connection, HTTP/1.1, plain. Everything that can go
+//! The HTTP client of the verbs that talk to a node: one connection, HTTP/1.1, plain or by TLS. Everything that can go
 //! wrong on the way to a response is one error, [`Unreachable`]; what a response says is the caller's.
 
+mod target;
+mod tls;
+
 use std::fmt::Write as _;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, Response, StatusCode, Uri, header};
+use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+
+pub(crate) use self::target::Target;
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A response that is read whole has at most this many bytes.
@@ -27,23 +33,6 @@ pub(crate) const URL_DEFAULT: &str = "http://127.0.0.1:8080";
 /// The exit code of a verb whose server could not be reached (`EX_UNAVAILABLE` of sysexits.h).
 pub(crate) const EXIT_UNAVAILABLE: u8 = 69;
 
-/// The address of a node: `http://host[:port][/prefix]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    host: String,
-    port: u16,
-    prefix: String,
-}
-
-/// Why a text is no address of a node.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TargetError {
-    #[error("https:// is not supported yet; use http://, through a proxy that ends TLS if need be")]
-    Https,
-    #[error("{0:?} is not of the form http://host:port")]
-    Form(String),
-}
-
 /// No response came.
 #[derive(Debug, thiserror::Error)]
 #[error("{authority} cannot be reached: {why}")]
@@ -52,49 +41,24 @@ pub(crate) struct Unreachable {
     why: String,
 }
 
-impl FromStr for Target {
-    type Err = TargetError;
-
-    fn from_str(text: &str) -> Result<Self, TargetError> {
-        let form = || TargetError::Form(text.to_owned());
-        let uri: Uri = text.parse().map_err(|_| form())?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(TargetError::Https),
-            _ => return Err(form()),
-        }
-        let authority =
-            uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(form)?;
-        if uri.query().is_some() || authority.host().is_empty() {
-            return Err(form());
-        }
-        // Not `Uri::port`, which takes a port that is no number for none at all.
-        let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") => 80,
-            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(form)?,
-            None => return Err(form()),
-        };
-        Ok(Self {
-            host: authority.host().to_owned(),
-            port,
-            prefix: uri.path().trim_end_matches('/').to_owned(),
-        })
-    }
-}
-
 impl Target {
-    fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
     async fn connect(&self) -> Result<TcpStream, String> {
-        // Brackets belong to an IPv6 address in a URL, not to the address.
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let connecting = tokio::time::timeout(CONNECT_WITHIN, TcpStream::connect((host, self.port)));
+        let connecting = timeout(CONNECT_WITHIN, TcpStream::connect((self.bare_host(), self.port)));
         let stream = connecting.await.map_err(|_| format!("no connection within {CONNECT_WITHIN:?}"))?;
         let stream = stream.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(stream)
+    }
+
+    /// The protocol that the server chooses when it is offered HTTP/2 and HTTP/1.1, as a browser offers them;
+    /// `None` where it does not choose.
+    pub(crate) async fn negotiated(&self) -> Result<Option<String>, String> {
+        let stream = self.connect().await?;
+        let shaking = tls::shake_hands(stream, self.bare_host(), &["h2", "http/1.1"]);
+        let shaken = timeout(CONNECT_WITHIN, shaking).await;
+        let stream = shaken.map_err(|_| format!("TLS: no answer within {CONNECT_WITHIN:?}"))??;
+        let chosen = stream.get_ref().1.alpn_protocol();
+        Ok(chosen.map(|protocol| String::from_utf8_lossy(protocol).into_owned()))
     }
 }
 
@@ -117,7 +81,7 @@ impl Client {
         request: Request<Bytes>,
         within: Duration,
     ) -> Result<Response<Incoming>, Unreachable> {
-        let answer = tokio::time::timeout(within, self.try_send(request)).await;
+        let answer = timeout(within, self.try_send(request)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {within:?}")));
         answer.map_err(|why| {
             self.connection = None;
@@ -142,16 +106,31 @@ impl Client {
                 },
             }
         }
+        let mut fresh = self.dial().await?;
+        let response = fresh.send_request(request).await.map_err(|error| error.to_string())?;
+        self.connection = Some(fresh);
+        Ok(response)
+    }
+
+    async fn dial(&self) -> Result<SendRequest<Full<Bytes>>, String> {
         let stream = self.target.connect().await?;
-        let (mut fresh, connection) =
-            handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
+        if self.target.tls {
+            let stream = tls::shake_hands(stream, self.target.bare_host(), &["http/1.1"]).await?;
+            return self.begin(stream).await;
+        }
+        self.begin(stream).await
+    }
+
+    async fn begin(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<SendRequest<Full<Bytes>>, String> {
+        let (fresh, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         self.tracker.spawn(async move {
             // Its errors reach whoever waits for the response or reads its body.
             let _ = connection.await;
         });
-        let response = fresh.send_request(request).await.map_err(|error| error.to_string())?;
-        self.connection = Some(fresh);
-        Ok(response)
+        Ok(fresh)
     }
 
     fn complete(&self, request: Request<Bytes>) -> Result<Request<Full<Bytes>>, String> {
@@ -214,28 +193,6 @@ pub(crate) fn backoff(retry: Duration, failures: u32, chance: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_checked() {
-        let target =
-            |host: &str, port, prefix: &str| Target { host: host.into(), port, prefix: prefix.into() };
-        assert_eq!("http://localhost:8080".parse(), Ok(target("localhost", 8080, "")));
-        assert_eq!("http://a.example/sluice/".parse(), Ok(target("a.example", 80, "/sluice")));
-        assert_eq!("http://[::1]:1".parse(), Ok(target("[::1]", 1, "")));
-        assert_eq!("https://a.example".parse::<Target>(), Err(TargetError::Https));
-        for text in [
-            "",
-            "localhost:8080",
-            "http://",
-            "ftp://a",
-            "http://u:p@a",
-            "http://a?b=c",
-            "http://a:99999",
-            "http://a:",
-        ] {
-            assert_eq!(text.parse::<Target>(), Err(TargetError::Form(text.into())), "{text}");
-        }
-    }
 
     #[test]
     fn waits_grow_to_a_limit_and_are_spread() {

@@ -40,7 +40,7 @@ pub(crate) struct Args {
     /// Each line of the standard input is {"topic"?, "data", "type"?, "key"?}
     #[arg(long, conflicts_with = "lines")]
     ndjson: bool,
-    /// A node or publisher (http://host:port) or Redis itself (redis://..) [default: $SLUICE_URL, else
+    /// A node or publisher (http[s]://host:port) or Redis itself (redis://..) [default: $SLUICE_URL, else
     /// http://127.0.0.1:8080]
     #[arg(long)]
     url: Option<String>,

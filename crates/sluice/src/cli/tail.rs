@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// Print a JSON object a line, with id, type and data, instead of the data alone
     #[arg(long)]
     json: bool,
-    /// The node, http://host:port [default: $SLUICE_URL, else http://127.0.0.1:8080]
+    /// The node, http[s]://host:port [default: $SLUICE_URL, else http://127.0.0.1:8080]
     #[arg(long)]
     url: Option<String>,
     /// End after so many events

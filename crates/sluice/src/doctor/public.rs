@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use self::exchange::{Opened, Visitor};
 use self::judge::{Greeting, Watched};
 use super::finding::Finding;
-use crate::cli::http::{Target, TargetError};
+use crate::cli::http::Target;
 
 /// How long a head, and then a greeting, may take.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -26,18 +26,6 @@ const UNREADABLE_CURSOR: &str = "sluice-doctor";
 /// What some proxies compress for.
 const ENCODINGS: &str = "gzip, deflate, br, zstd";
 
-/// What to say of an address that this build cannot look at; `None` where it is simply wrong.
-pub(super) fn unchecked(error: &TargetError) -> Option<Finding> {
-    matches!(error, TargetError::Https).then(|| {
-        Finding::warning(
-            "public.tls",
-            "https is not checked by this build: nothing of the public address was",
-        )
-        .why("buffering, compression and timeouts of the proxy that ends TLS are unknown")
-        .fix("--url http://.. of the same proxy, behind its TLS or on a port for the purpose")
-    })
-}
-
 /// Opens streams through the public address and watches one of them for `idle`.
 pub(super) async fn examine(
     target: Target,
@@ -45,6 +33,10 @@ pub(super) async fn examine(
     heartbeat: Duration,
     idle: Duration,
 ) -> Vec<Finding> {
+    let protocol = match target.is_tls() {
+        true => Some(target.negotiated().await),
+        false => None,
+    };
     let visitor = Visitor::new(target, topic);
     let (stay, compressed, told) = tokio::join!(
         stay(&visitor, idle),
@@ -64,6 +56,7 @@ pub(super) async fn examine(
         _ => None,
     };
     let mut findings = judge::head(head);
+    findings.extend(protocol.map(judge::protocol));
     findings.push(judge::greeting(&stay.greeting));
     findings.push(judge::compression(encoding.as_deref()));
     if stay.greeting.id.is_some() {

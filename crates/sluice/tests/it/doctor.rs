@@ -2,10 +2,11 @@
 
 mod balancer;
 
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
-use sluice_testkit::{Node, RedisServer, Role, eventually, get};
+use sluice_testkit::{Certificates, Node, RedisServer, Role, eventually, get};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -14,8 +15,13 @@ use balancer::Nginx;
 
 /// Runs a verb to its end, with nothing of this process's own configuration.
 async fn run(args: &[&str]) -> Output {
+    run_trusting(args, None).await
+}
+
+/// The same, trusting an authority of the test's own.
+async fn run_trusting(args: &[&str], authority: Option<&Path>) -> Output {
     let mut command = Command::new(SLUICE);
-    command.args(args).kill_on_drop(true);
+    command.args(args).envs(authority.map(|file| ("SSL_CERT_FILE", file))).kill_on_drop(true);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"SLUICE_")) {
         command.env_remove(name);
     }
@@ -31,7 +37,10 @@ struct Visit {
 
 impl Visit {
     async fn pay(args: &[&str]) -> Self {
-        let output = run(&[&["doctor", "--json"], args].concat()).await;
+        Self::told(run(&[&["doctor", "--json"], args].concat()).await)
+    }
+
+    fn told(output: Output) -> Self {
         let printed = String::from_utf8(output.stdout).unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         let json: Value =
@@ -232,9 +241,26 @@ async fn a_proxy_that_swallows_headers_and_cuts_idle_streams_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_way_by_tls_is_looked_at_too() {
+    let node = dev().await;
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(directory.path()).unwrap();
+    for (more, level) in [("http2", "ok"), ("", "note")] {
+        let Some(proxy) = Nginx::tls(node.addr(), more, &certificates).await else { return };
+        let url = proxy.url().replace("http://", "https://");
+        let args = ["doctor", "--json", "--set", "redis.url=memory://", "--idle-seconds", "1", "--url", &url];
+        let visit = Visit::told(run_trusting(&args, Some(&certificates.ca_file())).await);
+        assert_eq!((visit.complaints("public."), visit.code), (Vec::new(), 0), "{}", visit.printed);
+        assert_eq!(visit.level("public.protocol"), level, "{}", visit.printed);
+        assert!(visit.seen("public.framing").contains("nginx"), "{}", visit.printed);
+        let stranger = Visit::pay(&args[2..]).await;
+        assert_eq!((stranger.level("public.address"), stranger.code), ("error", 1), "{}", stranger.printed);
+        assert!(stranger.printed.contains("SSL_CERT_FILE"), "{}", stranger.printed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_looked_at_is_said() {
-    let visit = Visit::through("https://127.0.0.1:1", &[]).await;
-    assert_eq!((visit.level("public.tls"), visit.code), ("warning", 0), "{}", visit.printed);
     let visit = Visit::through("http://127.0.0.1:1", &[]).await;
     assert_eq!((visit.level("public.address"), visit.code), ("error", 1), "{}", visit.printed);
     let closed = Node::builder(SLUICE, Role::Dev).env("SLUICE_AUTH__ANONYMOUS__SUBSCRIBE", "[]");

@@ -45,7 +45,8 @@ impl Destination {
         if url.starts_with("http:") || url.starts_with("https:") {
             return Ok(Self::Http(Client::new(url.parse()?, tracker.clone())));
         }
-        let url: BrokerUrl = url.parse().context("--url is http://host:port or redis://host:port")?;
+        let url: BrokerUrl =
+            url.parse().context("--url is http://host:port, https://host or redis://host:port")?;
         if url.is_memory() {
             bail!("memory:// lives inside a node; give the node's address, http://host:port");
         }

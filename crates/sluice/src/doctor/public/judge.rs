@@ -55,7 +55,10 @@ pub(super) fn silent(why: &str, answers_otherwise: bool) -> Finding {
     }
     Finding::error("public.address", why)
         .why("clients cannot open a stream at all")
-        .fix("the address, the proxy's route for /v1/, and whether a node behind it is ready (/readyz)")
+        .fix(
+            "the address, the proxy's route for /v1/, and whether a node behind it is ready (/readyz); a certificate of \
+             a private authority is trusted here by SSL_CERT_FILE=ca.pem",
+        )
 }
 
 /// An answer other than 200.
@@ -69,6 +72,20 @@ pub(super) fn refused(status: StatusCode, detail: &str, topic: &Topic) -> Findin
         )),
         StatusCode::NOT_FOUND => finding.fix("the proxy's route for /v1/, and its prefix in --url"),
         _ => finding.fix("the proxy's log; whether a node behind it is ready (/readyz)"),
+    }
+}
+
+/// What a server chose that was offered HTTP/2 and HTTP/1.1.
+pub(super) fn protocol(chosen: Result<Option<String>, String>) -> Finding {
+    const ID: &str = "public.protocol";
+    match chosen {
+        Ok(Some(protocol)) if protocol == "h2" => Finding::ok(ID, "HTTP/2 for clients that can"),
+        Ok(_) => Finding::note(ID, "HTTP/1.1 alone")
+            .why("a browser opens at most six connections to a host: six tabs with a stream, and nothing else loads")
+            .fix("HTTP/2 towards clients (nginx: http2 on, or listen 443 ssl http2)"),
+        Err(why) => Finding::error(ID, why)
+            .why("clients cannot connect")
+            .fix("the certificate and its chain; a private authority is trusted here by SSL_CERT_FILE=ca.pem"),
     }
 }
 
@@ -186,6 +203,16 @@ mod tests {
             super::greeting(&Greeting { shed: Some("{}".into()), ..greeted() }).id,
             "public.admission"
         );
+    }
+
+    #[test]
+    fn six_connections_are_few() {
+        let level = |chosen: Option<&str>| protocol(Ok(chosen.map(str::to_owned))).level;
+        assert_eq!(
+            (level(Some("h2")), level(Some("http/1.1")), level(None)),
+            (Level::Ok, Level::Note, Level::Note)
+        );
+        assert_eq!(protocol(Err("TLS".to_owned())).level, Level::Error);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
-use sluice_testkit::eventually;
+use sluice_testkit::{Certificates, eventually};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -25,6 +25,17 @@ pub(super) struct Nginx {
 impl Nginx {
     /// Starts one that hands everything to `node`; `None`, and a line that says so, where there is none.
     pub(super) async fn start(node: SocketAddr, rules: &str) -> Option<Self> {
+        Self::listening("", node, rules).await
+    }
+
+    /// One that is spoken to by TLS; `more` is what else its listener does, such as `http2`.
+    pub(super) async fn tls(node: SocketAddr, more: &str, certificates: &Certificates) -> Option<Self> {
+        let (cert, key) = (certificates.server_cert_file(), certificates.server_key_file());
+        let rules = format!("}} ssl_certificate {}; ssl_certificate_key {};", cert.display(), key.display());
+        Self::listening(&format!("ssl {more}"), node, &format!("{rules} location /unused {{")).await
+    }
+
+    async fn listening(how: &str, node: SocketAddr, rules: &str) -> Option<Self> {
         let Some(binary) = PLACES.iter().find(|place| Path::new(place).exists()) else {
             // Past the capture of output: a test that saw nothing must say so also where it passes.
             let _ = writeln!(io::stderr(), "SKIPPED: no nginx in {PLACES:?} (apt-get install nginx-light)");
@@ -41,7 +52,7 @@ impl Nginx {
             "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;\n\
              events {{ worker_connections 64; }}\n\
              http {{ access_log off; {temporary}\n\
-             server {{ listen {address}; location / {{ proxy_pass http://{node}; {rules} }} }} }}\n"
+             server {{ listen {address} {how}; location / {{ proxy_pass http://{node}; {rules} }} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
