@@ -1,12 +1,13 @@
 //! `sluice doctor` and `sluice health` against real servers, well and badly set up.
 
 mod balancer;
+mod rights;
 
 use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
-use sluice_testkit::{Certificates, Node, RedisServer, Role, eventually, get};
+use sluice_testkit::{Certificates, Node, RedisServer, Role, eventually};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -117,86 +118,6 @@ async fn a_redis_that_would_lose_events_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_user_may_not_do_is_named() {
-    let redis = RedisServer::builder().appendonly(true).start().await.unwrap();
-    let with =
-        |user: &str, password: &str| redis.url().replace("redis://", &format!("redis://{user}:{password}@"));
-    for line in least_rights() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(redis.cli(&words).await.unwrap().trim(), "OK", "{line}");
-    }
-    let gateway = Visit::of_redis(&with("sluice-gateway", "g"), &["gateway"]).await;
-    let publisher = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
-    for visit in [&gateway, &publisher] {
-        assert_eq!((visit.code, visit.level("redis.permissions")), (0, "ok"), "{}", visit.printed);
-        assert_eq!(visit.level("redis.questions"), "note");
-    }
-    assert_eq!(gateway.level("redis.subscription"), "ok");
-
-    for (user, rule) in [("sluice-gateway", "-xread"), ("sluice-publisher", "-xadd")] {
-        redis.cli(&["acl", "setuser", user, rule]).await.unwrap();
-    }
-    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &["gateway"]).await;
-    assert_eq!((visit.code, visit.level("redis.permissions")), (1, "error"));
-    assert!(visit.seen("redis.permissions").contains("may not: XREAD\""), "{}", visit.printed);
-    let visit = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
-    assert!(visit.seen("redis.permissions").contains("may not: XADD\""), "{}", visit.printed);
-    redis.cli(&["acl", "setuser", "sluice-gateway", "+xread", "-subscribe"]).await.unwrap();
-    let hasty = ["gateway", "--set", "redis.probe_deadline_ms=2000"];
-    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &hasty).await;
-    assert_eq!((visit.code, visit.level("redis.subscription")), (1, "error"));
-    let stranger = Visit::of_redis(&with("sluice-gateway", "hunter2"), &[]).await;
-    assert_eq!((stranger.code, stranger.level("redis.address")), (1, "error"));
-    assert!(!stranger.printed.contains("hunter2"), "{}", stranger.printed);
-}
-
-/// The lines of docs/redis.md, with passwords for this test.
-fn least_rights() -> Vec<String> {
-    let page = include_str!("../../../../docs/redis.md");
-    let page = page.replace("\\\n", " ").replace('\'', "");
-    let lines = page.lines().filter(|line| line.starts_with("ACL SETUSER sluice-"));
-    let lines: Vec<String> = lines
-        .map(|line| line.replace(">GATEWAY_PASSWORD", ">g").replace(">PUBLISHER_PASSWORD", ">p"))
-        .collect();
-    assert!(lines.len() >= 2, "docs/redis.md has lost its ACL lines");
-    lines
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_with_the_least_rights_does_all_that_nodes_do() {
-    let redis = RedisServer::start().await.unwrap();
-    for line in least_rights() {
-        redis.cli(&line.split_whitespace().collect::<Vec<_>>()).await.unwrap();
-    }
-    let with =
-        |user: &str, password: &str| redis.url().replace("redis://", &format!("redis://{user}:{password}@"));
-    let node = gateway(&with("sluice-gateway", "g")).spawn().await.unwrap();
-    let publisher = crate::stage::publisher(&with("sluice-publisher", "p"))
-        .env("SLUICE_TOPICS__RETENTION_AGE_MAX_S", "1")
-        .env("SLUICE_TOPICS__IDLE_EXPIRY_S", "3600")
-        .spawn()
-        .await
-        .unwrap();
-    let publish = async |data: &str, key: &str| {
-        let keyed = [("idempotency-key", key)];
-        sluice_testkit::publish_with(publisher.publisher_addr(), "orders", data, &keyed).await.unwrap()
-    };
-    let first = publish("1", "a").await;
-    assert_eq!(publish("1", "a").await, first);
-    let mut stream = crate::stage::open(node.addr(), &["orders"], &crate::stage::since("earliest")).await;
-    redis.cli(&["script", "flush"]).await.unwrap();
-    let second = publish("2", "b").await;
-    let events = [stream.event().await.unwrap(), stream.event().await.unwrap()];
-    let ids = events.each_ref().map(|event| event.last_event_id.clone());
-    assert_eq!(ids, [first.to_string(), second.to_string()]);
-    let history = get(node.addr(), "/v1/topics/orders/events?since=last:1").await.unwrap();
-    assert!(history.text().contains(&second.to_string()), "{}", history.text());
-    let forged =
-        RedisServer::cli(&redis, &["acl", "dryrun", "sluice-gateway", "publish", "sluice:{a}:live", "x"]);
-    assert!(forged.await.unwrap().contains("no permission"), "a gateway may announce events");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_way_without_obstacles_earns_no_complaint() {
     let node = dev().await;
     let visit = Visit::through(&url(node.addr()), &["--idle-seconds", "3"]).await;
@@ -253,6 +174,13 @@ async fn a_way_by_tls_is_looked_at_too() {
         assert_eq!((visit.complaints("public."), visit.code), (Vec::new(), 0), "{}", visit.printed);
         assert_eq!(visit.level("public.protocol"), level, "{}", visit.printed);
         assert!(visit.seen("public.framing").contains("nginx"), "{}", visit.printed);
+        let trusted = Some(certificates.ca_file());
+        let publish = ["publish", "by-tls", "hello", "--url", &url];
+        let tail = ["tail", "by-tls", "--since", "earliest", "--count", "1", "--url", &url];
+        for args in [&publish[..], &tail[..]] {
+            let output = run_trusting(args, trusted.as_deref()).await;
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+        }
         let stranger = Visit::pay(&args[2..]).await;
         assert_eq!((stranger.level("public.address"), stranger.code), ("error", 1), "{}", stranger.printed);
         assert!(stranger.printed.contains("SSL_CERT_FILE"), "{}", stranger.printed);

@@ -1,0 +1,102 @@
+//! The users of docs/redis.md: that they suffice, and that what one lacks is named.
+
+use sluice_testkit::{RedisServer, get, publish_with};
+
+use super::Visit;
+use crate::stage::{gateway, open, publisher, since};
+
+/// The address of `redis` for a user.
+fn address(redis: &RedisServer, user: &str, password: &str) -> String {
+    redis.url().replace("redis://", &format!("redis://{user}:{password}@"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_user_may_not_do_is_named() {
+    let redis = RedisServer::builder().appendonly(true).start().await.unwrap();
+    let with = |user: &str, password: &str| address(&redis, user, password);
+    for line in least_rights() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(redis.cli(&words).await.unwrap().trim(), "OK", "{line}");
+    }
+    for (user, password, role) in [
+        ("sluice-gateway", "g", "gateway"),
+        ("sluice-publisher", "p", "publisher"),
+        ("sluice-both", "b", "dev"),
+    ] {
+        let visit = Visit::of_redis(&with(user, password), &[role]).await;
+        assert_eq!((visit.code, visit.complaints("redis.")), (0, Vec::new()), "{}", visit.printed);
+        assert_eq!((visit.level("redis.permissions"), visit.level("redis.questions")), ("ok", "note"));
+        if role != "publisher" {
+            assert_eq!(visit.level("redis.subscription"), "ok");
+        }
+    }
+    let doctor = Visit::of_redis(&with("sluice-doctor", "d"), &["dev"]).await;
+    assert_eq!((doctor.code, doctor.complaints("redis.")), (0, Vec::new()), "{}", doctor.printed);
+    assert_eq!(doctor.level("redis.eviction"), "ok");
+    assert!(!doctor.printed.contains("redis.questions"), "{}", doctor.printed);
+
+    for (user, rule) in [("sluice-gateway", "-xread"), ("sluice-publisher", "-xadd")] {
+        redis.cli(&["acl", "setuser", user, rule]).await.unwrap();
+    }
+    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &["gateway"]).await;
+    assert_eq!((visit.code, visit.level("redis.permissions")), (1, "error"));
+    assert!(visit.seen("redis.permissions").contains("may not: XREAD\""), "{}", visit.printed);
+    let visit = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
+    assert!(visit.seen("redis.permissions").contains("may not: XADD\""), "{}", visit.printed);
+    redis.cli(&["acl", "setuser", "sluice-gateway", "+xread", "-subscribe"]).await.unwrap();
+    let hasty = ["gateway", "--set", "redis.probe_deadline_ms=2000"];
+    let visit = Visit::of_redis(&with("sluice-gateway", "g"), &hasty).await;
+    assert_eq!((visit.code, visit.level("redis.subscription")), (1, "error"));
+    let stranger = Visit::of_redis(&with("sluice-gateway", "hunter2"), &[]).await;
+    assert_eq!((stranger.code, stranger.level("redis.address")), (1, "error"));
+    assert!(!stranger.printed.contains("hunter2"), "{}", stranger.printed);
+}
+
+/// The lines of docs/redis.md, with passwords for this test.
+fn least_rights() -> Vec<String> {
+    let page = include_str!("../../../../../docs/redis.md");
+    let page = page.replace("\\\n", " ").replace('\'', "");
+    let lines = page.lines().filter(|line| line.starts_with("ACL SETUSER sluice-"));
+    let lines: Vec<String> = lines
+        .map(|line| {
+            let passwords = [("GATEWAY", "g"), ("PUBLISHER", "p"), ("BOTH", "b"), ("DOCTOR", "d")];
+            passwords.iter().fold(line.to_owned(), |line, (whose, password)| {
+                line.replace(&format!(">{whose}_PASSWORD"), &format!(">{password}"))
+            })
+        })
+        .collect();
+    assert!(lines.len() == 4, "docs/redis.md has lost its ACL lines");
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_the_least_rights_does_all_that_nodes_do() {
+    let redis = RedisServer::start().await.unwrap();
+    for line in least_rights() {
+        redis.cli(&line.split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    }
+    let with = |user: &str, password: &str| address(&redis, user, password);
+    let node = gateway(&with("sluice-gateway", "g")).spawn().await.unwrap();
+    let publisher = publisher(&with("sluice-publisher", "p"))
+        .env("SLUICE_TOPICS__RETENTION_AGE_MAX_S", "1")
+        .env("SLUICE_TOPICS__IDLE_EXPIRY_S", "3600")
+        .spawn()
+        .await
+        .unwrap();
+    let publish = async |data: &str, key: &str| {
+        let keyed = [("idempotency-key", key)];
+        publish_with(publisher.publisher_addr(), "orders", data, &keyed).await.unwrap()
+    };
+    let first = publish("1", "a").await;
+    assert_eq!(publish("1", "a").await, first);
+    let mut stream = open(node.addr(), &["orders"], &since("earliest")).await;
+    redis.cli(&["script", "flush"]).await.unwrap();
+    let second = publish("2", "b").await;
+    let events = [stream.event().await.unwrap(), stream.event().await.unwrap()];
+    let ids = events.each_ref().map(|event| event.last_event_id.clone());
+    assert_eq!(ids, [first.to_string(), second.to_string()]);
+    let history = get(node.addr(), "/v1/topics/orders/events?since=last:1").await.unwrap();
+    assert!(history.text().contains(&second.to_string()), "{}", history.text());
+    let forged = redis.cli(&["acl", "dryrun", "sluice-gateway", "publish", "sluice:{a}:live", "x"]);
+    assert!(forged.await.unwrap().contains("no permission"), "a gateway may announce events");
+}
