@@ -113,18 +113,30 @@ containers:
   - name: {{ .role }}
     {{- include "sluice.container" . | nindent 4 }}
 volumes:
-  - name: config
-    configMap:
-      name: {{ .configMap }}
-  {{- if $root.Values.redis.tls.existingSecret }}
-  - name: redis-tls
-    secret:
-      secretName: {{ $root.Values.redis.tls.existingSecret }}
-      defaultMode: 0440
-  {{- end }}
+  {{- include "sluice.volumes" . | nindent 2 }}
   {{- with $values.extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end }}
+
+{{/* What every process of Sluice reads: (dict "root" $ "configMap" ..) */}}
+{{- define "sluice.volumes" -}}
+- name: config
+  configMap:
+    name: {{ .configMap }}
+{{- if .root.Values.redis.tls.existingSecret }}
+- name: redis-tls
+  secret:
+    secretName: {{ .root.Values.redis.tls.existingSecret }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}
+
+{{- define "sluice.volumeMounts" -}}
+- {name: config, mountPath: /etc/sluice/config, readOnly: true}
+{{- if .Values.redis.tls.existingSecret }}
+- {name: redis-tls, mountPath: /etc/sluice/redis-tls, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "sluice.container" -}}
@@ -176,10 +188,7 @@ resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
-  - {name: config, mountPath: /etc/sluice/config, readOnly: true}
-  {{- if $root.Values.redis.tls.existingSecret }}
-  - {name: redis-tls, mountPath: /etc/sluice/redis-tls, readOnly: true}
-  {{- end }}
+  {{- include "sluice.volumeMounts" $root | nindent 2 }}
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
