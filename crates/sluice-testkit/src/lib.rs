@@ -8,6 +8,7 @@
 mod certificates;
 mod continuity;
 mod deadline;
+mod experiment;
 mod http;
 mod node;
 mod ports;
@@ -25,6 +26,7 @@ mod sse;
 pub use self::certificates::Certificates;
 pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
 pub use self::deadline::{Attempt, eventually};
+pub use self::experiment::{Experiment, Fault, Outcome, Recovery, Topology};
 pub use self::http::{Response, get, request};
 pub use self::node::{Node, NodeBuilder, Role};
 pub use self::proxy::{Direction, Proxy};

@@ -100,9 +100,8 @@ impl Arrivals {
             }
             furthest = furthest.max(place.id.unwrap_or_default());
         }
-        let untold = |&(number, before): &(usize, Option<usize>)| {
-            places[number - 1].gone && before == Some(rewinds)
-        };
+        let untold =
+            |&(number, before): &(usize, Option<usize>)| places[number - 1].gone && before == Some(rewinds);
         faults.untold = (1..).zip(arrived).filter(untold).map(|(number, _)| number).collect();
         faults
     }
