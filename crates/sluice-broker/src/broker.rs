@@ -81,14 +81,18 @@ pub trait Subscriber: fmt::Debug + Send + Sync + 'static {
     fn health(&self) -> SubscriberHealth;
 }
 
-/// How a subscriber's connection fares.
+/// How a subscriber's connections fare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SubscriberHealth {
     /// Every subscription stands.
     pub connected: bool,
-    /// Times the connection was lost.
+    /// Servers to be connected to: the shards of a cluster, else one.
+    pub shards_wanted: usize,
+    /// Of those, how many are, with their subscriptions.
+    pub shards_connected: usize,
+    /// Times a connection was lost.
     pub reconnects: u64,
-    /// How long the last probe took from being published to being heard.
+    /// How long the last probe took from being published to being heard; the longest over the servers.
     pub probe_round_trip: Option<Duration>,
 }
 
@@ -101,6 +105,9 @@ pub trait Listener: Send + Sync + 'static {
     /// Every subscription stands again, or for the first time; announcements between `lost` and now are
     /// missing.
     fn restored(&self);
+    /// Announcements of these topics may be missing: their subscriptions moved to another server while the
+    /// rest stood, and stand again.
+    fn missed(&self, _topics: &[Topic]) {}
 }
 
 /// What came on a live channel.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -23,6 +24,9 @@ pub struct BrokerSettings {
     pub redis: RedisSettings,
     /// For `memory://`.
     pub memory: MemorySettings,
+    /// Ends what looks for the servers of a cluster or a Sentinel, where that should not go on as long as the
+    /// broker itself is held.
+    pub stop: CancellationToken,
 }
 
 impl BrokerSettings {
@@ -35,6 +39,7 @@ impl BrokerSettings {
             once_window: Duration::from_secs(5 * 60),
             redis: RedisSettings::default(),
             memory: MemorySettings::default(),
+            stop: CancellationToken::new(),
         }
     }
 }

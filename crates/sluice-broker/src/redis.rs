@@ -1,24 +1,29 @@
 //! The Redis backend. A stream a topic is its log, a channel a topic its fast path, and `publish.lua` the one
 //! writer of both.
 //!
-//! Commands go over pooled connections (`pool.rs`); announcements come over one supervised connection for
-//! each listener (`subscriber.rs`). Where the servers are and how they are dialled is known to `topology.rs`
-//! alone. Nothing here prints an address with its password.
+//! Which server is in charge of what is a layout (`layout.rs`) that a scout keeps current (`scout.rs`); nothing
+//! but the scout knows one topology from another. Commands go over pooled connections to each server
+//! (`servers.rs`, `pool.rs`); announcements come over one supervised connection a server and listener
+//! (`subscriber.rs`). Nothing here prints an address with its password.
 
 mod append;
 mod diagnosis;
 mod dial;
 mod failure;
 mod keys;
+mod layout;
 mod parse;
 mod pool;
 mod read;
+mod role;
+mod scout;
 mod scripts;
+mod servers;
 mod settings;
 mod subscriber;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_wire::{EventId, NewEvent, Topic};
@@ -28,21 +33,20 @@ use self::append::Appending;
 pub use self::diagnosis::{Asked, ClockSkew, Duties, Fields, RedisFacts};
 use self::dial::Dialler;
 use self::keys::Keys;
-use self::pool::Pool;
+use self::scout::{Cluster, Scout, Sentinels};
 pub use self::scripts::PUBLISH_SCRIPT;
+use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
-use crate::url::{Address, Form, Place};
+use crate::url::{Form, Place, RedisPlace};
 use crate::{
     Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
     Subscriber, Tails,
 };
 
-/// The broker behind `redis://`.
+/// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
 #[derive(Debug)]
 pub struct RedisBroker {
-    dialler: Dialler,
-    address: Address,
-    pool: Arc<Pool>,
+    servers: Arc<Servers>,
     keys: Keys,
     appending: Appending,
     retention: RetentionPolicies,
@@ -55,31 +59,46 @@ impl RedisBroker {
     ///
     /// # Errors
     ///
-    /// [`BrokerError::Refused`] when address or prefix cannot work.
+    /// [`BrokerError::Refused`] when address, prefix or certificates cannot work.
     pub fn new(settings: BrokerSettings, tracker: TaskTracker) -> Result<Self, BrokerError> {
         let Place::Redis(place) = settings.url.place() else {
             return Err(BrokerError::Refused("memory:// is not Redis".to_owned()));
         };
-        let dialler = Dialler::for_servers(place, &settings.redis).map_err(BrokerError::Refused)?;
-        let (Form::Standalone, Some(address)) = (&place.form, place.hosts.first().cloned()) else {
-            return Err(BrokerError::Refused("this topology is not built yet".to_owned()));
-        };
         let keys = Keys::new(&settings.redis.prefix).map_err(BrokerError::Refused)?;
-        let pool = Arc::new(Pool::new(&dialler, &address, settings.redis.pool_size)?);
-        let appending = Appending::new("PUBLISH", settings.once_window);
+        let servers = servers(place, &settings, &tracker).map_err(BrokerError::Refused)?;
+        let appending = Appending::new(servers.announce_command(), settings.once_window);
         let (retention, settings) = (settings.retention, settings.redis);
-        Ok(Self { dialler, address, pool, keys, appending, retention, settings, tracker })
+        Ok(Self { servers: Arc::new(servers), keys, appending, retention, settings, tracker })
     }
+}
+
+/// The one place that knows one topology from another.
+fn servers(place: &RedisPlace, settings: &BrokerSettings, tracker: &TaskTracker) -> Result<Servers, String> {
+    let dialler = Dialler::for_servers(place, &settings.redis)?;
+    let (hosts, servers, stop) = (place.hosts.clone(), dialler.clone(), settings.stop.clone());
+    let scout = match &place.form {
+        Form::Standalone => Scout::of_one(hosts.into_iter().next().ok_or("the address names no host")?),
+        Form::Sentinel { master } => {
+            let (master, sentinels) = (master.clone(), Dialler::for_sentinels(place, &settings.redis)?);
+            let look = move |calls| Sentinels::new(master, &hosts, servers, sentinels, calls);
+            Scout::send_out(look, tracker, stop)
+        }
+        Form::Cluster => {
+            let tls = place.tls;
+            Scout::send_out(move |_| Cluster::new(hosts, servers, tls), tracker, stop)
+        }
+    };
+    Ok(Servers::new(scout, dialler, settings.redis.pool_size, place.form == Form::Cluster))
 }
 
 #[async_trait]
 impl Broker for RedisBroker {
     async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
-        self.appending.append(&self.pool, &self.keys, &self.retention, events).await
+        self.appending.append(&self.servers, &self.keys, &self.retention, events).await
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
-        read::heads(&self.pool, &self.keys, topics).await
+        read::heads(&self.servers, &self.keys, topics).await
     }
 
     async fn read(
@@ -89,26 +108,24 @@ impl Broker for RedisBroker {
         to: EventId,
         limit: usize,
     ) -> Result<Page, BrokerError> {
-        read::range(&self.pool, &self.keys.log(topic), from, to, limit).await
+        read::range(&self.servers, &self.keys, topic, (from, to), limit).await
     }
 
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
-        let page = read::backwards(&self.pool, &self.keys.log(topic), at, 1).await?;
+        let page = read::backwards(&self.servers, &self.keys, topic, at, 1).await?;
         Ok(page.first)
     }
 
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        read::position_before_last(&self.pool, &self.keys, topic, count).await
+        read::position_before_last(&self.servers, &self.keys, topic, count).await
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
-        read::tails(&self.pool, &self.keys, positions, limit).await
+        read::tails(&self.servers, &self.keys, positions, limit).await
     }
 
     async fn ping(&self) -> Result<Duration, BrokerError> {
-        let began = Instant::now();
-        self.pool.command(&redis::cmd("PING")).await?;
-        Ok(began.elapsed())
+        self.servers.ping().await
     }
 
     fn retention(&self, topic: &Topic) -> Retention {
@@ -117,10 +134,8 @@ impl Broker for RedisBroker {
 
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
         let parts = subscriber::Parts {
-            dialler: self.dialler.clone(),
-            address: self.address.clone(),
+            servers: Arc::clone(&self.servers),
             keys: self.keys.clone(),
-            pool: Arc::clone(&self.pool),
             settings: self.settings.clone(),
             listener,
         };

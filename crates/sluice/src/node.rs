@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
-use sluice_broker::{Broker, connect};
+use sluice_broker::{Broker, BrokerSettings, connect};
 use sluice_gateway::{CorsSettings, Gateway, GatewaySettings};
 use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
@@ -37,7 +37,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("role", config.role.as_str())];
     metric::BUILD_INFO.gauge(&labels).set(1.0);
 
-    let broker = connect(settings::broker(&config)?, &lifecycle.tracker)?;
+    let settings = BrokerSettings { stop: lifecycle.hard.clone(), ..settings::broker(&config)? };
+    let broker = connect(settings, &lifecycle.tracker)?;
     let parts = Parts::build(&config, &broker, descriptors, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
     let ops = bind(config.ops.addr, "ops.addr")?;

@@ -96,7 +96,12 @@ impl Subscriber for MemorySubscriber {
     }
 
     fn health(&self) -> SubscriberHealth {
-        SubscriberHealth { connected: true, ..SubscriberHealth::default() }
+        SubscriberHealth {
+            connected: true,
+            shards_wanted: 1,
+            shards_connected: 1,
+            ..SubscriberHealth::default()
+        }
     }
 }
 

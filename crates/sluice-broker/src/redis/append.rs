@@ -1,12 +1,12 @@
-//! Appending: one EVALSHA an event, all of a slice in one pipeline.
+//! Appending: one EVALSHA an event, all of a slice in one pipeline a server.
 
 use std::time::Duration;
 
-use redis::{Pipeline, Script, Value};
+use redis::{Script, Value};
 use sluice_wire::NewEvent;
 
 use super::keys::Keys;
-use super::pool::Pool;
+use super::servers::{Request, Routed, Servers};
 use super::{failure, parse, scripts};
 use crate::{Appended, BrokerError, Retention, RetentionPolicies};
 
@@ -28,69 +28,30 @@ impl Appending {
 
     pub(super) async fn append(
         &self,
-        pool: &Pool,
+        servers: &Servers,
         keys: &Keys,
         retention: &RetentionPolicies,
         events: &[NewEvent],
     ) -> Vec<Result<Appended, BrokerError>> {
-        let mut pipeline = Pipeline::with_capacity(events.len());
-        for event in events {
-            self.add(&mut pipeline, keys, event, retention.of(&event.topic));
+        if events.is_empty() {
+            return Vec::new();
         }
-        let answers = match pool.pipeline(&pipeline).await {
-            Ok(answers) => answers,
-            Err(why) => return events.iter().map(|_| Err(why.clone())).collect(),
-        };
-        let unknown = |answer: &Value| matches!(answer, Value::ServerError(e) if failure::is_no_script(e));
-        let flushed: Vec<usize> = (0..answers.len()).filter(|index| unknown(&answers[*index])).collect();
-        let mut results: Vec<_> =
-            answers.into_iter().zip(events).map(|(answer, event)| result(answer, event)).collect();
-        if !flushed.is_empty() {
-            self.append_again(pool, keys, retention, events, &flushed, &mut results).await;
-        }
-        results
+        let commands = events.iter().map(|event| self.command(keys, event, retention.of(&event.topic)));
+        let request = Request { commands: commands.collect(), preface: None, changes: true };
+        let answers = servers.ask(request).await.answers;
+        answers.into_iter().zip(events).map(|(answer, event)| result(answer?, event)).collect()
     }
 
-    /// Somebody emptied the script cache since the connection was made: loads the script and sends what was
-    /// not run.
-    async fn append_again(
-        &self,
-        pool: &Pool,
-        keys: &Keys,
-        retention: &RetentionPolicies,
-        events: &[NewEvent],
-        indices: &[usize],
-        results: &mut [Result<Appended, BrokerError>],
-    ) {
-        let mut pipeline = Pipeline::with_capacity(indices.len() + 1);
-        // In the same pipeline, ahead of them: all that is sent here finds the script.
-        pipeline.cmd("SCRIPT").arg("LOAD").arg(scripts::PUBLISH_SCRIPT);
-        for index in indices {
-            self.add(&mut pipeline, keys, &events[*index], retention.of(&events[*index].topic));
-        }
-        match pool.pipeline(&pipeline).await {
-            Ok(answers) => {
-                for (index, answer) in indices.iter().zip(answers.into_iter().skip(1)) {
-                    results[*index] = result(answer, &events[*index]);
-                }
-            }
-            Err(why) => {
-                for index in indices {
-                    results[*index] = Err(why.clone());
-                }
-            }
-        }
-    }
-
-    fn add(&self, pipeline: &mut Pipeline, keys: &Keys, event: &NewEvent, retention: Retention) {
+    fn command(&self, keys: &Keys, event: &NewEvent, retention: Retention) -> Routed {
         let optional =
             |millis: Option<Duration>| millis.map_or_else(String::new, |d| d.as_millis().to_string());
-        pipeline.cmd("EVALSHA").arg(self.script.get_hash());
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script.get_hash());
         match &event.key {
-            Some(key) => pipeline.arg(2).arg(keys.log(&event.topic)).arg(keys.once(&event.topic, key)),
-            None => pipeline.arg(1).arg(keys.log(&event.topic)),
+            Some(key) => command.arg(2).arg(keys.log(&event.topic)).arg(keys.once(&event.topic, key)),
+            None => command.arg(1).arg(keys.log(&event.topic)),
         };
-        pipeline
+        command
             .arg(event.data.as_bytes().as_ref())
             .arg(event.event_type.as_ref().map_or("", |event_type| event_type.as_str()))
             .arg(event.traceparent.as_ref().map_or("", |trace| &**trace))
@@ -99,6 +60,7 @@ impl Appending {
             .arg(optional(retention.idle_max))
             .arg(self.once_window_ms.max(1).to_string())
             .arg(self.announce);
+        Routed { slot: keys.slot(&event.topic), command }
     }
 }
 

@@ -142,7 +142,8 @@ impl RedisBroker {
     async fn answer(&self, command: Cmd) -> Result<Result<Value, ServerError>, BrokerError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command);
-        match self.pool.pipeline(&pipeline).await?.pop() {
+        let pool = self.servers.any().await?;
+        match pool.pipeline(&pipeline).await.map_err(|failure| failure.why)?.pop() {
             Some(Value::ServerError(error)) => Ok(Err(error)),
             Some(value) => Ok(Ok(value)),
             None => Err(failure::odd("a question", "answer")),

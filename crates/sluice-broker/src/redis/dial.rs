@@ -46,7 +46,6 @@ impl Dialler {
     }
 
     /// For the sentinels that watch over them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what finds servers dials so"))]
     pub(super) fn for_sentinels(place: &RedisPlace, settings: &RedisSettings) -> Result<Self, String> {
         Self::new(place, settings, &settings.sentinel_login, 0)
     }
@@ -107,7 +106,6 @@ impl Dialler {
     }
 
     /// A connection to the server at `address` for a few questions.
-    #[expect(dead_code, reason = "what finds servers asks so")]
     pub(super) async fn asking(&self, address: &Address) -> Result<MultiplexedConnection, BrokerError> {
         self.dial(self.info(address, ProtocolVersion::RESP2), &self.config()).await
     }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sluice_wire::{IdempotencyKey, Topic};
 
+use super::layout::{self, Slot};
+
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     prefix: Arc<str>,
@@ -37,9 +39,19 @@ impl Keys {
         format!("{}:{{{topic}}}:once:{}", self.prefix, key.as_str())
     }
 
-    /// A channel that only the connection with this number listens to.
+    /// The slot of everything of a topic.
+    pub(super) fn slot(&self, topic: &Topic) -> Slot {
+        layout::slot(topic.as_str().as_bytes())
+    }
+
+    /// A channel that only the connection with this number listens to. A number takes it to any slot.
     pub(super) fn probe(&self, number: u64) -> String {
-        format!("{}:probe:{number:016x}", self.prefix)
+        format!("{}:probe:{{{number:016x}}}", self.prefix)
+    }
+
+    /// Whether this is the channel of a probe.
+    pub(super) fn is_probe(&self, channel: &[u8]) -> bool {
+        channel.strip_prefix(self.prefix.as_bytes()).is_some_and(|rest| rest.starts_with(b":probe:"))
     }
 
     /// The topic whose live channel this is.
@@ -65,6 +77,17 @@ mod tests {
         for other in ["sluice:{orders/7}:log", "other:{orders/7}:live", "sluice:probe:1", "sluice:{:live"] {
             assert_eq!(keys.topic_of_live(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn everything_of_a_topic_is_in_one_slot() {
+        let keys = Keys::new("any:prefix").unwrap();
+        let topic = Topic::parse("orders/7").unwrap();
+        let once = keys.once(&topic, &IdempotencyKey::parse("k-1").unwrap());
+        for name in [keys.log(&topic), keys.live(&topic), once] {
+            assert_eq!(layout::slot(name.as_bytes()), keys.slot(&topic), "{name}");
+        }
+        assert!(keys.is_probe(keys.probe(7).as_bytes()) && !keys.is_probe(keys.live(&topic).as_bytes()));
     }
 
     #[test]

@@ -16,6 +16,15 @@ pub(super) fn text(value: &Value) -> Option<&str> {
     }
 }
 
+/// The fields of a map, which RESP2 answers flat.
+pub(super) fn fields(value: &Value) -> Option<Vec<(&Value, &Value)>> {
+    match value {
+        Value::Map(pairs) => Some(pairs.iter().map(|(name, value)| (name, value)).collect()),
+        Value::Array(flat) => Some(flat.chunks_exact(2).map(|pair| (&pair[0], &pair[1])).collect()),
+        _ => None,
+    }
+}
+
 /// An entry id.
 pub(super) fn id(value: &Value) -> Option<EventId> {
     text(value)?.parse().ok()

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::{Connection, Hook, HookError, Manager, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, ProtocolVersion, RedisError, Value};
+use redis::{Cmd, Pipeline, ProtocolVersion, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use super::dial::Dialler;
@@ -59,50 +59,91 @@ impl Pool {
         Ok(Self { dialler, lanes: (0..lanes).map(|_| Lane::default()).collect() })
     }
 
-    /// Sends all commands of `pipeline` and returns an answer to each, errors among them.
-    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, BrokerError> {
+    /// Sends all commands of `pipeline` over one connection, in their order, and returns an answer to each, errors among them.
+    pub(super) async fn pipeline(&self, pipeline: &Pipeline) -> Result<Vec<Value>, Failure> {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self
-            .with_lane(async |connection| connection.send_packed_commands(pipeline, 0, pipeline.len()).await)
-            .await?;
+        let request = async |connection: &mut MultiplexedConnection| {
+            connection.send_packed_commands(pipeline, 0, pipeline.len()).await
+        };
+        let answers = self.with_lane(request, |answers| answers.iter().any(is_read_only)).await?;
         if answers.len() == pipeline.len() {
             return Ok(answers);
         }
-        Err(BrokerError::Unexpected(format!("{} answers to {} commands", answers.len(), pipeline.len())))
+        let why = format!("{} answers to {} commands", answers.len(), pipeline.len());
+        Err(Failure { why: BrokerError::Unexpected(why), dropped: false })
     }
 
     /// Sends one command; an error it was answered with is one here.
     pub(super) async fn command(&self, command: &Cmd) -> Result<Value, BrokerError> {
-        let answer = self.with_lane(async |connection| connection.send_packed_command(command).await).await?;
+        let request =
+            async |connection: &mut MultiplexedConnection| connection.send_packed_command(command).await;
+        let answer = self.with_lane(request, is_read_only).await.map_err(|failure| failure.why)?;
         failure::checked(answer)
     }
 
+    /// Sends `request` over a lane's connection, which is not used again when `spent` says so of the answer.
     async fn with_lane<T>(
         &self,
         request: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, RedisError>,
-    ) -> Result<T, BrokerError> {
+        spent: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure> {
         let Some(lane) = self.lanes.iter().min_by_key(|lane| lane.under_way.load(Ordering::Relaxed)) else {
-            return Err(BrokerError::Unavailable("no connections are configured".to_owned()));
+            let why = BrokerError::Unavailable("no connections are configured".to_owned());
+            return Err(Failure::before_sending(why));
         };
         let _passing = Passing::begin(&lane.under_way);
-        let (number, mut connection) = lane.connection(&self.dialler).await?;
-        request(&mut connection).await.map_err(|error| {
-            if error.is_unrecoverable_error() || error.is_io_error() {
-                lane.discard(number);
+        let found = lane.connection(&self.dialler).await.map_err(Failure::before_sending)?;
+        let Found { number, mut connection, kept } = found;
+        match request(&mut connection).await {
+            Ok(answer) => {
+                if spent(&answer) {
+                    lane.discard(number);
+                }
+                Ok(answer)
             }
-            failure::of(&error)
-        })
+            Err(error) => {
+                if error.is_unrecoverable_error() || error.is_io_error() {
+                    lane.discard(number);
+                }
+                let dropped = kept && error.is_io_error() && !error.is_timeout();
+                Err(Failure { why: failure::of(&error), dropped })
+            }
+        }
     }
+}
+
+/// Why a request has no answers.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) why: BrokerError,
+    /// It was sent over a connection that had stood for a while, and turned out to be closed.
+    pub(super) dropped: bool,
+}
+
+impl Failure {
+    pub(super) fn before_sending(why: BrokerError) -> Self {
+        Self { why, dropped: false }
+    }
+}
+
+/// A lane's connection.
+struct Found {
+    number: u64,
+    connection: MultiplexedConnection,
+    /// It stood before.
+    kept: bool,
+}
+
+/// The server has become a replica: its name may lead to another one by now.
+fn is_read_only(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::ReadOnly))
 }
 
 impl Lane {
     /// The lane's connection, dialled first if there is none.
-    async fn connection(
-        &self,
-        dialler: &deadpool_redis::Pool,
-    ) -> Result<(u64, MultiplexedConnection), BrokerError> {
+    async fn connection(&self, dialler: &deadpool_redis::Pool) -> Result<Found, BrokerError> {
         let mut kept = self.kept.lock().await;
         if kept.number == self.broken.load(Ordering::Acquire)
             && let Some(connection) = kept.connection.take()
@@ -110,7 +151,8 @@ impl Lane {
             drop(Connection::take(connection));
         }
         if let Some(connection) = &kept.connection {
-            return Ok((kept.number, MultiplexedConnection::clone(connection)));
+            let connection = MultiplexedConnection::clone(connection);
+            return Ok(Found { number: kept.number, connection, kept: true });
         }
         if let Some((at, why)) = &kept.failed
             && at.elapsed() < FAILURE_SHARED_FOR
@@ -123,7 +165,7 @@ impl Lane {
                 kept.number += 1;
                 kept.failed = None;
                 kept.connection = Some(connection);
-                Ok((kept.number, clone))
+                Ok(Found { number: kept.number, connection: clone, kept: false })
             }
             Err(error) => {
                 let why = of_dialling(error);

@@ -1,10 +1,10 @@
 //! Reading logs: ranges in both directions, heads, and the ends of many logs at once.
 
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 use sluice_wire::{EventId, Topic};
 
 use super::keys::Keys;
-use super::pool::Pool;
+use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse};
 use crate::{BrokerError, LogHead, Page, Tail, Tails};
 
@@ -13,38 +13,48 @@ const COUNTING_PAGE: usize = 512;
 
 /// The oldest `limit` entries with `from <= id <= to`.
 pub(super) async fn range(
-    pool: &Pool,
-    log: &str,
-    from: EventId,
-    to: EventId,
+    servers: &Servers,
+    keys: &Keys,
+    topic: &Topic,
+    (from, to): (EventId, EventId),
     limit: usize,
 ) -> Result<Page, BrokerError> {
     let mut command = redis::cmd("XRANGE");
-    command.arg(log).arg(from.to_string()).arg(to.to_string()).arg("COUNT").arg(limit);
-    parse::page(pool.command(&command).await?, limit)
+    command.arg(keys.log(topic)).arg(from.to_string()).arg(to.to_string()).arg("COUNT").arg(limit);
+    parse::page(servers.read(keys.slot(topic), command).await?, limit)
 }
 
 /// The newest `limit` entries with `id <= from`, newest first.
 pub(super) async fn backwards(
-    pool: &Pool,
-    log: &str,
+    servers: &Servers,
+    keys: &Keys,
+    topic: &Topic,
     from: EventId,
     limit: usize,
 ) -> Result<Page, BrokerError> {
     let mut command = redis::cmd("XREVRANGE");
-    command.arg(log).arg(from.to_string()).arg("-").arg("COUNT").arg(limit);
-    parse::page(pool.command(&command).await?, limit)
+    command.arg(keys.log(topic)).arg(from.to_string()).arg("-").arg("COUNT").arg(limit);
+    parse::page(servers.read(keys.slot(topic), command).await?, limit)
 }
 
-pub(super) async fn heads(pool: &Pool, keys: &Keys, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
-    let mut pipeline = Pipeline::with_capacity(topics.len());
-    for topic in topics {
-        pipeline.cmd("XINFO").arg("STREAM").arg(keys.log(topic));
+pub(super) async fn heads(
+    servers: &Servers,
+    keys: &Keys,
+    topics: &[Topic],
+) -> Result<Vec<LogHead>, BrokerError> {
+    if topics.is_empty() {
+        return Ok(Vec::new());
     }
-    let answers = pool.pipeline(&pipeline).await?;
+    let commands = topics.iter().map(|topic| {
+        let mut command = redis::cmd("XINFO");
+        command.arg("STREAM").arg(keys.log(topic));
+        Routed { slot: keys.slot(topic), command }
+    });
+    let request = Request { commands: commands.collect(), preface: None, changes: false };
+    let answers = servers.ask(request).await.answers;
     answers
         .into_iter()
-        .map(|answer| match answer {
+        .map(|answer| match answer? {
             Value::ServerError(error) if failure::is_no_key(&error) => Ok(LogHead::default()),
             answer => parse::head(failure::checked(answer)?),
         })
@@ -52,20 +62,19 @@ pub(super) async fn heads(pool: &Pool, keys: &Keys, topics: &[Topic]) -> Result<
 }
 
 pub(super) async fn position_before_last(
-    pool: &Pool,
+    servers: &Servers,
     keys: &Keys,
     topic: &Topic,
     count: usize,
 ) -> Result<EventId, BrokerError> {
     if count == 0 {
-        let heads = heads(pool, keys, std::slice::from_ref(topic)).await?;
+        let heads = heads(servers, keys, std::slice::from_ref(topic)).await?;
         return Ok(heads.first().map_or(EventId::ZERO, |head| head.last));
     }
-    let log = keys.log(topic);
     let (mut missing, mut from, mut before) = (count, EventId::MAX, None);
     while missing > 0 {
         // Entries that are no events do not count, so what is missing may take several reads.
-        let page = backwards(pool, &log, from, missing.min(COUNTING_PAGE)).await?;
+        let page = backwards(servers, keys, topic, from, missing.min(COUNTING_PAGE)).await?;
         let counted = page.events.iter().take(missing);
         before = counted.map(|event| event.id.before()).last().or(before);
         missing -= page.events.len().min(missing);
@@ -77,7 +86,7 @@ pub(super) async fn position_before_last(
     match before {
         Some(position) => Ok(position),
         // No events: the position that all later ones stand behind.
-        None => Ok(heads(pool, keys, std::slice::from_ref(topic))
+        None => Ok(heads(servers, keys, std::slice::from_ref(topic))
             .await?
             .first()
             .map_or(EventId::ZERO, |h| h.last)),
@@ -85,29 +94,44 @@ pub(super) async fn position_before_last(
 }
 
 pub(super) async fn tails(
-    pool: &Pool,
+    servers: &Servers,
     keys: &Keys,
     positions: &[(Topic, EventId)],
     limit: usize,
 ) -> Result<Tails, BrokerError> {
     let logs: Vec<String> = positions.iter().map(|(topic, _)| keys.log(topic)).collect();
-    let mut pipeline = Pipeline::with_capacity(2);
-    // Before the read, in the same pipeline: what has an id up to then was there to be read.
-    pipeline.cmd("TIME");
-    if !positions.is_empty() {
-        pipeline.add_command(xread(&logs, positions.iter().map(|(_, position)| *position), limit));
+    if servers.is_cluster() {
+        return one_by_one(servers, keys, &logs, positions, limit).await;
     }
-    let mut answers = pool.pipeline(&pipeline).await?.into_iter();
-    let time = failure::checked(answers.next().unwrap_or(Value::Nil))?;
-    let mut tails = Tails { time_ms: parse::time_ms(&time)?, ..Tails::default() };
-    match answers.next() {
+    let together = positions.first().map(|(first, _)| {
+        let command = xread(&logs, positions.iter().map(|(_, position)| *position), limit);
+        Routed { slot: keys.slot(first), command }
+    });
+    let Answers { prefaces, answers } = servers.ask(after_time(together.into_iter().collect())).await;
+    let behind = match answers.into_iter().next().transpose()? {
         Some(Value::ServerError(error)) if failure::is_wrong_type(&error) => {
-            one_by_one(pool, &logs, positions, limit, &mut tails).await?;
+            return one_by_one(servers, keys, &logs, positions, limit).await;
         }
-        Some(answer) => tails.behind = behind(failure::checked(answer)?, &logs, limit)?,
-        None => {}
+        Some(answer) => behind(failure::checked(answer)?, &logs, limit)?,
+        None => Vec::new(),
+    };
+    Ok(Tails { time_ms: time_ms(prefaces)?, behind, ..Tails::default() })
+}
+
+/// Every server's clock is read ahead of its logs, in the same pipeline: what has an id up to then was there
+/// to be read.
+fn after_time(commands: Vec<Routed>) -> Request {
+    Request { commands, preface: Some(redis::cmd("TIME")), changes: false }
+}
+
+/// The clock of whoever is furthest behind.
+fn time_ms(prefaces: Vec<Value>) -> Result<u64, BrokerError> {
+    let mut earliest: Option<u64> = None;
+    for time in prefaces {
+        let time_ms = parse::time_ms(&failure::checked(time)?)?;
+        earliest = Some(earliest.map_or(time_ms, |earliest| earliest.min(time_ms)));
     }
-    Ok(tails)
+    earliest.ok_or_else(|| BrokerError::Unavailable("no server told the time".to_owned()))
 }
 
 fn xread(logs: &[String], positions: impl Iterator<Item = EventId>, limit: usize) -> Cmd {
@@ -133,20 +157,23 @@ fn behind(answer: Value, logs: &[String], limit: usize) -> Result<Vec<Tail>, Bro
     Ok(found)
 }
 
-/// One key that is not a stream fails the whole XREAD; asked one by one, it fails for itself.
+/// A read for each log. Where keys have servers of their own there is no other way; and one key that is not a
+/// stream fails for itself so, but fails a whole XREAD.
 async fn one_by_one(
-    pool: &Pool,
+    servers: &Servers,
+    keys: &Keys,
     logs: &[String],
     positions: &[(Topic, EventId)],
     limit: usize,
-    tails: &mut Tails,
-) -> Result<(), BrokerError> {
-    let mut pipeline = Pipeline::with_capacity(logs.len());
-    for (log, (_, position)) in logs.iter().zip(positions) {
-        pipeline.add_command(xread(std::slice::from_ref(log), std::iter::once(*position), limit));
-    }
-    for (index, answer) in pool.pipeline(&pipeline).await?.into_iter().enumerate() {
-        match answer {
+) -> Result<Tails, BrokerError> {
+    let commands = logs.iter().zip(positions).map(|(log, (topic, position))| Routed {
+        slot: keys.slot(topic),
+        command: xread(std::slice::from_ref(log), std::iter::once(*position), limit),
+    });
+    let Answers { prefaces, answers } = servers.ask(after_time(commands.collect())).await;
+    let mut tails = Tails::default();
+    for (index, answer) in answers.into_iter().enumerate() {
+        match answer? {
             Value::ServerError(error) if failure::is_wrong_type(&error) => tails.unreadable.push(index),
             answer => {
                 let found = behind(failure::checked(answer)?, &logs[index..=index], limit)?;
@@ -154,5 +181,6 @@ async fn one_by_one(
             }
         }
     }
-    Ok(())
+    tails.time_ms = time_ms(prefaces)?;
+    Ok(tails)
 }

@@ -8,3 +8,10 @@ pub const PUBLISH_SCRIPT: &str = include_str!("../../scripts/publish.lua");
 pub(super) fn publish() -> redis::Script {
     redis::Script::new(PUBLISH_SCRIPT)
 }
+
+/// Makes it known to a server.
+pub(super) fn load() -> redis::Cmd {
+    let mut load = redis::cmd("SCRIPT");
+    load.arg("LOAD").arg(PUBLISH_SCRIPT);
+    load
+}

@@ -6,6 +6,20 @@ mod following;
 mod reading;
 mod retaining;
 
+use std::time::Instant;
+
+use sluice_testkit::{RedisCluster, SentinelSet};
+
+use crate::stage::{CLUSTER_ACL, Stage, least_user};
+
+/// Says which case it was, should it fail.
+async fn at(name: &str, case: impl Future<Output = ()>) {
+    let began = Instant::now();
+    eprintln!("{name} ..");
+    case.await;
+    eprintln!("{name} took {:?}", began.elapsed());
+}
+
 /// Makes a test of each case for each backend.
 macro_rules! conformance {
     ($($case:path as $name:ident),+ $(,)?) => {
@@ -26,6 +40,25 @@ macro_rules! conformance {
             async fn $name() {
                 $case(crate::stage::Stage::redis_by_tls).await;
             })+
+        }
+        // Many servers each, so the cases share them, one after the other.
+        mod sentinel {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn every_case() {
+                let set = SentinelSet::builder().arg("user", &least_user("")).start().await.unwrap();
+                $(at(stringify!($name), $case(async |kept| Stage::among_others(&set.url(), kept))).await;)+
+            }
+        }
+        mod cluster {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn every_case() {
+                let cluster = RedisCluster::builder().arg("user", &least_user(CLUSTER_ACL)).start().await.unwrap();
+                $(at(stringify!($name), $case(async |kept| Stage::among_others(&cluster.url(), kept))).await;)+
+            }
         }
     };
 }

@@ -15,6 +15,7 @@ pub(crate) struct Notes {
     messages: Mutex<Vec<(String, Announcement)>>,
     lost: AtomicUsize,
     restored: AtomicUsize,
+    missed: Mutex<Vec<String>>,
 }
 
 impl Listener for Notes {
@@ -26,6 +27,9 @@ impl Listener for Notes {
     }
     fn restored(&self) {
         self.restored.fetch_add(1, Ordering::SeqCst);
+    }
+    fn missed(&self, topics: &[Topic]) {
+        self.missed.lock().unwrap().extend(topics.iter().map(ToString::to_string));
     }
 }
 
@@ -52,6 +56,10 @@ impl Notes {
 
     pub(crate) async fn wait_for(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         eventually(what, SOON, async || holds(self)).await.unwrap();
+    }
+
+    pub(crate) fn missed(&self) -> Vec<String> {
+        self.missed.lock().unwrap().clone()
     }
 
     pub(crate) fn times_lost(&self) -> usize {

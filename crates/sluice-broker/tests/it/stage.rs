@@ -1,10 +1,11 @@
 //! Backends to run a test against, each empty and of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sluice_broker::{
-    Appended, Broker, BrokerSettings, BrokerUrl, RedisTls, Retention, RetentionPolicies, connect,
+    Appended, Broker, BrokerSettings, BrokerUrl, RedisLogin, RedisTls, Retention, RetentionPolicies, connect,
 };
 use sluice_testkit::RedisServer;
 use sluice_wire::{EventId, NewEvent, Topic};
@@ -17,6 +18,15 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) const LEAST_ACL: &str = "resetkeys ~sluice:* resetchannels &sluice:* -@all +ping +time +role \
      +evalsha +script|load +get +set +pexpire +exists +xadd +xtrim +xinfo|stream +xread +xrange +xrevrange \
      +publish +subscribe +unsubscribe";
+
+/// What it needs in a cluster besides.
+pub(crate) const CLUSTER_ACL: &str =
+    "+cluster|shards +cluster|slots +cluster|info +asking +spublish +ssubscribe +sunsubscribe";
+
+/// A line of redis.conf that makes such a user.
+pub(crate) fn least_user(and: &str) -> String {
+    format!("sluice on >s3cret {LEAST_ACL} {and}")
+}
 
 /// A broker with whatever it runs on.
 pub(crate) struct Stage {
@@ -42,6 +52,16 @@ impl Stage {
         let server =
             RedisServer::builder().tls().acl_user("sluice", "s3cret", LEAST_ACL).start().await.unwrap();
         Self::with(by_tls(settings(&server.url(), retention), &server), Some(server))
+    }
+
+    /// On servers that others use too: under a prefix of its own, as a user who may do no more than Sluice needs.
+    pub(crate) fn among_others(url: &str, retention: Retention) -> Self {
+        static STAGES: AtomicUsize = AtomicUsize::new(0);
+        let mut settings = settings(url, retention);
+        settings.redis.prefix = format!("sluice:{}", STAGES.fetch_add(1, Ordering::Relaxed));
+        settings.redis.login =
+            RedisLogin { username: Some("sluice".to_owned()), password: Some("s3cret".to_owned()) };
+        Self::with(settings, None)
     }
 
     pub(crate) fn with(settings: BrokerSettings, server: Option<RedisServer>) -> Self {

@@ -1,11 +1,8 @@
-//! The set of channels that are wanted, and how far the connection is level with it. Pure.
+//! The set of channels that are wanted of one server, and how far the connection to it is level with it. Pure.
 
 use std::collections::HashSet;
 
 use sluice_wire::Topic;
-
-/// Channels of one command.
-pub(super) const BATCH: usize = 500;
 
 #[derive(Debug, Default)]
 pub(super) struct Channels {
@@ -40,8 +37,31 @@ impl Channels {
         self.to_subscribe.clone_from(&self.wanted);
     }
 
-    pub(super) fn next_to_subscribe(&self) -> Vec<Topic> {
-        self.to_subscribe.iter().take(BATCH).cloned().collect()
+    /// Nobody wants anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    pub(super) fn wanted(&self) -> impl Iterator<Item = &Topic> {
+        self.wanted.iter()
+    }
+
+    /// The server gave up the subscription by itself; whether it is still wanted.
+    pub(super) fn dropped(&mut self, topic: &Topic) -> bool {
+        self.to_unsubscribe.remove(topic);
+        let wanted = self.wanted.contains(topic);
+        if wanted {
+            self.to_subscribe.insert(topic.clone());
+        }
+        wanted
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.to_subscribe.is_empty()
+    }
+
+    pub(super) fn to_subscribe(&self) -> Vec<Topic> {
+        self.to_subscribe.iter().cloned().collect()
     }
 
     pub(super) fn subscribed(&mut self, topics: &[Topic]) {
@@ -51,8 +71,8 @@ impl Channels {
         release(&mut self.to_subscribe);
     }
 
-    pub(super) fn next_to_unsubscribe(&self) -> Vec<Topic> {
-        self.to_unsubscribe.iter().take(BATCH).cloned().collect()
+    pub(super) fn to_unsubscribe(&self) -> Vec<Topic> {
+        self.to_unsubscribe.iter().cloned().collect()
     }
 
     pub(super) fn unsubscribed(&mut self, topics: &[Topic]) {
@@ -85,7 +105,7 @@ mod tests {
         channels.subscribed(&topics(&["a"]));
         channels.remove(topics(&["a"]));
         channels.add(topics(&["a"]));
-        assert!(channels.next_to_subscribe().is_empty() && channels.next_to_unsubscribe().is_empty());
+        assert!(channels.to_subscribe().is_empty() && channels.to_unsubscribe().is_empty());
     }
 
     #[test]
@@ -93,9 +113,9 @@ mod tests {
         let mut channels = Channels::default();
         channels.add(topics(&["a"]));
         channels.remove(topics(&["a"]));
-        assert!(channels.next_to_subscribe().is_empty() && channels.next_to_unsubscribe().is_empty());
+        assert!(channels.to_subscribe().is_empty() && channels.to_unsubscribe().is_empty());
         channels.add(topics(&["a"]));
-        assert_eq!(channels.next_to_subscribe(), topics(&["a"]));
+        assert_eq!(channels.to_subscribe(), topics(&["a"]));
     }
 
     #[test]
@@ -104,20 +124,21 @@ mod tests {
         channels.add(topics(&["a", "b"]));
         channels.subscribed(&topics(&["a", "b"]));
         channels.add(topics(&["a"]));
-        assert!(channels.next_to_subscribe().is_empty());
+        assert!(channels.to_subscribe().is_empty());
         channels.remove(topics(&["b"]));
         channels.forget_confirmations();
-        assert_eq!(channels.next_to_subscribe(), topics(&["a"]));
-        assert!(channels.next_to_unsubscribe().is_empty());
+        assert_eq!(channels.to_subscribe(), topics(&["a"]));
+        assert!(channels.to_unsubscribe().is_empty());
     }
 
     #[test]
-    fn commands_hold_a_bounded_number_of_channels() {
+    fn what_the_server_gives_up_is_asked_for_again_if_it_is_wanted() {
         let mut channels = Channels::default();
-        channels.add((0..=BATCH).map(|n| Topic::parse(&format!("t{n}")).unwrap()).collect());
-        let batch = channels.next_to_subscribe();
-        assert_eq!(batch.len(), BATCH);
-        channels.subscribed(&batch);
-        assert_eq!(channels.next_to_subscribe().len(), 1);
+        channels.add(topics(&["a", "b"]));
+        channels.subscribed(&topics(&["a", "b"]));
+        channels.remove(topics(&["b"]));
+        assert!(channels.dropped(&topics(&["a"])[0]) && !channels.dropped(&topics(&["b"])[0]));
+        assert_eq!(channels.to_subscribe(), topics(&["a"]));
+        assert!(channels.to_unsubscribe().is_empty());
     }
 }

@@ -1,0 +1,179 @@
+//! Sends requests to whoever is in charge, whatever the topology: commands are grouped by server, each group
+//! is one pipeline, groups go side by side, and answers come back in the order of the commands. Commands that
+//! met a server which is not in charge are sent again, within the time that an answer may take
+//! (`servers/rounds.rs` says which).
+
+mod asking;
+mod rounds;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use redis::{Cmd, Value};
+use tokio::time::Instant;
+
+use self::asking::Asking;
+use self::rounds::{Outcome, Rounds};
+use super::dial::Dialler;
+use super::failure;
+use super::layout::{Layout, Slot};
+use super::pool::Pool;
+use super::scout::Scout;
+use crate::BrokerError;
+use crate::backoff::Backoff;
+use crate::url::Address;
+
+/// How often commands are redirected before the servers are given a moment to agree.
+const REDIRECTIONS_AT_ONCE: u32 = 3;
+
+/// A command and the slot of its keys.
+#[derive(Debug, Clone)]
+pub(super) struct Routed {
+    pub(super) slot: Slot,
+    pub(super) command: Cmd,
+}
+
+/// Commands that are asked together.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) commands: Vec<Routed>,
+    /// Sent to every server that is asked, ahead of the rest; to all of them where there is no rest.
+    pub(super) preface: Option<Cmd>,
+    /// Whether the commands change something: each is then run once at most, in its order within its slot.
+    pub(super) changes: bool,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// To the preface, one a server or more.
+    pub(super) prefaces: Vec<Value>,
+    /// To each command, errors of servers among the values.
+    pub(super) answers: Vec<Result<Value, BrokerError>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Servers {
+    scout: Scout,
+    dialler: Dialler,
+    lanes: usize,
+    cluster: bool,
+    pools: Mutex<Pools>,
+}
+
+#[derive(Debug, Default)]
+struct Pools {
+    by_address: HashMap<Address, Arc<Pool>>,
+    /// The layout by which pools were last dismissed.
+    layout: Arc<Layout>,
+}
+
+impl Servers {
+    pub(super) fn new(scout: Scout, dialler: Dialler, lanes: usize, cluster: bool) -> Self {
+        Self { scout, dialler, lanes, cluster, pools: Mutex::default() }
+    }
+
+    /// The servers are nodes of a cluster: keys of different slots do not go into one command.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.cluster
+    }
+
+    /// The command that announces on a live channel.
+    pub(super) fn announce_command(&self) -> &'static str {
+        if self.cluster { "SPUBLISH" } else { "PUBLISH" }
+    }
+
+    pub(super) fn scout(&self) -> &Scout {
+        &self.scout
+    }
+
+    pub(super) fn dialler(&self) -> &Dialler {
+        &self.dialler
+    }
+
+    /// Asks; takes about as long as an answer may take, at most.
+    pub(super) async fn ask(&self, request: Request) -> Answers {
+        let deadline = Instant::now() + self.dialler.timeouts().1;
+        let slots = request.commands.iter().map(|routed| routed.slot).collect();
+        let mut rounds = Rounds::new(slots, request.changes);
+        let mut asking = Asking::new(self, request);
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(250));
+        let mut redirections = 0;
+        loop {
+            let round = rounds.next();
+            let layout = match self.scout.known(deadline).await {
+                Ok(layout) => layout,
+                Err(why) => {
+                    rounds.take(round.into_iter().map(|(at, _)| (at, Outcome::Later(why.clone()))).collect());
+                    break;
+                }
+            };
+            let met = asking.round(&layout, round, &mut rounds).await;
+            redirections += u32::from(met.redirected);
+            if rounds.next().is_empty() || Instant::now() >= deadline {
+                break;
+            }
+            if met.unready || redirections > REDIRECTIONS_AT_ONCE {
+                tokio::select! {
+                    () = self.scout.changed_from(&layout) => {}
+                    () = tokio::time::sleep(backoff.next()) => {}
+                }
+            }
+        }
+        Answers { prefaces: asking.prefaces, answers: rounds.end() }
+    }
+
+    /// Asks one question that changes nothing.
+    pub(super) async fn read(&self, slot: Slot, command: Cmd) -> Result<Value, BrokerError> {
+        let commands = vec![Routed { slot, command }];
+        let answers = self.ask(Request { commands, preface: None, changes: false }).await.answers;
+        let answer = answers.into_iter().next();
+        failure::checked(answer.unwrap_or_else(|| Err(failure::odd("a question", "answer")))?)
+    }
+
+    /// One pool of those in charge, for questions to any server.
+    pub(super) async fn any(&self) -> Result<Arc<Pool>, BrokerError> {
+        let layout = self.scout.known(Instant::now() + self.dialler.timeouts().0).await?;
+        let first = layout.shards().first().map(|shard| shard.primary.clone());
+        self.pool(&first.ok_or_else(|| BrokerError::Unavailable("no server is in charge".to_owned()))?)
+    }
+
+    /// Proves that every server in charge answers; the longest round trip.
+    pub(super) async fn ping(&self) -> Result<Duration, BrokerError> {
+        let layout = self.scout.known(Instant::now() + self.dialler.timeouts().0).await?;
+        let pings = layout.shards().iter().map(|shard| async {
+            let began = Instant::now();
+            let answer = self.pool(&shard.primary)?.command(&redis::cmd("PING")).await;
+            answer.inspect_err(|_| self.scout.look_again(None)).map(|_| began.elapsed())
+        });
+        let mut longest = Duration::ZERO;
+        for ping in join_all(pings).await {
+            longest = longest.max(ping?);
+        }
+        Ok(longest)
+    }
+
+    /// The connections to the server at `address`.
+    pub(super) fn pool(&self, address: &Address) -> Result<Arc<Pool>, BrokerError> {
+        let mut pools = self.pools();
+        if let Some(pool) = pools.by_address.get(address) {
+            return Ok(Arc::clone(pool));
+        }
+        let pool = Arc::new(Pool::new(&self.dialler, address, self.lanes)?);
+        pools.by_address.insert(address.clone(), Arc::clone(&pool));
+        Ok(pool)
+    }
+
+    fn pools(&self) -> MutexGuard<'_, Pools> {
+        let layout = self.scout.layout();
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(&pools.layout, &layout) {
+            // One that slots are on their way to is dialled anew.
+            pools.by_address.retain(|address, _| layout.of_primary(address).is_some());
+            pools.layout = layout;
+        }
+        pools
+    }
+}

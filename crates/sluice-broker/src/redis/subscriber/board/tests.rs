@@ -1,0 +1,174 @@
+//! Topics on the move, without servers.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::broker::Announcement;
+use crate::redis::layout::{SLOTS, Shard};
+
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Listener for Told {
+    fn announced(&self, _: &str, _: Announcement) {}
+    fn lost(&self, _: &str) {
+        self.0.lock().unwrap().push("lost".to_owned());
+    }
+    fn restored(&self) {
+        self.0.lock().unwrap().push("restored".to_owned());
+    }
+    fn missed(&self, topics: &[Topic]) {
+        self.0.lock().unwrap().extend(topics.iter().map(|topic| format!("missed {topic}")));
+    }
+}
+
+fn address(port: u16) -> Address {
+    Address { host: "h".to_owned(), port }
+}
+
+fn topics(names: &[&str]) -> Vec<Topic> {
+    names.iter().map(|name| Topic::parse(name).unwrap()).collect()
+}
+
+fn layout(shards: &[(u16, u16, u16)]) -> Arc<Layout> {
+    let shard = |(port, first, last): &(u16, u16, u16)| Shard {
+        primary: address(*port),
+        slots: vec![(*first, *last)],
+    };
+    Arc::new(Layout::new(shards.iter().map(shard).collect()))
+}
+
+/// Slots of "a", "b" and "c", of which the middle one is that of "c".
+const A: u16 = 15_495;
+const B: u16 = 3_300;
+const C: u16 = 7_365;
+
+fn board() -> (Board, Arc<Told>) {
+    let told = Arc::<Told>::default();
+    let keys = Keys::new("sluice").unwrap();
+    for (name, slot) in [("a", A), ("b", B), ("c", C)] {
+        assert_eq!(keys.slot(&topics(&[name])[0]), slot);
+    }
+    (Board::new(keys, Arc::clone(&told) as Arc<dyn Listener>, Arc::default()), told)
+}
+
+fn ticket() -> (Ticket, oneshot::Receiver<()>) {
+    let (ticket, called) = oneshot::channel();
+    (Arc::new(ticket), called)
+}
+
+/// What a line does that finds nothing in its way.
+fn level(board: &mut Board, port: u16) -> Vec<String> {
+    let (wanted, unwanted) = board.work(&address(port));
+    board.subscribed(&address(port), &wanted);
+    board.unsubscribed(&address(port), &unwanted);
+    board.settled(&address(port));
+    let mut names: Vec<_> = wanted.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names
+}
+
+fn waits(called: &mut oneshot::Receiver<()>) -> bool {
+    matches!(called.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+}
+
+#[test]
+fn topics_wait_for_servers_and_stand_with_theirs() {
+    let (mut board, told) = board();
+    let (ticket, mut called) = ticket();
+    board.add(topics(&["a", "b"]), &ticket);
+    drop(ticket);
+    assert_eq!(board.lay_out(layout(&[(1, 0, 9_999), (2, 10_000, SLOTS - 1)])).len(), 2);
+    assert_eq!(level(&mut board, 1), ["b"]);
+    board.stands(&address(1));
+    assert!(waits(&mut called) && told.take().is_empty());
+    assert_eq!(level(&mut board, 2), ["a"]);
+    board.stands(&address(2));
+    assert!(!waits(&mut called));
+    assert_eq!(told.take(), ["restored"]);
+    assert_eq!(board.health.get().shards_connected, 2);
+}
+
+#[test]
+fn topics_that_move_are_missed_and_the_rest_stands() {
+    let (mut board, told) = board();
+    let (ticket, _called) = ticket();
+    board.lay_out(layout(&[(1, 0, 9_999), (2, 10_000, SLOTS - 1)]));
+    board.add(topics(&["a", "b", "c"]), &ticket);
+    for port in [1, 2] {
+        level(&mut board, port);
+        board.stands(&address(port));
+    }
+    told.take();
+    // The slot of c goes to the other server.
+    assert!(board.lay_out(layout(&[(1, 0, 4_999), (2, 5_000, SLOTS - 1)])).is_empty());
+    assert_eq!(level(&mut board, 1), [""; 0]);
+    assert!(told.take().is_empty());
+    assert_eq!(level(&mut board, 2), ["c"]);
+    assert_eq!(told.take(), ["missed c"]);
+}
+
+#[test]
+fn a_new_primary_is_a_loss_and_a_repair() {
+    let (mut board, told) = board();
+    let (ticket, mut called) = ticket();
+    board.lay_out(layout(&[(1, 0, SLOTS - 1)]));
+    board.add(topics(&["a"]), &ticket);
+    level(&mut board, 1);
+    board.stands(&address(1));
+    let (late, mut late_called) = super::tests::ticket();
+    board.add(topics(&["b"]), &late);
+    drop((ticket, late));
+    assert_eq!(board.lay_out(layout(&[(2, 0, SLOTS - 1)])).len(), 1);
+    assert_eq!(told.take(), ["restored", "lost"]);
+    // What the old line was still to do the new one does, and only then is it called done.
+    board.stands(&address(1));
+    assert!(!waits(&mut called) && waits(&mut late_called));
+    assert_eq!(level(&mut board, 2), ["a", "b"]);
+    board.stands(&address(2));
+    assert!(!waits(&mut late_called));
+    assert_eq!((told.take(), board.health.get().reconnects), (vec!["restored".to_owned()], 1));
+}
+
+#[test]
+fn a_server_without_topics_counts_only_once_it_has_some() {
+    let (mut board, told) = board();
+    let (ticket, _called) = ticket();
+    board.lay_out(layout(&[(1, 0, SLOTS - 1)]));
+    board.add(topics(&["a"]), &ticket);
+    level(&mut board, 1);
+    board.stands(&address(1));
+    assert_eq!(told.take(), ["restored"]);
+    // A server joins with one slot that no topic is in: nobody waits for its connection.
+    board.lay_out(layout(&[(1, 1, SLOTS - 1), (2, 0, 0)]));
+    assert!(told.take().is_empty());
+    board.lay_out(layout(&[(1, 0, A - 1), (2, A, SLOTS - 1)]));
+    assert_eq!(told.take(), ["lost"]);
+    level(&mut board, 2);
+    board.stands(&address(2));
+    assert_eq!(told.take(), ["restored"]);
+}
+
+#[test]
+fn a_subscription_that_the_server_gave_up_is_made_again_and_missed() {
+    let (mut board, told) = board();
+    let (ticket, _called) = ticket();
+    board.lay_out(layout(&[(1, 0, SLOTS - 1)]));
+    board.add(topics(&["a", "b"]), &ticket);
+    level(&mut board, 1);
+    board.stands(&address(1));
+    told.take();
+    board.dropped(&address(1), &topics(&["a"])[0]);
+    assert!(!board.settled(&address(1)));
+    assert_eq!(level(&mut board, 1), ["a"]);
+    assert_eq!(told.take(), ["missed a"]);
+    board.remove(topics(&["b"]));
+    board.dropped(&address(1), &topics(&["b"])[0]);
+    assert_eq!(level(&mut board, 1), [""; 0]);
+}
