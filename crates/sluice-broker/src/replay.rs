@@ -183,9 +183,7 @@ impl Replay {
         let gap = match verdict {
             Verdict::Rewound => return self.rewind().await.map(Some),
             Verdict::Continuous => None,
-            Verdict::Trimmed { to, possible } => {
-                Some(self.gap(to.min(self.to), GapReason::Trimmed, possible))
-            }
+            Verdict::Trimmed { to, possible } => Some(self.gap(to, GapReason::Trimmed, possible)),
             Verdict::Expired => Some(self.gap(self.position, GapReason::Expired, true)),
         };
         Ok(Some(self.take(page, gap)))
@@ -254,11 +252,10 @@ impl Replay {
     }
 
     async fn verdict(&self, page: &Page) -> Result<Verdict, BrokerError> {
-        let mut first = First::of(page);
-        if first.is_none() && self.to != EventId::MAX {
-            // What stands behind the fence tells what is gone before it.
-            first = First::of(&self.broker.read(&self.topic, self.position, EventId::MAX, 1).await?);
-        }
+        let first = page.first.map(|id| First {
+            id,
+            prev: page.events.first().filter(|event| event.id == id).and_then(|event| event.prev),
+        });
         if judge::evidently_continuous(self.position, self.seen, first) {
             return Ok(Verdict::Continuous);
         }

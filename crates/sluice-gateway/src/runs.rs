@@ -1,7 +1,5 @@
 //! What the streams of a node run on.
 
-use std::time::Instant;
-
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,9 +25,8 @@ impl Runs {
         let (stop, tallies) = (self.stop.clone(), self.ground.hub.tallies().clone());
         let run = async move {
             tallies.catch_up_began();
-            let began = Instant::now();
             stop.run_until_cancelled(approach).await;
-            tallies.catch_up_ended(began.elapsed());
+            tallies.catch_up_ended();
         };
         self.tracker.spawn_on(run, &self.runtime);
     }

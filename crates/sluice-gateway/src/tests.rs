@@ -34,18 +34,11 @@ fn histories(topics_mask: usize) -> Totals {
         panic!("{failure}");
     }
     let totals = totals.into_inner();
-    let Totals { events, resumes, holes, lagged, reads, saved, gaps, lost, rewinds } = totals;
+    let Totals { events, resumes, holes, lagged, reads, saved, gaps } = totals;
     for (what, times) in [("events", events), ("resumes", resumes), ("reads", reads)] {
         assert!(times > cases, "{what}: {times} in {cases} histories");
     }
-    for (what, times) in [
-        ("holes", holes),
-        ("laggards", lagged),
-        ("shared reads", saved),
-        ("gaps", gaps),
-        ("lost", lost),
-        ("rewinds", rewinds),
-    ] {
+    for (what, times) in [("holes", holes), ("laggards", lagged), ("shared reads", saved), ("gaps", gaps)] {
         // Far below what is usual, which differs from run to run: that they happen at all is what counts.
         assert!(times > cases / 50, "{what}: {times} in {cases} histories");
     }

@@ -9,7 +9,6 @@ mod logs;
 pub mod metric;
 pub mod metrics;
 mod process;
-pub(crate) mod threads;
 mod traces;
 
 pub use buckets::BucketCounts;

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use indexmap::IndexMap;
 use sluice_wire::{EventId, Topic};
 
-pub(super) use self::hear::Look;
 use super::Sink;
 use super::complaints::Complaints;
 use super::open::Opening;

@@ -6,5 +6,3 @@ mod ending;
 mod lagging;
 mod serving;
 mod stage;
-mod surveying;
-mod witnessing;

@@ -22,18 +22,14 @@ impl Sink for Hub {
     fn events(&self, topic: &Topic, events: &[Event]) {
         let encoded: Vec<_> = events
             .iter()
-            .map(|event| {
-                let witness = self.spans().deliver(topic, event);
-                let frame = Frame::event(Some(event.id), event.event_type.as_ref(), &event.data);
-                (event.id, frame, witness)
-            })
+            .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
             .collect();
         self.tallies().events_in(events.len());
         let mut state = self.lock();
         let Some(topic) = state.topics.key(topic) else { return };
-        for (id, frame, witness) in encoded {
+        for (id, frame) in encoded {
             state.topics.push(topic, (id, frame.clone()));
-            self.tell(Notice::Event { topic, id, frame, witness });
+            self.tell(Notice::Event { topic, id, frame });
         }
     }
 

@@ -23,6 +23,13 @@ pub(super) enum Begin {
     After(usize),
 }
 
+impl Begin {
+    /// Who asks for the earliest begins with whatever that is, and is told no gap before it.
+    fn may_skip(self, seen: usize, to: usize, trimmed: usize) -> bool {
+        matches!(self, Self::Earliest) && seen == 0 && to <= trimmed
+    }
+}
+
 /// What a poll came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
@@ -39,33 +46,23 @@ pub(super) struct Client {
     begin: Begin,
     /// The last thing known of the logs when the first stream was opened, by topic.
     opened_at: Vec<usize>,
-    /// What failovers had taken back by then.
-    lost_before: usize,
     body: Option<Pin<Box<SseBody>>>,
     decoder: Decoder,
     cursor: String,
-    /// The last event seen or told missing, by topic; `None` before the first cursor.
+    /// The number of the last event seen or told missing, by topic; `None` before the first cursor.
     seen: Option<Vec<usize>>,
-    /// Whose beginning was asked for: before it, trimming is not told.
-    from_earliest: Vec<bool>,
-    /// Which are repeated behind a rewind, perhaps from before what the cursor vouches for.
-    repeated: Vec<bool>,
     /// The gap that was told last, by topic and the number of its end, until the cursor behind it comes.
     told: Option<(usize, usize)>,
     pub(super) events: u64,
     pub(super) gaps: u64,
-    pub(super) rewinds: u64,
 }
 
 impl Client {
     pub(super) fn new(topics: Vec<usize>, begin: Begin) -> Self {
         Self {
-            from_earliest: vec![matches!(begin, Begin::Earliest); topics.len()],
-            repeated: vec![false; topics.len()],
             topics,
             begin,
             opened_at: Vec::new(),
-            lost_before: 0,
             body: None,
             decoder: Decoder::new(),
             cursor: String::new(),
@@ -73,7 +70,6 @@ impl Client {
             told: None,
             events: 0,
             gaps: 0,
-            rewinds: 0,
         }
     }
 
@@ -96,16 +92,14 @@ impl Client {
                 let first = self.topics[0];
                 // Without an event there is nothing to begin behind: live.
                 choice
-                    .checked_rem(ledger.len(first))
-                    .map_or_else(String::new, |place| format!("&since={}", ledger.id_at(first, place)))
+                    .checked_rem(ledger.newest(first))
+                    .map_or_else(String::new, |before| format!("&since={}", ledger.id(first, before + 1)))
             }
         };
         let query = names.collect::<Vec<_>>().join("&") + &since;
         if self.seen.is_none() {
-            self.lost_before = ledger.lost;
-            self.opened_at = self.topics.iter().map(|index| ledger.len(*index)).collect();
+            self.opened_at = self.topics.iter().map(|index| ledger.newest(*index)).collect();
         }
-        self.skip_repeats(ledger);
         self.decoder = Decoder::new();
         self.told = None;
         self.body = Some(node.open(&query, &self.cursor));
@@ -134,25 +128,7 @@ impl Client {
         if let Some(seen) = self.seen.as_mut().filter(|seen| seen.len() > 1) {
             seen.pop();
             self.topics.pop();
-            self.from_earliest.pop();
-            self.repeated.pop();
         }
-    }
-
-    /// Puts a topic into the set: it begins at the moment that the cursor vouches for.
-    pub(super) fn add_topic(&mut self, index: usize, ledger: &Ledger) {
-        let Some(seen) = &mut self.seen else { return };
-        // A plain id becomes a moment, which is not checked for what Redis lost.
-        let lost = seen.iter().zip(&self.topics).any(|(seen, index)| ledger.is_lost(*index, *seen));
-        if self.topics.contains(&index) || (self.topics.len() == 1 && lost) {
-            return;
-        }
-        let cursor: Cursor = self.cursor.parse().unwrap();
-        let position = cursor.position(&topic(index), self.topics.len() + 1);
-        self.topics.push(index);
-        self.from_earliest.push(false);
-        self.repeated.push(false);
-        seen.push(ledger.present_at(index, position));
     }
 
     /// Whether it has everything there is.
@@ -198,16 +174,10 @@ impl Client {
                 let mut parts = event.data.split(':');
                 let (name, number) = (parts.next().unwrap(), parts.next().unwrap().parse().unwrap());
                 let place = self.place(name);
-                let before = ledger.before(self.topics[place], number);
-                // A node that does not know yet what was lost may still hand it out, and tells it later.
-                let lost = ledger.is_lost(self.topics[place], number);
-                let skips = lost || self.may_skip(place, before, ledger);
                 let seen = self.seen.as_mut().expect("a cursor comes before the first event");
-                let last = seen[place];
-                assert!(
-                    before == last || skips,
-                    "{name}: {number} came, which is not the next behind {last}"
-                );
+                let expected = seen[place] + 1;
+                let skips = self.begin.may_skip(seen[place], number - 1, ledger.trimmed(self.topics[place]));
+                assert!(number == expected || skips, "{name}: {number} came, not {expected}");
                 seen[place] = number;
                 self.events += 1;
                 self.moved(&event.last_event_id, ledger);
@@ -223,86 +193,52 @@ impl Client {
             .iter()
             .map(|index| ledger.number_at(*index, cursor.position(&topic(*index), self.topics.len())));
         let says: Vec<_> = says.collect();
-        if self.seen.is_none() {
-            self.begins_right(&says, ledger);
-            self.seen = Some(says);
-            return;
-        }
-        for (place, says) in says.into_iter().enumerate() {
-            let skips = self.may_skip(place, says, ledger);
-            let Some(seen) = &mut self.seen else { return };
-            match self.told.take_if(|(told, _)| *told == place) {
-                Some((_, to)) => seen[place] = to,
-                None if skips => seen[place] = says,
-                None => {}
+        match &mut self.seen {
+            Some(seen) => {
+                if let Some((place, to)) = self.told.take() {
+                    seen[place] = to;
+                }
+                for ((seen, says), index) in seen.iter_mut().zip(&says).zip(&self.topics) {
+                    if self.begin.may_skip(*seen, *says, ledger.trimmed(*index)) {
+                        *seen = *says;
+                    }
+                }
+                assert_eq!(&says, seen, "the cursor {text} of {:?}", self.topics);
             }
-            self.repeated[place] &= says > seen[place];
-            let right = says == seen[place] || self.repeated[place];
-            let (name, seen) = (TOPICS[self.topics[place]], seen[place]);
-            assert!(right, "the cursor {text} says {says} of {name}, of which {seen} was seen");
-        }
-    }
-
-    /// Whoever leaves while events are repeated goes on from what the cursor vouches for.
-    fn skip_repeats(&mut self, ledger: &Ledger) {
-        let Some(seen) = &mut self.seen else { return };
-        let Ok(cursor) = self.cursor.parse::<Cursor>() else { return };
-        for (place, repeated) in self.repeated.iter_mut().enumerate() {
-            if std::mem::take(repeated) {
-                let position = cursor.position(&topic(self.topics[place]), self.topics.len());
-                seen[place] = ledger.number_at(self.topics[place], position);
+            None => {
+                self.begins_right(&says, ledger);
+                self.seen = Some(says);
             }
         }
-    }
-
-    /// Who asks for the earliest begins with whatever that is, and is told no gap before it.
-    fn may_skip(&self, place: usize, to: usize, ledger: &Ledger) -> bool {
-        let begins = self.seen.as_ref().is_some_and(|seen| seen[place] == 0);
-        begins && self.from_earliest[place] && ledger.is_trimmed(self.topics[place], to)
     }
 
     fn begins_right(&self, at: &[usize], ledger: &Ledger) {
         for ((at, index), before) in at.iter().zip(&self.topics).zip(&self.opened_at) {
-            let (count_to, len) = (ledger.count_to(*index, *at), ledger.len(*index));
+            let newest = ledger.newest(*index);
             match self.begin {
-                Begin::Live | Begin::After(_) => {}
+                Begin::Live | Begin::After(_) => assert!(*at <= newest),
                 Begin::Earliest => assert_eq!(*at, 0),
-                // What was lost meanwhile makes the last ones others.
-                Begin::Last(_) if ledger.lost > self.lost_before => {}
                 Begin::Last(count) => {
-                    let last =
-                        before.saturating_sub(count)..=len.saturating_sub(count).max(ledger.trimmed(*index));
-                    assert!(last.contains(&count_to), "{count_to} is not before the last {count} of {len}");
+                    let last = before.saturating_sub(count)
+                        ..=newest.saturating_sub(count).max(ledger.trimmed(*index));
+                    assert!(last.contains(at), "{at} is not before the last {count} of {newest}");
                 }
             }
         }
     }
 
-    /// A gap is told only of what the log has lost.
+    /// A gap is told only of what the log has lost, and only once.
     fn told_missing(&mut self, json: &str, ledger: &Ledger) {
         let gap: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(gap["reason"], "trimmed", "{json}");
         assert!(gap.get("possible").is_none(), "{json}");
-        let id = |name: &str| gap[name].as_str().unwrap().parse().unwrap();
         let place = self.place(gap["topic"].as_str().unwrap());
         let index = self.topics[place];
-        let seen = self.seen.as_ref().expect("a cursor comes before a gap")[place];
-        let to = ledger.present_at(index, id("to"));
-        match gap["reason"].as_str() {
-            Some("trimmed") => {
-                assert!(ledger.is_trimmed(index, to), "{json}: {to} is not gone");
-                self.told = Some((place, seen.max(to)));
-                self.gaps += 1;
-            }
-            Some("rewound") => {
-                let from = ledger.number_at(index, id("from"));
-                assert!(ledger.is_lost(index, from), "{json}: {from} was not lost");
-                self.told = Some((place, to));
-                self.from_earliest[place] |= to == 0;
-                self.repeated[place] = true;
-                self.rewinds += 1;
-            }
-            other => panic!("{other:?}: {json}"),
-        }
+        let to = ledger.number_at(index, gap["to"].as_str().unwrap().parse().unwrap());
+        let seen = self.seen.as_ref().expect("a cursor comes before a gap");
+        assert!(to <= ledger.trimmed(index), "{json}: of {to}, only {} are gone", ledger.trimmed(index));
+        self.told = Some((place, seen[place].max(to)));
+        self.gaps += 1;
     }
 
     fn place(&self, name: &str) -> usize {

@@ -12,15 +12,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::history::MARGIN_MS;
-use super::world::UNITS;
 use crate::admission::Admission;
 use crate::approach::Ground;
 use crate::body::SseBody;
 use crate::catch_up::{LogAccess, SharedReads};
 use crate::hub::{Hub, HubSizes};
 use crate::runs::Runs;
-use crate::settings::{GatewaySettings, Limits, OnLag, StreamSettings, WindowLimits};
+use crate::settings::{Limits, OnLag, StreamSettings, WindowLimits};
 use crate::subscription::Subscription;
 
 const FOLLOWER: FollowerSettings = FollowerSettings {
@@ -28,7 +26,7 @@ const FOLLOWER: FollowerSettings = FollowerSettings {
     tail_batch_topics: 2,
     tail_topics_per_second: 1_000,
     tail_page_events: 2,
-    confirm_margin: Duration::from_millis(MARGIN_MS * UNITS),
+    confirm_margin: Duration::from_millis(5),
     linger: Duration::ZERO,
     open_batch_topics: 2,
     refills_max: 2,
@@ -44,13 +42,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn start(broker: Arc<dyn Broker>, on_lag: OnLag, tracker: &TaskTracker) -> Self {
         let stop = CancellationToken::new();
-        let settings = GatewaySettings {
-            windows: WINDOWS,
-            rings: RINGS,
-            follower: FOLLOWER,
-            ..GatewaySettings::default()
-        };
-        let hub = Hub::start(broker.clone(), &settings, Vec::new(), tracker, stop.clone());
+        let hub = Hub::start(broker.clone(), WINDOWS, RINGS, Vec::new(), FOLLOWER, tracker, stop.clone());
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(2)),

@@ -155,26 +155,3 @@ fn several_topics_are_replayed_in_the_order_in_which_they_would_have_come() {
         assert!(ids.is_sorted(), "{ids:?}");
     });
 }
-
-#[test]
-fn debug_case() {
-    on_virtual_clock(async |_| {
-        let mut world = World::new(&Setting { retained: 15, ..Setting::calm() });
-        world.publish(0, 5, false).await;
-        world.step(&Op::Open { node: 0, topics: 1, begin: Begin::Last(0) }).await;
-        world.publish(0, 5, false).await;
-        world.wait(4).await;
-        world.publish(0, 11, false).await;
-        world.fail_over(1, 0).await;
-        world.publish(0, 1, false).await;
-        world.step(&Op::Wait { ms: 0 }).await;
-        let mut body = world.nodes[0].open("topic=alpha&since=last:0", "");
-        for _ in 0..30 {
-            let piece = poll_fn(|context| Poll::Ready(body.as_mut().poll_frame(context))).await;
-            if let Poll::Ready(Some(piece)) = piece {
-                eprintln!("{}", std::str::from_utf8(&piece.unwrap().into_data().unwrap()).unwrap());
-            }
-            world.wait(2).await;
-        }
-    });
-}
