@@ -46,7 +46,7 @@ spec:
         {{- with $root.Values.commonLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-        sluice.dev/ops: "true"
+        sluice-sse.github.io/ops: "true"
         {{- with $values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -56,7 +56,7 @@ spec:
 
 {{- define "sluice.trackLabels" -}}
 app.kubernetes.io/component: {{ .role }}
-sluice.dev/track: {{ .track }}
+sluice-sse.github.io/track: {{ .track }}
 {{- end }}
 
 {{- define "sluice.podSpec" -}}
