@@ -75,8 +75,8 @@ impl Spans {
         ];
         let span = SpanBuilder::from_name("publish").with_kind(SpanKind::Server).with_attributes(known);
         let span = tracer.build_with_context(span, &around);
-        // A trace that begins here and is not recorded is of no use to anybody further on.
-        if parent.is_none() && !span.is_recording() { around } else { around.with_span(span) }
+        // A span that is not recorded is of no use to anybody further on; the caller's may be.
+        if span.is_recording() { around.with_span(span) } else { around }
     }
 }
 

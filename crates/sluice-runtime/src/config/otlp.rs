@@ -11,7 +11,7 @@ use super::section::Section;
 /// The collector, and how it is spoken to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Otlp {
-    /// `telemetry.otlp.endpoint`: none. `http://host:port`; without it no span is ever made.
+    /// `telemetry.otlp.endpoint`: none. `http[s]://host:port`; without it no span is ever made.
     pub endpoint: Option<String>,
     /// `telemetry.otlp.protocol`: "grpc".
     pub protocol: OtlpProtocol,
@@ -51,7 +51,7 @@ impl Default for Otlp {
 
 impl Otlp {
     pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
-        let endpoint = "right is http://host:port, or nothing for no traces";
+        let endpoint = "right is http://host:port or https://host:port, or nothing for no traces";
         let protocols = [("grpc", OtlpProtocol::Grpc), ("http", OtlpProtocol::Http)];
         let headers = "must be a table of headers, or \"name=value,name=value\"";
         let default = d.endpoint.clone().unwrap_or_default();
@@ -73,12 +73,8 @@ fn check_endpoint(text: &str) -> Result<(), String> {
         return Ok(());
     }
     let uri: Uri = text.parse().map_err(|_| String::new())?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return Err("https:// is not supported; send to a collector beside the process".to_owned());
-        }
-        _ => return Err(String::new()),
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(String::new());
     }
     let authority = uri.authority().ok_or(String::new())?.as_str();
     if authority.contains('@') {

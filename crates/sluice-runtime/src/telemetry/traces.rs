@@ -4,6 +4,7 @@
 //! is a push into a bounded queue, and a single task takes them out and sends them; so nobody who makes a span
 //! ever waits for the collector, and a dead one costs what the queue does not take.
 
+mod connect;
 mod export;
 mod queue;
 mod transport;
@@ -42,6 +43,14 @@ pub enum TracesError {
     /// A header is none. Never holds its value.
     #[error("telemetry.otlp.headers: {0:?} cannot be sent")]
     Header(String),
+    /// The endpoint is https, and the system trusts nobody.
+    #[error(
+        "telemetry.otlp.endpoint: this system names no authorities to trust; SSL_CERT_FILE may name some"
+    )]
+    Authorities,
+    /// TLS cannot be spoken.
+    #[error("telemetry.otlp.endpoint: TLS: {0}")]
+    Tls(String),
 }
 
 impl Traces {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::transport::{Failure, Transport};
 
-/// Spans in one request.
+/// Spans in one request, if the queue holds as many.
 const BATCH_SPANS_MAX: usize = 512;
 /// How long the first span of a batch waits for others.
 const LINGER: Duration = Duration::from_secs(1);
@@ -77,24 +77,26 @@ impl Export {
     async fn gather(&mut self) -> Vec<SpanData> {
         let mut batch = Vec::new();
         let Self { queue, closing, .. } = self;
+        let most = BATCH_SPANS_MAX.min(queue.max_capacity());
         let closed = tokio::select! {
             biased;
             () = closing.cancelled() => true,
-            _ = queue.recv_many(&mut batch, BATCH_SPANS_MAX) => false,
+            _ = queue.recv_many(&mut batch, most) => false,
         };
         let linger = sleep(LINGER);
         tokio::pin!(linger);
-        while !closed && batch.len() < BATCH_SPANS_MAX {
+        while !closed && batch.len() < most {
+            let room = most - batch.len();
             tokio::select! {
                 biased;
                 () = closing.cancelled() => break,
                 () = &mut linger => return batch,
-                more = queue.recv_many(&mut batch, BATCH_SPANS_MAX) => if more == 0 { break },
+                more = queue.recv_many(&mut batch, room) => if more == 0 { break },
             }
         }
         if closing.is_cancelled() {
             queue.close();
-            while batch.len() < BATCH_SPANS_MAX
+            while batch.len() < most
                 && let Some(span) = queue.recv().await
             {
                 batch.push(span);

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use opentelemetry_proto::tonic::collector::trace::v1::{
@@ -21,6 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::TracesError;
+use super::connect::Connector;
 use crate::config::{OtlpProtocol, Secret};
 
 /// What the collector answers has at most this many bytes.
@@ -30,7 +30,7 @@ const HTTP_PATH: &str = "/v1/traces";
 /// See the module. Connects with its first request and again whenever it must.
 pub(super) enum Transport {
     Grpc { client: TraceServiceClient<Channel>, headers: MetadataMap },
-    Http { client: Client<HttpConnector, Full<Bytes>>, uri: Uri, headers: HeaderMap },
+    Http { client: Client<Connector, Full<Bytes>>, uri: Uri, headers: HeaderMap },
 }
 
 /// Why a request was not taken.
@@ -53,12 +53,14 @@ impl Transport {
             OtlpProtocol::Grpc => {
                 let endpoint =
                     Endpoint::from_shared(endpoint.to_owned()).map_err(|_| TracesError::Endpoint)?;
-                let client = TraceServiceClient::new(endpoint.connect_lazy());
+                let connector = Connector::new(endpoint.uri(), "h2")?;
+                let client = TraceServiceClient::new(endpoint.connect_with_connector_lazy(connector));
                 Ok(Self::Grpc { client, headers: MetadataMap::from_headers(headers) })
             }
             OtlpProtocol::Http => {
                 let uri = http_uri(endpoint).parse().map_err(|_| TracesError::Endpoint)?;
-                let client = Client::builder(TokioExecutor::new()).build_http();
+                let connector = Connector::new(&uri, "http/1.1")?;
+                let client = Client::builder(TokioExecutor::new()).build(connector);
                 Ok(Self::Http { client, uri, headers })
             }
         }
