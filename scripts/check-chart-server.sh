@@ -86,10 +86,10 @@ KUBECONFIG
     tries=0
     until api get --raw /readyz >/dev/null 2>&1; do
         tries=$((tries + 1))
-        [ "$tries" -lt 120 ] && kill -0 "$apiserver" "$etcd" 2>/dev/null || {
+        if [ "$tries" -ge 120 ] || ! kill -0 "$apiserver" 2>/dev/null || ! kill -0 "$etcd" 2>/dev/null; then
             tail -n 5 "$run/etcd.log" "$run/apiserver.log" >&2
             exit 1
-        }
+        fi
         sleep 1
     done
 }

@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 chart=helm/sluice
 out=target/chart
 sluice=${SLUICE:-target/debug/sluice}
+# Unquoted where it is used: it is one flag or none.
 write=${BLESS:+--write}
 faults=0
 skipped=
@@ -99,5 +100,6 @@ elif ! "$sluice" config --defaults | cmp -s - crates/sluice-runtime/src/config/d
     skip "whether the binary takes the configuration: $sluice is of other sources (cargo build -p sluice)"
 else
     step "$python" scripts/chart/accepted.py "$sluice" "$out"/*/*.yaml
+    step "$python" scripts/chart/every_key.py "$sluice" "$helm" --kube-version "$newest"
 fi
 finish

@@ -88,4 +88,5 @@ def main():
     print(f"accepted: the binary takes the configuration of {pods} Deployments, and can leave within their grace periods")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -118,4 +118,5 @@ def main():
                  "run `BLESS=1 make chart`, and see whether the chart should set any of the new keys itself")
 
 
-main()
+if __name__ == "__main__":
+    main()

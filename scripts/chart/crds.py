@@ -55,4 +55,5 @@ def main():
     print(f"crds: {', '.join(sorted(seen))} are what their CRDs want")
 
 
-main()
+if __name__ == "__main__":
+    main()

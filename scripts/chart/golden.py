@@ -64,4 +64,5 @@ def main():
     print(f"golden: {len(names)} renderings are the ones that are kept")
 
 
-main()
+if __name__ == "__main__":
+    main()

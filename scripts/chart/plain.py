@@ -91,4 +91,5 @@ def main():
         (K8S / path).unlink()
 
 
-main()
+if __name__ == "__main__":
+    main()

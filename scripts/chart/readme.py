@@ -55,4 +55,5 @@ def main():
         sys.exit(f"readme: {README.relative_to(ROOT)} is not what {VALUES.relative_to(ROOT)} says: run `BLESS=1 make chart`")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -42,4 +42,5 @@ def main():
     print(f"refused: {len(table)} kinds of nonsense, each in the words that it deserves")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -52,4 +52,5 @@ def main():
         sys.exit("\n".join(f"schema_closed: {fault}" for fault in faults))
 
 
-main()
+if __name__ == "__main__":
+    main()
