@@ -66,6 +66,7 @@ fn core_with_slots() -> Core<u32> {
             feed,
             framing: Framing::Chunked,
             ends_at_s: u32::MAX,
+            opened_s: 0,
             principal: 0,
             positions: fence.positions.clone(),
             rest: None,
@@ -88,7 +89,12 @@ fn pass(criterion: &mut Criterion) {
                 |frames| {
                     for frame in frames {
                         ms += 1;
-                        core.apply(Notice::Event { topic: TopicKey(0), id: EventId::at(ms), frame });
+                        core.apply(Notice::Event {
+                            topic: TopicKey(0),
+                            id: EventId::at(ms),
+                            frame,
+                            witness: None,
+                        });
                     }
                     while core.has_work() {
                         core.serve(256, &mut Null, |_| {});

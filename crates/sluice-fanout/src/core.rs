@@ -10,19 +10,25 @@
 //! - A frame leaves a ring only when no slot and no fence needs it, or when those slots are told to go back
 //!   to their logs first.
 
+mod ending;
 mod joining;
 mod lag;
 mod pass;
 mod scan;
+mod survey;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
+pub use self::ending::Dismissal;
 pub use self::joining::{Joining, Laggard, Left};
 use self::pass::Joined;
 pub use self::pass::{Output, Pass, Sent};
 pub use self::scan::Housekeeping;
+pub use self::survey::{StreamReport, Survey};
+use self::watched::Watched;
 use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::line::Line;
@@ -61,6 +67,8 @@ struct Waiting {
     rest: Option<(RingFrame, u32)>,
     /// The ring has passed it; otherwise it was on its way in.
     passed: bool,
+    /// When the first event that it lacks was published. Milliseconds.
+    lacks_since_ms: Option<u64>,
 }
 
 /// What a shard keeps beside each feed.
@@ -85,8 +93,13 @@ pub struct Core<S> {
     slots: Slots<S>,
     dirty: VecDeque<FeedId>,
     waiting: HashMap<SlotKey, Waiting>,
+    /// Slots whose end is under way.
+    closing: usize,
     /// The blocked streams by feed and by where they stand in it.
     blocked: BTreeSet<(FeedId, u64, SlotKey)>,
+    /// Streams that passes of more than one turn have visited so far.
+    long_passes: HashMap<FeedId, u32>,
+    watched: Watched,
     joined: Joined,
     limits: RingLimits,
     pressed: bool,
@@ -103,9 +116,12 @@ impl<S> Core<S> {
         Self {
             view: View::new(),
             slots: Slots::new(),
+            closing: 0,
             dirty: VecDeque::new(),
             waiting: HashMap::new(),
             blocked: BTreeSet::new(),
+            long_passes: HashMap::new(),
+            watched: Watched::default(),
             joined: Joined::default(),
             limits,
             pressed: false,
@@ -123,9 +139,11 @@ impl<S> Core<S> {
                 self.view.get(*feed).is_none_or(|entry| entry.extra.line.is_empty()),
                 "a feed is closed behind its last stream"
             );
+            self.watched.closed(*feed);
         }
+        let witness = notice.witness().cloned();
         let mut over = Vec::new();
-        let Self { view, dirty, limits, pressed, .. } = self;
+        let Self { view, dirty, limits, pressed, watched, .. } = self;
         let half = RingLimits { events_max: limits.events_max / 2, bytes_max: limits.bytes_max / 2 };
         view.apply(notice, |id, entry| {
             if entry.extra.line.is_empty() {
@@ -134,6 +152,9 @@ impl<S> Core<S> {
                 }
             } else {
                 entry.extra.mark_dirty(id, dirty);
+                if let Some(witness) = &witness {
+                    watched.begin(id, entry.feed.ring().next() - 1, witness.clone());
+                }
                 *pressed |= entry.feed.is_over(half);
             }
             if entry.feed.is_over(*limits) {
@@ -202,6 +223,18 @@ impl<S> Core<S> {
         self.view.len()
     }
 
+    /// Streams that have not begun to end.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        self.slots.len() - self.closing
+    }
+
+    /// Streams in a ring that take nothing now.
+    #[must_use]
+    pub fn blocked(&self) -> usize {
+        self.blocked.len()
+    }
+
     /// Streams that the ring has passed and that cannot be written to now.
     #[must_use]
     pub fn parked(&self) -> usize {
@@ -236,6 +269,7 @@ impl<S> Core<S> {
         let Some(socket) = self.slots.remove(key) else { return };
         if phase == Phase::Closing {
             // It left when its end began; only the socket is to be closed.
+            self.closing -= 1;
             drop(socket);
         } else {
             self.left.push(Left { socket: Some(socket), feed, principal, reason });

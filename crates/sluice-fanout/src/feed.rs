@@ -113,6 +113,12 @@ impl Feed {
         positions
     }
 
+    /// When the first event was published that the ring holds from `sequence` on. Milliseconds.
+    #[must_use]
+    pub fn first_published_ms(&self, sequence: u64) -> Option<u64> {
+        self.ring.since(sequence)?.find_map(RingFrame::step).map(|step| step.to.ms)
+    }
+
     /// Raises the floor. It never sinks.
     pub fn raise_floor(&mut self, floor_ms: u64) {
         self.has_news |= floor_ms > self.floor_ms;

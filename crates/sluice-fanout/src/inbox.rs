@@ -38,6 +38,18 @@ impl<C> Inbox<C> {
         self.asleep.swap(false, Ordering::SeqCst)
     }
 
+    /// Commands that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Takes all commands, in order, into `batch`.
     pub fn drain(&self, batch: &mut Vec<C>) {
         std::mem::swap(&mut *self.lock(), batch);

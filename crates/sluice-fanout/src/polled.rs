@@ -6,7 +6,7 @@
 //! ring, pushed to feeds that were silent for long enough: no timer per stream.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -35,16 +35,51 @@ struct Shared {
     view: Mutex<View<Audience>>,
     limits: RingLimits,
     closed: AtomicBool,
+    /// Streams that were not told to end.
+    standing: AtomicUsize,
 }
 
 /// The polled streams of one feed.
 #[derive(Debug, Default)]
 struct Audience {
-    wakers: Slab<Option<Waker>>,
+    seats: Slab<Seat>,
     /// Fences that are held.
     pins: usize,
     /// When the ring last grew; `None` until it first did.
     grown: Option<Instant>,
+}
+
+/// A stream's place in a feed.
+#[derive(Debug)]
+enum Seat {
+    /// It has something to do, or is about to ask.
+    Awake,
+    /// It waits for frames.
+    Asleep(Waker),
+    /// It ends when it has what it lacks.
+    Ended,
+}
+
+impl Seat {
+    fn wake(&mut self) -> Option<Waker> {
+        match std::mem::replace(self, Self::Awake) {
+            Self::Asleep(waker) => Some(waker),
+            Self::Awake => None,
+            Self::Ended => {
+                *self = Self::Ended;
+                None
+            }
+        }
+    }
+
+    /// Tells the stream to end; its waker, if it sleeps. Whether it was not told before.
+    fn end(&mut self) -> (bool, Option<Waker>) {
+        match std::mem::replace(self, Self::Ended) {
+            Self::Asleep(waker) => (true, Some(waker)),
+            Self::Awake => (true, None),
+            Self::Ended => (false, None),
+        }
+    }
 }
 
 /// A stream that stands in a feed's ring. Dropping it leaves the feed.
@@ -80,14 +115,25 @@ impl PolledView {
     /// A view whose rings have these limits.
     #[must_use]
     pub fn new(limits: RingLimits) -> Self {
-        let shared = Shared { view: Mutex::default(), limits, closed: AtomicBool::new(false) };
+        let shared = Shared {
+            view: Mutex::default(),
+            limits,
+            closed: AtomicBool::new(false),
+            standing: AtomicUsize::new(0),
+        };
         Self { shared: Arc::new(shared) }
     }
 
     /// Takes in what the hub tells, and wakes the streams that it concerns.
     pub fn apply(&self, notice: Notice, now: Instant) {
         let mut wakers = Vec::new();
-        self.shared.lock().apply(notice, |_, entry| self.grew(entry, now, &mut wakers));
+        let witness = notice.witness().cloned();
+        self.shared.lock().apply(notice, |_, entry| {
+            self.grew(entry, now, &mut wakers);
+            if let Some(witness) = &witness {
+                witness.reached(entry.extra.seats.len());
+            }
+        });
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -99,7 +145,7 @@ impl PolledView {
         for feed in view.ids() {
             let Some(entry) = view.get_mut(feed) else { continue };
             let grown = *entry.extra.grown.get_or_insert(now);
-            if entry.extra.wakers.is_empty() || now.duration_since(grown) < interval {
+            if entry.extra.seats.is_empty() || now.duration_since(grown) < interval {
                 continue;
             }
             view.refresh_floor(feed);
@@ -115,6 +161,40 @@ impl PolledView {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Streams that were not told to end.
+    #[must_use]
+    pub fn standing(&self) -> usize {
+        self.shared.standing.load(Ordering::Relaxed)
+    }
+
+    /// Ends `count` streams, each once it has what it lacks, in a walk over the feeds that goes on at `hand`.
+    /// How many were left to be ended.
+    pub fn end_some(&self, hand: &mut u32, count: usize) -> usize {
+        let mut wakers = Vec::new();
+        let mut left = count;
+        let mut view = self.shared.lock();
+        for _ in 0..=view.extent() {
+            if let Some(entry) = view.get_mut(FeedId(*hand)) {
+                for (_, seat) in &mut entry.extra.seats {
+                    if left == 0 {
+                        break;
+                    }
+                    let (ends_now, waker) = seat.end();
+                    left -= usize::from(ends_now);
+                    wakers.extend(waker);
+                }
+            }
+            if left == 0 {
+                break;
+            }
+            *hand = if (*hand as usize) < view.extent() { *hand + 1 } else { 0 };
+        }
+        self.shared.standing.fetch_sub(count - left, Ordering::Relaxed);
+        drop(view);
+        wakers.into_iter().for_each(Waker::wake);
+        left
+    }
+
     /// Ends every stream, once it has what it lacks.
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
@@ -122,7 +202,7 @@ impl PolledView {
         let mut view = self.shared.lock();
         for feed in view.ids() {
             let Some(entry) = view.get_mut(feed) else { continue };
-            wakers.extend(entry.extra.wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
+            wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
         }
         drop(view);
         wakers.into_iter().for_each(Waker::wake);
@@ -147,7 +227,8 @@ impl PolledView {
         if fence.sequence < entry.feed.ring().base() {
             return None;
         }
-        let place = entry.extra.wakers.insert(None);
+        let place = entry.extra.seats.insert(Seat::Awake);
+        self.shared.standing.fetch_add(1, Ordering::Relaxed);
         let positions = fence.positions.clone();
         Some(PolledStream { shared: self.shared.clone(), feed, place, sequence: fence.sequence, positions })
     }
@@ -158,13 +239,13 @@ impl PolledView {
         while entry.feed.is_over(self.shared.limits) {
             entry.feed.ring_mut().evict();
         }
-        wakers.extend(entry.extra.wakers.iter_mut().filter_map(|(_, waker)| waker.take()));
+        wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
     }
 }
 
 impl Audience {
     fn forget_what_nobody_needs(&self, feed: &mut Feed) {
-        if self.wakers.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
+        if self.seats.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
             feed.ring_mut().clear();
         }
     }
@@ -185,11 +266,12 @@ impl PolledStream {
             return Poll::Ready(Polled::Passed);
         };
         let frames: Vec<_> = frames.take(FRAMES_PER_POLL).cloned().collect();
-        if frames.is_empty() && self.shared.closed.load(Ordering::Acquire) {
-            return Poll::Ready(Polled::Closed);
-        }
         if frames.is_empty() {
-            entry.extra.wakers[self.place] = Some(context.waker().clone());
+            let seat = &mut entry.extra.seats[self.place];
+            if self.shared.closed.load(Ordering::Acquire) || matches!(seat, Seat::Ended) {
+                return Poll::Ready(Polled::Closed);
+            }
+            *seat = Seat::Asleep(context.waker().clone());
             return Poll::Pending;
         }
         drop(view);
@@ -204,7 +286,9 @@ impl PolledStream {
 impl Drop for PolledStream {
     fn drop(&mut self) {
         if let Some(Entry { feed, extra }) = self.shared.lock().get_mut(self.feed) {
-            extra.wakers.try_remove(self.place);
+            if extra.seats.try_remove(self.place).is_some_and(|mut seat| seat.end().0) {
+                self.shared.standing.fetch_sub(1, Ordering::Relaxed);
+            }
             extra.forget_what_nobody_needs(feed);
         }
     }

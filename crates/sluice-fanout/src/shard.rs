@@ -4,20 +4,25 @@
 //! loop takes in commands, then events of the poller, then serves one dirty feed with a bounded number of
 //! writes, so a feed of one stream waits for at most one such portion of a feed of ten thousand.
 
+mod drain;
 mod driver;
 mod poller;
+mod surveys;
+mod totals;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sluice_wire::sse::Frame;
 
 use self::driver::Driver;
 use self::poller::Waker;
-use crate::core::{Figures, Housekeeping, Joining, Laggard, Left};
+use self::totals::Totals;
+pub use self::totals::{PASS_STREAMS, ShardStatus, TURN_US};
+use crate::core::{Housekeeping, Joining, Laggard, Left, StreamReport, Survey};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::inbox::Inbox;
@@ -54,8 +59,15 @@ enum Command {
     Unpin(FeedId),
     Join(Box<Joining<OwnedFd>>, u64),
     Park(Box<Joining<OwnedFd>>),
-    EndAll { spread_s: u32 },
+    Drain { window: Duration },
+    Survey(Box<Asked>),
     Stop,
+}
+
+/// A survey and who waits for it.
+struct Asked {
+    survey: Survey,
+    reply: Box<dyn FnOnce(Option<Vec<StreamReport>>) + Send>,
 }
 
 struct Shared {
@@ -64,28 +76,6 @@ struct Shared {
     /// The shard's clock counts seconds from here.
     began: Instant,
     totals: Totals,
-}
-
-/// A shard's [`Figures`] and sizes, published once a turn.
-#[derive(Debug, Default)]
-struct Totals {
-    figures: [AtomicU64; 8],
-    streams: AtomicUsize,
-    parked: AtomicUsize,
-    feeds: AtomicUsize,
-}
-
-/// Figures and sizes of all shards together.
-#[derive(Debug, Clone, Default)]
-pub struct ShardStatus {
-    /// Since the start.
-    pub figures: Figures,
-    /// Slots in use.
-    pub streams: usize,
-    /// Of those, streams that a ring has passed and that take nothing now.
-    pub parked: usize,
-    /// Feeds, counted once a shard.
-    pub feeds: usize,
 }
 
 /// A shard to talk to. Clones are cheap.
@@ -103,7 +93,7 @@ impl Shard {
     pub fn start(number: usize, settings: ShardSettings, host: Arc<dyn Host>) -> io::Result<Self> {
         let (poller, waker) = poller::create()?;
         let shared =
-            Arc::new(Shared { inbox: Inbox::new(), waker, began: Instant::now(), totals: Totals::default() });
+            Arc::new(Shared { inbox: Inbox::new(), waker, began: Instant::now(), totals: Totals::new() });
         let driver = Driver::new(shared.clone(), poller, settings, host);
         std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
             if settings.pin_cpus {
@@ -140,9 +130,15 @@ impl Shard {
         self.send(Command::Park(Box::new(stream)));
     }
 
-    /// Ends every stream, evenly over `spread`.
-    pub fn end_all(&self, spread: Duration) {
-        self.send(Command::EndAll { spread_s: u32::try_from(spread.as_secs()).unwrap_or(u32::MAX) });
+    /// Ends every stream, evenly over `window`, and from then on any that still joins.
+    pub fn drain(&self, window: Duration) {
+        self.send(Command::Drain { window });
+    }
+
+    /// Looks at every slot, a part of them a turn, and reports the streams that lag most. `None` when the
+    /// shard has enough of such questions.
+    pub fn survey(&self, survey: Survey, reply: impl FnOnce(Option<Vec<StreamReport>>) + Send + 'static) {
+        self.send(Command::Survey(Box::new(Asked { survey, reply: Box::new(reply) })));
     }
 
     /// Ends the thread; its sockets are closed.
@@ -164,13 +160,8 @@ impl Shard {
 
     /// Adds this shard's figures to `status`.
     pub fn add_to(&self, status: &mut ShardStatus) {
-        let Totals { figures, streams, parked, feeds } = &self.shared.totals;
-        for (sum, figure) in fields_mut(&mut status.figures).into_iter().zip(figures) {
-            *sum += figure.load(Ordering::Relaxed);
-        }
-        status.streams += streams.load(Ordering::Relaxed);
-        status.parked += parked.load(Ordering::Relaxed);
-        status.feeds += feeds.load(Ordering::Relaxed);
+        self.shared.totals.add_to(status);
+        status.commands += self.shared.inbox.len();
     }
 
     fn send(&self, command: Command) {
@@ -184,9 +175,4 @@ impl std::fmt::Debug for Shard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shard").field("totals", &self.shared.totals).finish()
     }
-}
-
-fn fields_mut(figures: &mut Figures) -> [&mut u64; 8] {
-    let Figures { passes, deliveries, bytes, writes, blocks, lagged, evictions, heartbeats } = figures;
-    [passes, deliveries, bytes, writes, blocks, lagged, evictions, heartbeats]
 }

@@ -17,6 +17,11 @@ pub struct SlotKey(u32);
 impl SlotKey {
     /// No slot has a smaller number.
     pub const FIRST: Self = Self(0);
+
+    /// The slot of this number.
+    pub(crate) fn of(number: u32) -> Self {
+        Self(number)
+    }
 }
 
 /// A slot's number and generation: what a poller's event names.
@@ -83,6 +88,23 @@ pub enum Phase {
     Closing,
 }
 
+/// A moment of the last eighteen hours, in seconds of the shard's clock. That is far enough back: what takes
+/// nothing for longer than a heartbeat or a stall is looked at long before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Touched(u16);
+
+impl Touched {
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is kept")]
+    pub(crate) fn at(now_s: u32) -> Self {
+        Self(now_s as u16)
+    }
+
+    /// How long ago that was. Seconds.
+    pub(crate) fn age_s(self, now_s: u32) -> u32 {
+        u32::from(Self::at(now_s).0.wrapping_sub(self.0))
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Slot<S> {
@@ -100,12 +122,14 @@ pub(crate) struct Slot<S> {
     pub(crate) offset: u32,
     /// The next frame that the stream is to be sent.
     pub(crate) sequence: u64,
-    /// When the socket last took something. Seconds of the shard's clock.
-    pub(crate) touched_s: u32,
     /// When the stream is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
     pub(crate) ends_at_s: u32,
+    /// When the stream was opened. Seconds of the shard's clock.
+    pub(crate) opened_s: u32,
     /// Whose stream it is, for counts that are not the engine's.
     pub(crate) principal: u32,
+    /// When the socket last took something.
+    pub(crate) touched: Touched,
     /// Its part of life.
     pub(crate) phase: Phase,
     /// How its frames are delimited.
@@ -224,9 +248,10 @@ impl<S> Slot<S> {
             previous: Link::END,
             offset: 0,
             sequence: 0,
-            touched_s: 0,
             ends_at_s: u32::MAX,
+            opened_s: 0,
             principal: 0,
+            touched: Touched::at(0),
             phase: Phase::Live,
             framing: Framing::Chunked,
         }
@@ -242,6 +267,12 @@ mod tests {
     #[test]
     fn a_slot_is_48_bytes() {
         assert_eq!(size_of::<Slot<OwnedFd>>(), 48);
+    }
+
+    #[test]
+    fn a_touch_is_remembered_over_the_wrap_of_its_clock() {
+        assert_eq!(Touched::at(65_530).age_s(65_545), 15);
+        assert_eq!(Touched::at(7).age_s(7), 0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use sluice_wire::sse::Frame;
 use self::topic_feeds::TopicFeeds;
 use crate::feed::Feed;
 use crate::set::{FeedId, TopicKey, TopicSet};
+use crate::witness::Witness;
 
 /// What the hub tells every view.
 #[derive(Debug, Clone)]
@@ -43,6 +44,8 @@ pub enum Notice {
         id: EventId,
         /// The event as a feed of this topic alone sends it.
         frame: Frame,
+        /// Who wants to know when it has been brought out.
+        witness: Option<Arc<Witness>>,
     },
     /// A message to all streams of a topic that no log holds.
     Plain {
@@ -70,6 +73,16 @@ pub enum Notice {
         /// Shared by all views.
         floors: Arc<[(TopicKey, u64)]>,
     },
+}
+
+impl Notice {
+    /// Who came with the event.
+    pub(crate) fn witness(&self) -> Option<&Arc<Witness>> {
+        match self {
+            Self::Event { witness, .. } => witness.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// A feed and what its owner keeps beside it.
@@ -117,6 +130,12 @@ impl<X: Default> View<X> {
         self.open
     }
 
+    /// No feed has this number or a greater one.
+    #[must_use]
+    pub fn extent(&self) -> usize {
+        self.feeds.len()
+    }
+
     /// Whether there is no feed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -134,7 +153,7 @@ impl<X: Default> View<X> {
         match notice {
             Notice::Open { feed, set, positions, floor_ms } => self.open(feed, set, positions, floor_ms),
             Notice::Close { feed } => self.close(feed),
-            Notice::Event { topic, id, frame } => self.each_of(topic, |feed, index, entry| {
+            Notice::Event { topic, id, frame, witness: _ } => self.each_of(topic, |feed, index, entry| {
                 entry.feed.event(index, id, &frame);
                 changed(feed, entry);
             }),
@@ -244,7 +263,9 @@ mod tests {
         let id = EventId::at(ms);
         let frame = Frame::event(Some(id), None, "x");
         let mut changed = Vec::new();
-        view.apply(Notice::Event { topic: TopicKey(topic), id, frame }, |feed, _| changed.push(feed.0));
+        view.apply(Notice::Event { topic: TopicKey(topic), id, frame, witness: None }, |feed, _| {
+            changed.push(feed.0);
+        });
         changed.sort_unstable();
         changed
     }

@@ -7,6 +7,9 @@ use std::time::Instant;
 use crate::settings::Limits;
 use crate::tallies::Tallies;
 
+/// A stream ended by its client's doing.
+const CLIENT: &str = "client";
+
 /// Why a stream is not taken now. Another time, or another node, may take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -39,6 +42,8 @@ pub(crate) struct Admission {
 struct Gate {
     open: AtomicUsize,
     draining: AtomicBool,
+    /// The drain is over: who is still here is cut off.
+    over: AtomicBool,
     streams_max: usize,
     bucket: Mutex<Bucket>,
     tallies: Tallies,
@@ -61,6 +66,7 @@ impl Admission {
             gate: Arc::new(Gate {
                 open: AtomicUsize::new(0),
                 draining: AtomicBool::new(false),
+                over: AtomicBool::new(false),
                 streams_max: limits.streams_max,
                 bucket: Mutex::new(bucket),
                 tallies,
@@ -87,12 +93,12 @@ impl Admission {
             return refuse(Refusal::Rate);
         }
         gate.tallies.opened();
-        Ok(Place { gate: gate.clone(), reason: "client", kept: false })
+        Ok(Place { gate: gate.clone(), reason: CLIENT, kept: false })
     }
 
     /// The place of a stream that comes out of a slot.
     pub(crate) fn resume(&self) -> Place {
-        Place { gate: self.gate.clone(), reason: "client", kept: false }
+        Place { gate: self.gate.clone(), reason: CLIENT, kept: false }
     }
 
     /// Gives back the place of a stream that was in a slot.
@@ -103,6 +109,19 @@ impl Admission {
     /// Takes no stream from now on.
     pub(crate) fn drain(&self) {
         self.gate.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether no stream is taken any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.gate.draining.load(Ordering::Acquire)
+    }
+
+    /// The drain is over: how many streams were ended in good order and how many were cut off, those that are
+    /// still open included.
+    pub(crate) fn end_drain(&self) -> (u64, u64) {
+        self.gate.over.store(true, Ordering::Release);
+        let (drained, cut) = self.gate.tallies.ended_by_node();
+        (drained, cut + self.open() as u64)
     }
 
     /// How many streams are open.
@@ -125,6 +144,8 @@ impl Place {
 
 impl Gate {
     fn release(&self, reason: &'static str) {
+        // What is dropped on its way has no other reason to give.
+        let reason = if reason == CLIENT && self.over.load(Ordering::Acquire) { "cut" } else { reason };
         self.open.fetch_sub(1, Ordering::AcqRel);
         self.tallies.closed(reason);
     }

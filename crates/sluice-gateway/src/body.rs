@@ -7,9 +7,11 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
+use opentelemetry::context::FutureExt as _;
 use sluice_fanout::{Framing, Polled, PolledStream, PolledView, RingFrame};
 use sluice_wire::EventId;
 use tokio::sync::mpsc;
@@ -22,6 +24,7 @@ use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
 use crate::settings::OnLag;
 use crate::subscription::Subscription;
+use crate::trace;
 
 /// See the module.
 #[derive(Debug)]
@@ -29,6 +32,9 @@ pub(crate) struct SseBody {
     runs: Arc<Runs>,
     place: Place,
     state: State,
+    /// When it has reached its greatest age; looked at when it would sleep, at each heartbeat if nothing else
+    /// wakes it.
+    ends_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -48,6 +54,7 @@ impl SseBody {
     /// The body of a stream that was admitted.
     pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place) -> Self {
         let (parts, received) = mpsc::channel(1);
+        let context = runs.ground.hub.spans().subscribe(&subscription);
         let task = {
             let runs = runs.clone();
             async move {
@@ -58,13 +65,15 @@ impl SseBody {
                 }
             }
         };
-        runs.spawn(task);
-        Self { runs, place, state: State::Approaching(received) }
+        runs.spawn(task.with_context(context));
+        let max_age = runs.ground.streams.max_age.map(control::aged);
+        let ends_at = max_age.and_then(|age| Instant::now().checked_add(age));
+        Self { runs, place, state: State::Approaching(received), ends_at }
     }
 
     /// Sends the stream back to its log, or away.
     fn fell_behind(&mut self, stream: &PolledStream, hold: FeedHold) -> Option<Bytes> {
-        self.runs.ground.hub.tallies().lagged();
+        self.runs.ground.hub.tallies().lagged(None);
         match self.runs.ground.streams.on_lag {
             OnLag::CatchUp => {
                 let approach = Approach::resume(&self.runs.ground, hold, stream.positions());
@@ -84,6 +93,11 @@ impl SseBody {
         control::farewell(self.runs.ground.retry()).payload()
     }
 
+    /// Why a node ends a stream.
+    fn why_ended(&self) -> &'static str {
+        if self.runs.admission.is_draining() { "drained" } else { "stop" }
+    }
+
     /// What the stream is sent next; `None` when the state has changed and is to be asked again.
     fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Option<Bytes>>> {
         match &mut self.state {
@@ -93,12 +107,16 @@ impl SseBody {
                     self.state = State::Live(stream, hold);
                     Poll::Ready(None)
                 }
-                None => Poll::Ready(Some(Some(self.say_farewell("stop")))),
+                None => Poll::Ready(Some(Some(self.say_farewell(self.why_ended())))),
             },
-            State::Live(stream, _) => match ready!(stream.poll(context)) {
-                Polled::Frames(frames) => Poll::Ready(Some(Some(joined(&frames)))),
-                Polled::Closed => Poll::Ready(Some(Some(self.say_farewell("stop")))),
-                Polled::Passed => {
+            State::Live(stream, _) => match stream.poll(context) {
+                Poll::Pending if self.ends_at.is_some_and(|ends_at| Instant::now() >= ends_at) => {
+                    Poll::Ready(Some(Some(self.say_farewell("aged"))))
+                }
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Polled::Frames(frames)) => Poll::Ready(Some(Some(joined(&frames)))),
+                Poll::Ready(Polled::Closed) => Poll::Ready(Some(Some(self.say_farewell(self.why_ended())))),
+                Poll::Ready(Polled::Passed) => {
                     let State::Live(stream, hold) = std::mem::replace(&mut self.state, State::Ended) else {
                         return Poll::Ready(Some(None));
                     };
@@ -151,6 +169,7 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
             Err(Halt::Gone | Halt::Full) => return,
         }
         if let Some(stream) = view.join(feed, &fence) {
+            trace::arrived("joined");
             // The body being gone, both are given back here.
             let _ = outlet.0.send(Part::Joined(stream, approach.into_hold())).await;
             return;

@@ -48,6 +48,12 @@ pub(crate) fn farewell(retry: Duration) -> Frame {
     Frame::opening(retry, None)
 }
 
+/// When a stream of this greatest age is ended: somewhere in its last fifth, so that streams that came
+/// together do not leave together.
+pub(crate) fn aged(max_age: Duration) -> Duration {
+    max_age.mul_f64(0.8 + 0.2 * fastrand::f64())
+}
+
 /// `base` give or take `percent` of it, so that clients that were sent away together do not return together.
 pub(crate) fn jittered(base: Duration, percent: u8) -> Duration {
     let spread = base.as_secs_f64() * f64::from(percent.min(100)) / 100.0;
@@ -57,6 +63,13 @@ pub(crate) fn jittered(base: Duration, percent: u8) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_greatest_age_is_never_exceeded_and_spread_over_its_last_fifth() {
+        let ages: Vec<u128> = (0..1_000).map(|_| aged(Duration::from_millis(1_000)).as_millis()).collect();
+        assert!(ages.iter().all(|age| (800..=1_000).contains(age)));
+        assert!(ages.iter().any(|age| *age < 850) && ages.iter().any(|age| *age > 950));
+    }
 
     #[test]
     fn jitter_stays_within_its_percentage() {

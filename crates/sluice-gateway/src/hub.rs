@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use sluice_broker::{Broker, Follower, FollowerSettings, FollowerStatus};
-use sluice_fanout::{FeedId, Notice, PolledView, RingLimits, Shard, ShardStatus, TopicKey, TopicSet};
+use sluice_broker::{Broker, Follower, FollowerStatus};
+use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicKey, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,8 +24,10 @@ use tokio_util::task::TaskTracker;
 use self::feeds::{Entered, Feeds, ViewKey};
 pub(crate) use self::hold::FeedHold;
 use self::topics::Topics;
-use self::window::{Encoded, WindowLimits};
+use self::window::Encoded;
+use crate::settings::GatewaySettings;
 use crate::tallies::Tallies;
+use crate::trace::Spans;
 
 /// See the module. Clones share it.
 #[derive(Debug, Clone)]
@@ -42,6 +44,7 @@ struct Shared {
     /// Whether the node hears its broker.
     live: AtomicBool,
     tallies: Tallies,
+    spans: Spans,
 }
 
 #[derive(Debug)]
@@ -62,13 +65,12 @@ impl Hub {
     /// Begins to follow `broker` for the streams of `shards` and of a polled view.
     pub(crate) fn start(
         broker: Arc<dyn Broker>,
-        windows: WindowLimits,
-        rings: RingLimits,
+        settings: &GatewaySettings,
         shards: Vec<Shard>,
-        follower: FollowerSettings,
         tracker: &TaskTracker,
         stop: CancellationToken,
     ) -> Self {
+        let GatewaySettings { windows, rings, follower, traced, .. } = *settings;
         let state = State { topics: Topics::new(windows), feeds: Feeds::default() };
         let hub = Self {
             shared: Arc::new(Shared {
@@ -78,6 +80,7 @@ impl Hub {
                 follower: OnceLock::new(),
                 live: AtomicBool::new(false),
                 tallies: Tallies::register(),
+                spans: Spans::new(traced),
             }),
         };
         let follower = Follower::start(broker, Arc::new(hub.clone()), follower, tracker, stop);
@@ -116,6 +119,11 @@ impl Hub {
     /// The node's counters.
     pub(crate) fn tallies(&self) -> &Tallies {
         &self.shared.tallies
+    }
+
+    /// The node's spans.
+    pub(crate) fn spans(&self) -> &Spans {
+        &self.shared.spans
     }
 
     /// Whether the node hears its broker, so that streams are up to date.

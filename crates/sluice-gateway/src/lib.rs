@@ -7,8 +7,10 @@ mod admission;
 mod approach;
 mod body;
 mod catch_up;
+mod census;
 mod clock;
 mod control;
+mod drain;
 mod hub;
 mod leave;
 mod routes;
@@ -20,6 +22,7 @@ mod subscription;
 mod tallies;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::io;
 use std::num::NonZero;
@@ -28,7 +31,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use sluice_broker::{Broker, FollowerStatus};
-use sluice_fanout::{Housekeeping, Shard, ShardSettings, ShardStatus};
+use sluice_fanout::{Housekeeping, Shard, ShardSettings};
+pub use sluice_fanout::{PASS_STREAMS, Phase as StreamPhase, ShardStatus, StreamReport, TURN_US};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
@@ -38,6 +42,8 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admission;
 use crate::approach::Ground;
 use crate::catch_up::{LogAccess, SharedReads};
+pub use crate::census::Census;
+pub use crate::drain::Drained;
 use crate::hub::Hub;
 use crate::routes::Edge;
 pub use crate::routes::finish;
@@ -47,18 +53,12 @@ pub use crate::settings::{
     CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
 };
 use crate::socket::Harbour;
-pub use crate::tallies::LagBuckets;
+pub use crate::tallies::{LAG_US, LagFigures};
 
 /// How often feeds are looked at for silence.
 const BEAT: Duration = Duration::from_secs(1);
 /// How long the peer of an ended stream may take to close its side.
 const CLOSING: Duration = Duration::from_secs(2);
-/// How often a drain looks whether streams are left, and how long beyond its window.
-const DRAIN_LOOK: Duration = Duration::from_millis(50);
-const DRAIN_GRACE: Duration = Duration::from_secs(3);
-/// How often it ends the streams that have reached their shards since.
-const DRAIN_AGAIN: Duration = Duration::from_millis(500);
-
 /// One gateway node.
 #[derive(Debug, Clone)]
 pub struct Gateway {
@@ -98,15 +98,7 @@ impl Gateway {
         let follower = settings.follower;
         let harbour = Arc::new(Harbour::default());
         let shards = start_shards(&settings, &harbour)?;
-        let hub = Hub::start(
-            broker.clone(),
-            settings.windows,
-            settings.rings,
-            shards,
-            follower,
-            tracker,
-            stop.clone(),
-        );
+        let hub = Hub::start(broker.clone(), &settings, shards, tracker, stop.clone());
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
@@ -147,32 +139,14 @@ impl Gateway {
         }
     }
 
-    /// How long events took from their publication to their streams.
+    /// How long events took to their streams, and streams to their rings.
     #[must_use]
-    pub fn delivery_lag(&self) -> (Vec<u64>, f64) {
-        self.edge.runs.ground.hub.tallies().delivery_lag().read()
+    pub fn lags(&self) -> LagFigures {
+        self.edge.runs.ground.hub.tallies().lags()
     }
 
-    /// Takes no stream from now on and ends those there are, evenly over `window`; returns when all have
-    /// ended, or at `hard`.
-    pub async fn drain(&self, window: Duration, hard: &CancellationToken) {
-        let Runs { ground, admission, .. } = self.edge.runs.as_ref();
-        admission.drain();
-        ground.hub.polled().close();
-        let began = Instant::now();
-        let mut end_again = began;
-        let mut looks = tokio::time::interval(DRAIN_LOOK);
-        while admission.open() > 0 && began.elapsed() < window + DRAIN_GRACE {
-            // Not once: a stream that was admitted before may reach its shard after it.
-            if Instant::now() >= end_again {
-                end_again += DRAIN_AGAIN;
-                let left = window.saturating_sub(began.elapsed());
-                ground.hub.shards().iter().for_each(|shard| shard.end_all(left));
-            }
-            if hard.run_until_cancelled(looks.tick()).await.is_none() {
-                return;
-            }
-        }
+    fn runs(&self) -> &Runs {
+        &self.edge.runs
     }
 
     /// Heartbeats while the node runs; the end of its streams when it stops.

@@ -1,5 +1,7 @@
 //! What the streams of a node run on.
 
+use std::time::Instant;
+
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,8 +27,9 @@ impl Runs {
         let (stop, tallies) = (self.stop.clone(), self.ground.hub.tallies().clone());
         let run = async move {
             tallies.catch_up_began();
+            let began = Instant::now();
             stop.run_until_cancelled(approach).await;
-            tallies.catch_up_ended();
+            tallies.catch_up_ended(began.elapsed());
         };
         self.tracker.spawn_on(run, &self.runtime);
     }

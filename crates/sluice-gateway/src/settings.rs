@@ -27,6 +27,8 @@ pub struct GatewaySettings {
     pub anonymous: Vec<TopicPattern>,
     /// Which pages of other origins may read.
     pub cors: CorsSettings,
+    /// Whether spans are made, with the process's tracer.
+    pub traced: bool,
 }
 
 /// How streams behave.
@@ -100,6 +102,7 @@ impl Default for GatewaySettings {
             limits: Limits::default(),
             anonymous: Vec::new(),
             cors: CorsSettings::default(),
+            traced: false,
         }
     }
 }

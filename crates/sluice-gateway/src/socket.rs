@@ -10,8 +10,10 @@ mod outlet;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use opentelemetry::context::FutureExt as _;
 use sluice_fanout::{FeedId, Fence, Framing, Joining, RingFrame};
 use sluice_wire::EventId;
 use tokio::net::TcpStream;
@@ -25,6 +27,7 @@ use crate::control;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
 use crate::subscription::Subscription;
+use crate::trace;
 
 /// A stream that was admitted and whose socket has left hyper.
 pub(crate) struct Departed {
@@ -39,7 +42,8 @@ pub(crate) struct Departed {
 /// Brings a stream from its head into the ring.
 pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
     let own = runs.clone();
-    runs.spawn(async move {
+    let context = runs.ground.hub.spans().subscribe(&departed.subscription);
+    let approach = async move {
         let Departed { socket, framing, head, subscription, place } = departed;
         let shard = own.ground.hub.lightest_shard();
         let stall = own.ground.streams.write_stall;
@@ -51,14 +55,16 @@ pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
         let begun = Approach::begin(&own.ground, view, &subscription, &mut outlet).await;
         if let Ok(approach) = begun {
             let ends_at_s = ends_at_s(&own, shard);
-            Turn { runs: own, shard, approach, outlet, place, ends_at_s, principal: 0 }.run().await;
+            let opened_s = own.ground.hub.shard(shard).seconds_from_now(Duration::ZERO);
+            Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s, principal: 0 }.run().await;
         }
-    });
+    };
+    runs.spawn(approach.with_context(context));
 }
 
 /// When a stream that begins now has reached its greatest age, differing from stream to stream.
 fn ends_at_s(runs: &Runs, shard: u16) -> u32 {
-    let max_age = runs.ground.streams.max_age.map(|age| control::jittered(age, 10));
+    let max_age = runs.ground.streams.max_age.map(control::aged);
     max_age.map_or(u32::MAX, |age| runs.ground.hub.shard(shard).seconds_from_now(age))
 }
 
@@ -70,6 +76,7 @@ struct Turn {
     outlet: ToSocket,
     place: Place,
     ends_at_s: u32,
+    opened_s: u32,
     principal: u32,
 }
 
@@ -85,6 +92,7 @@ impl Turn {
                 Ok(true) => {
                     if let Some(joining) = self.into_joining(pinned.fence.positions.clone(), None) {
                         shard.join(joining, pinned.use_up().sequence);
+                        trace::arrived("joined");
                     }
                     return;
                 }
@@ -106,6 +114,7 @@ impl Turn {
         let rest = self.outlet.rest.take();
         if let Some(joining) = self.into_joining(positions, rest) {
             shard.park(joining);
+            trace::arrived("parked");
         }
     }
 
@@ -115,13 +124,14 @@ impl Turn {
         positions: Box<[EventId]>,
         rest: Option<(RingFrame, u32)>,
     ) -> Option<Joining<OwnedFd>> {
-        let Self { approach, outlet, place, ends_at_s, principal, .. } = self;
+        let Self { approach, outlet, place, ends_at_s, opened_s, principal, .. } = self;
         let socket = outlet.socket.into_std().ok()?.into();
         let hold = approach.into_hold();
         let feed = hold.feed();
         hold.keep();
         place.keep();
-        Some(Joining { socket, feed, framing: outlet.framing, ends_at_s, principal, positions, rest })
+        let framing = outlet.framing;
+        Some(Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest })
     }
 }
 
@@ -166,7 +176,7 @@ fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
     let Some(hold) = runs.ground.hub.resume(stream.feed) else { return };
     let mut place = runs.admission.resume();
     runs.spawn(async move {
-        let Joining { socket, framing, ends_at_s, principal, positions, rest, feed: _ } = stream;
+        let Joining { socket, framing, ends_at_s, opened_s, principal, positions, rest, feed: _ } = stream;
         let Ok(socket) = TcpStream::from_std(std::net::TcpStream::from(socket)) else {
             place.ends_by("poller");
             return;
@@ -175,7 +185,7 @@ fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
         let approach = Approach::resume(&own.ground, hold, &positions);
         let outlet = ToSocket { socket, framing, stall, positions: Some(positions.into_vec()), rest };
         let Some(ViewKey::Shard(shard)) = own.ground.hub.view_of(approach.hold().feed()) else { return };
-        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, principal };
+        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s, principal };
         match turn.outlet.write_rest() {
             Ok(true) => turn.run().await,
             Ok(false) => turn.park(),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use http::HeaderMap;
 use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle};
 use sluice_wire::cursor::{Cursor, CursorError};
-use sluice_wire::{Problem, Since, Topic, TopicPattern};
+use sluice_wire::{EventId, Problem, Since, Topic, TopicPattern, TraceParent};
 
 /// A checked request for a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) struct Subscription {
     pub(crate) origin: Origin,
     /// The client wants plain statuses instead of a shed stream.
     pub(crate) plain_errors: bool,
+    /// The trace that the request belongs to.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// Where a stream begins.
@@ -65,7 +67,9 @@ impl Subscription {
             return Err(bad("too-many-topics", "Too many topics", detail));
         }
         let origin = origin(headers, cursor.as_deref(), since.as_deref())?;
-        Ok(Self { topics, origin, plain_errors })
+        let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        let trace = trace.and_then(TraceParent::parse);
+        Ok(Self { topics, origin, plain_errors, trace })
     }
 
     /// The first topic that no pattern allows.
@@ -133,7 +137,9 @@ pub(crate) async fn starts(
                 let position = cursor.position(topic, topics.len());
                 starts.push(match cursor {
                     // The id of an event of one topic is only a moment of the others.
-                    Cursor::Plain { .. } if topics.len() > 1 => settle(broker, topic, position).await?,
+                    Cursor::Plain { .. } if topics.len() > 1 && position != EventId::ZERO => {
+                        settle(broker, topic, position).await?
+                    }
                     _ => Start::Seen { id: position, floor_ms },
                 });
             }
@@ -170,8 +176,6 @@ fn floor_of_since(since: &Since, now_ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use sluice_wire::EventId;
-
     use super::*;
 
     fn parse(query: &str, last_event_id: Option<&str>) -> Result<Subscription, Problem> {

@@ -1,11 +1,12 @@
 //! The node's counters. Handles are kept, since looking one up by name costs twenty times its increment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, counter, gauge};
 use sluice_broker::GapReason;
+use sluice_fanout::Buckets;
 
 /// See the module.
 #[derive(Clone)]
@@ -19,33 +20,35 @@ pub(crate) struct Tallies {
     reads_made: Counter,
     reads_saved: Counter,
     lagged: Counter,
-    lag: Arc<LagBuckets>,
+    own: Arc<Lags>,
 }
 
-/// A histogram in fixed buckets of atomics: the exporter's own would keep every sample until the next scrape.
-#[derive(Debug, Default)]
-pub struct LagBuckets {
-    counts: [AtomicU64; LagBuckets::BOUNDS_S.len() + 1],
-    sum_us: AtomicU64,
+/// Bounds of how long events take and of how far streams fall behind. Microseconds.
+pub const LAG_US: &[u64] = &[
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000, 30_000_000,
+];
+
+/// The histograms of a node: samples by the buckets of [`LAG_US`], not accumulated, and their sum in
+/// microseconds.
+#[derive(Debug, Clone, Default)]
+pub struct LagFigures {
+    /// From an event's publication to the last write of its first pass.
+    pub delivery: (Vec<u64>, u64),
+    /// From the publication of the first event that a stream lacked to its ring having passed it.
+    pub catch_up: (Vec<u64>, u64),
+    /// From a stream's way to its ring to its arrival, or its end.
+    pub approach: (Vec<u64>, u64),
 }
 
-impl LagBuckets {
-    /// Upper bounds of the buckets but the last, in seconds.
-    pub const BOUNDS_S: [f64; 15] =
-        [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-
-    fn record(&self, lag: Duration) {
-        let bucket = Self::BOUNDS_S.partition_point(|bound| *bound < lag.as_secs_f64());
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_us.fetch_add(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// Samples of each bucket, not cumulated, and their sum in seconds.
-    #[must_use]
-    pub fn read(&self) -> (Vec<u64>, f64) {
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        (counts, Duration::from_micros(self.sum_us.load(Ordering::Relaxed)).as_secs_f64())
-    }
+#[derive(Debug)]
+struct Lags {
+    delivery: Buckets,
+    catch_up: Buckets,
+    approach: Buckets,
+    catching_up: AtomicUsize,
+    drained: AtomicU64,
+    cut: AtomicU64,
 }
 
 impl std::fmt::Debug for Tallies {
@@ -67,7 +70,14 @@ impl Tallies {
             reads_made: counter!("sluice_replay_reads_total"),
             reads_saved: counter!("sluice_replay_reads_saved_total"),
             lagged: counter!("sluice_streams_lagged_total"),
-            lag: Arc::default(),
+            own: Arc::new(Lags {
+                delivery: Buckets::new(LAG_US),
+                catch_up: Buckets::new(LAG_US),
+                approach: Buckets::new(LAG_US),
+                catching_up: AtomicUsize::new(0),
+                drained: AtomicU64::new(0),
+                cut: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -90,6 +100,11 @@ impl Tallies {
     }
 
     pub(crate) fn closed(&self, reason: &'static str) {
+        match reason {
+            "drained" => self.own.drained.fetch_add(1, Ordering::Relaxed),
+            "cut" => self.own.cut.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
         counter!("sluice_streams_closed_total", "reason" => reason).increment(1);
         self.streams.decrement(1.0);
     }
@@ -100,10 +115,19 @@ impl Tallies {
 
     pub(crate) fn catch_up_began(&self) {
         self.catching_up.increment(1.0);
+        self.own.catching_up.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn catch_up_ended(&self) {
+    /// A stream's way to its ring is over; it took `way`.
+    pub(crate) fn catch_up_ended(&self, way: Duration) {
         self.catching_up.decrement(1.0);
+        self.own.catching_up.fetch_sub(1, Ordering::Relaxed);
+        self.own.approach.record(u64::try_from(way.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Streams on their way to their rings.
+    pub(crate) fn catching_up(&self) -> usize {
+        self.own.catching_up.load(Ordering::Relaxed)
     }
 
     pub(crate) fn replayed(&self, events: usize) {
@@ -118,18 +142,34 @@ impl Tallies {
         self.reads_saved.increment(1);
     }
 
-    pub(crate) fn lagged(&self) {
+    /// A ring has passed a stream; the first event that it lacks was published at `lacks_since_ms`.
+    pub(crate) fn lagged(&self, lacks_since_ms: Option<u64>) {
         self.lagged.increment(1);
+        if let Some(published_ms) = lacks_since_ms {
+            self.own.catch_up.record(since_us(published_ms));
+        }
     }
 
     /// Counts how long after its publication an event had reached its streams.
     pub(crate) fn delivered(&self, published_ms: u64) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        self.lag.record(now.saturating_sub(Duration::from_millis(published_ms)));
+        self.own.delivery.record(since_us(published_ms));
     }
 
-    /// How long events took to their streams, since the start.
-    pub(crate) fn delivery_lag(&self) -> &LagBuckets {
-        &self.lag
+    /// How long events and streams took, since the start.
+    pub(crate) fn lags(&self) -> LagFigures {
+        let Lags { delivery, catch_up, approach, .. } = self.own.as_ref();
+        LagFigures { delivery: delivery.read(), catch_up: catch_up.read(), approach: approach.read() }
     }
+
+    /// Streams that the node has ended in good order, and those that it has cut off.
+    pub(crate) fn ended_by_node(&self) -> (u64, u64) {
+        (self.own.drained.load(Ordering::Relaxed), self.own.cut.load(Ordering::Relaxed))
+    }
+}
+
+/// Microseconds since a moment in milliseconds.
+fn since_us(moment_ms: u64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = now.saturating_sub(Duration::from_millis(moment_ms));
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

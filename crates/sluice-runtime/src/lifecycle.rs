@@ -4,9 +4,9 @@
 //! `hard` to drop what it holds; `hard` implies `soft`. Nothing else stops a task.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ pub struct Lifecycle {
     /// The drain is over: end now.
     pub hard: CancellationToken,
     ready: Arc<AtomicBool>,
+    draining_since: Arc<OnceLock<Instant>>,
     // Tasks that watch the process rather than work for it: nobody waits for them.
     watchers: TaskTracker,
 }
@@ -60,6 +61,7 @@ impl Lifecycle {
             soft: hard.child_token(),
             hard,
             ready: Arc::default(),
+            draining_since: Arc::default(),
             watchers: TaskTracker::new(),
         }
     }
@@ -75,12 +77,29 @@ impl Lifecycle {
         self.watch(async move {
             let name = signals.next().await;
             tracing::info!(signal = name, "draining; a second signal ends the process at once");
-            life.soft.cancel();
+            life.begin_drain();
             let name = signals.next().await;
             tracing::warn!(signal = name, "ending at once");
             life.hard.cancel();
         });
         Ok(())
+    }
+
+    /// Begins the drain, whoever asks for it. Whether it had not begun before.
+    pub fn begin_drain(&self) -> bool {
+        let mut first = false;
+        self.draining_since.get_or_init(|| {
+            first = true;
+            Instant::now()
+        });
+        self.soft.cancel();
+        first
+    }
+
+    /// How long ago the drain began, if it has.
+    #[must_use]
+    pub fn drain_age(&self) -> Option<Duration> {
+        self.draining_since.get().map(Instant::elapsed)
     }
 
     /// All is built and serves.

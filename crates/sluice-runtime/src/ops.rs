@@ -1,10 +1,13 @@
-//! The operations listener: `/livez`, `/readyz`, `/startupz`, `/metrics` and `/v1/node`.
+//! The operations listener: probes, `/metrics`, the node's own description, its streams, its drain and its profiles.
 //!
 //! It serves from before the first stream until after the last, because balancers learn of a drain here. It
 //! must never be public: it describes the node to whoever asks.
 
+mod drain;
 mod health;
+mod profile;
 mod routes;
+mod streams;
 
 use std::io;
 use std::sync::Arc;
@@ -21,6 +24,10 @@ use crate::telemetry::Telemetry;
 use health::Heartbeat;
 
 pub use health::CheckState;
+pub use profile::{CpuProfiler, Profiling};
+pub use streams::StreamsQuery;
+
+use streams::Listing;
 
 /// How long open requests may take once the listener is told to stop.
 const GRACE: Duration = Duration::from_secs(2);
@@ -34,6 +41,9 @@ pub struct OpsState {
     heartbeat: Heartbeat,
     checks: Vec<(&'static str, Read<CheckState>)>,
     node: Read<Value>,
+    drain_plan: Read<Value>,
+    streams: Option<Listing>,
+    profiling: Option<Profiling>,
 }
 
 impl OpsState {
@@ -42,7 +52,16 @@ impl OpsState {
     pub fn new(lifecycle: Lifecycle, telemetry: Telemetry) -> Self {
         let empty = || Value::Object(serde_json::Map::new());
         let heartbeat = Heartbeat::new(Instant::now());
-        Self { lifecycle, telemetry, heartbeat, checks: Vec::new(), node: Box::new(empty) }
+        Self {
+            lifecycle,
+            telemetry,
+            heartbeat,
+            checks: Vec::new(),
+            node: Box::new(empty),
+            drain_plan: Box::new(empty),
+            streams: None,
+            profiling: None,
+        }
     }
 
     /// Makes readiness depend on `read` too.
@@ -60,6 +79,31 @@ impl OpsState {
     #[must_use]
     pub fn node(mut self, read: impl Fn() -> Value + Send + Sync + 'static) -> Self {
         self.node = Box::new(read);
+        self
+    }
+
+    /// What a drain that begins now will do, as `POST /v1/drain` tells it: an object.
+    #[must_use]
+    pub fn drain_plan(mut self, read: impl Fn() -> Value + Send + Sync + 'static) -> Self {
+        self.drain_plan = Box::new(read);
+        self
+    }
+
+    /// What `/v1/streams` answers; `None` when the node has enough of such questions. Without it the process
+    /// holds no streams.
+    #[must_use]
+    pub fn streams<F>(mut self, list: impl Fn(StreamsQuery) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Option<Value>> + Send + 'static,
+    {
+        self.streams = Some(Listing::new(list));
+        self
+    }
+
+    /// Opens `/v1/profile`.
+    #[must_use]
+    pub fn profiling(mut self, profiling: Profiling) -> Self {
+        self.profiling = Some(profiling);
         self
     }
 

@@ -9,6 +9,7 @@ mod logs;
 pub mod metric;
 pub mod metrics;
 mod process;
+pub(crate) mod threads;
 mod traces;
 
 pub use buckets::BucketCounts;

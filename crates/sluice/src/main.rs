@@ -1,9 +1,11 @@
 //! The one binary of Sluice.
 
+mod allocator;
 mod cli;
 mod console;
 mod doctor;
 mod node;
+mod profile;
 mod settings;
 mod status;
 

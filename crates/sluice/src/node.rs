@@ -1,10 +1,13 @@
 //! A running process: builds everything from the configuration, in one place, and runs it to its end.
 
+mod ending;
+mod operations;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,8 +17,7 @@ use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::limits::raise_descriptor_limit;
-use sluice_runtime::ops::OpsState;
-use sluice_runtime::telemetry::{Telemetry, metric};
+use sluice_runtime::telemetry::{Telemetry, Traces, metric};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{console, settings, status};
@@ -25,30 +27,30 @@ const REACH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration:
 /// Connections that may wait to be accepted: what a reconnect storm brings between two looks at the listener.
 /// The kernel takes fewer where `net.core.somaxconn` is less.
 pub(crate) const BACKLOG: u32 = 4_096;
-/// How long what was accepted may take to finish after the streams have ended.
-const FINISH: Duration = Duration::from_secs(10);
 
 /// Runs the process that `config` describes until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::init(&config.telemetry)?;
+    let traces = Traces::start(&config.telemetry, config.role)?;
     let descriptors = raise_descriptor_limit().unwrap_or(1_024);
     let lifecycle = Lifecycle::new();
     lifecycle.handle_signals()?;
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("role", config.role.as_str())];
     metric::BUILD_INFO.gauge(&labels).set(1.0);
+    status::metrics::publish_process(&telemetry, &config, &lifecycle);
 
     let settings = BrokerSettings { stop: lifecycle.hard.clone(), ..settings::broker(&config)? };
     let broker = connect(settings, &lifecycle.tracker)?;
     let parts = Parts::build(&config, &broker, descriptors, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
     let ops = bind(config.ops.addr, "ops.addr")?;
-    serve_ops(ops, &config, &parts, &reached, &lifecycle, &telemetry);
+    operations::serve(ops, &config, &parts, &reached, &lifecycle, &telemetry);
     parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
     lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
 
     lifecycle.soft.cancelled().await;
-    Ok(parts.stop(&config, &lifecycle).await)
+    Ok(ending::end(&parts, traces, &config, &lifecycle).await)
 }
 
 /// The halves of Sluice that this process has.
@@ -75,7 +77,7 @@ impl Parts {
             let (tracker, stop) = (&lifecycle.tracker, &lifecycle.hard);
             let gateway = Gateway::start(broker.clone(), gateway_settings.clone(), tracker, stop)
                 .context("the shards cannot be started")?;
-            status::publish_metrics(telemetry, &gateway, gateway_settings.limits.streams_max);
+            status::metrics::publish_gateway(telemetry, &gateway, gateway_settings.limits.streams_max);
             Some(gateway)
         };
         let publisher = (config.role != Role::Gateway)
@@ -121,54 +123,6 @@ impl Parts {
             sluice_gateway::serve(listener, router, &limits, &tracker, stop).await;
         });
     }
-
-    /// The orderly end: first the balancer notices, then the streams end, then what was accepted is finished.
-    async fn stop(&self, config: &Config, lifecycle: &Lifecycle) -> ExitCode {
-        tracing::info!(delay_ms = config.drain.delay.as_millis(), "leaving; a second signal ends at once");
-        tokio::select! {
-            () = tokio::time::sleep(config.drain.delay) => {}
-            () = lifecycle.hard.cancelled() => {}
-        }
-        if let Some(gateway) = &self.gateway {
-            gateway.drain(config.drain.window, &lifecycle.hard).await;
-        }
-        if let Some(publisher) = &self.publisher {
-            publisher.close().await;
-        }
-        let cut_short = lifecycle.hard.is_cancelled();
-        lifecycle.hard.cancel();
-        lifecycle.tracker.close();
-        let finished = lifecycle.wait_idle(FINISH).await;
-        tracing::info!(finished, "gone");
-        if finished && !cut_short { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    }
-}
-
-fn serve_ops(
-    listener: TcpListener,
-    config: &Config,
-    parts: &Parts,
-    reached: &Arc<AtomicBool>,
-    lifecycle: &Lifecycle,
-    telemetry: &Telemetry,
-) {
-    let unready_on_loss = config.ops.unready_on_redis_loss;
-    let (reached, watched) = (reached.clone(), parts.gateway.clone());
-    let redis = move || {
-        let live = watched.as_ref().is_none_or(|gateway| gateway.status().follower.live);
-        status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
-    };
-    let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
-    let began = Instant::now();
-    let ops = OpsState::new(lifecycle.clone(), telemetry.clone())
-        .check("redis", redis)
-        .node(move || status::node(&told, &life, began.elapsed(), gateway.as_ref()));
-    let stop = lifecycle.hard.clone();
-    lifecycle.tracker.spawn(async move {
-        if let Err(error) = ops.serve(listener, stop).await {
-            tracing::error!(%error, "the operations listener ended");
-        }
-    });
 }
 
 /// Tries the broker until it answers for the first time; the node is ready then.

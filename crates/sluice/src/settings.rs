@@ -101,7 +101,13 @@ pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
         },
         anonymous: config.auth.anonymous.subscribe.clone(),
         cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
+        traced: is_traced(config),
     }
+}
+
+/// Whether anybody collects the spans of this process.
+fn is_traced(config: &Config) -> bool {
+    config.telemetry.otlp.endpoint.is_some()
 }
 
 /// How many streams a node takes: as configured, else what its descriptors allow.
@@ -117,6 +123,7 @@ pub(crate) fn publisher(config: &Config) -> PublisherSettings {
     PublisherSettings {
         flush_events_max: config.publisher.flush_events_max,
         event_bytes_max: config.topics.event_bytes_max,
+        traced: is_traced(config),
         ..PublisherSettings::default()
     }
 }

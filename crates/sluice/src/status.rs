@@ -1,14 +1,15 @@
-//! What a process says of itself: `/v1/node`, readiness, and the metrics that are read rather than counted.
+//! What a process says of itself: `/v1/node`, `/v1/streams`, readiness, and what a drain will do.
+
+pub(crate) mod metrics;
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_broker::FollowerStatus;
-use sluice_gateway::Gateway;
+use sluice_gateway::{Census, Gateway, StreamPhase, StreamReport};
 use sluice_runtime::config::Config;
-use sluice_runtime::lifecycle::{Lifecycle, Phase};
+use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::ops::CheckState;
-use sluice_runtime::telemetry::{BucketCounts, Telemetry, metric};
 
 /// The answer of `/v1/node`.
 pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway: Option<&Gateway>) -> Value {
@@ -16,7 +17,8 @@ pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway
         "version": env!("CARGO_PKG_VERSION"),
         "role": config.role.as_str(),
         "uptime_s": up.as_secs(),
-        "phase": phase(lifecycle.phase()),
+        "phase": lifecycle.phase().as_str(),
+        "drain_age_ms": lifecycle.drain_age().map(|age| age.as_millis()),
         "redis": config.redis.url.to_string(),
     });
     if let Some(status) = gateway.map(Gateway::status) {
@@ -27,14 +29,6 @@ pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway
         node["follower"] = follower(&status.follower);
     }
     node
-}
-
-fn phase(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Ready => "ready",
-        Phase::Draining => "draining",
-    }
 }
 
 fn follower(status: &FollowerStatus) -> Value {
@@ -63,53 +57,57 @@ pub(crate) fn redis_check(reached: bool, live: bool, unready_on_loss: bool) -> C
     }
 }
 
-/// Publishes a gateway's figures at each scrape; `streams_max` is what it takes at most.
-pub(crate) fn publish_metrics(telemetry: &Telemetry, gateway: &Gateway, streams_max: usize) {
-    metric::STREAMS_MAX.gauge(&[]).set(as_f64(streams_max));
-    let gateway = gateway.clone();
-    let gauge = |metric: metric::Metric| metric.gauge(&[]);
-    let counter = |metric: metric::Metric| metric.counter(&[]);
-    let (feeds, topics, windows) =
-        (gauge(metric::FEEDS), gauge(metric::TOPICS_ACTIVE), gauge(metric::WINDOWS_BYTES));
-    let (up, probe) = (gauge(metric::REDIS_UP), gauge(metric::REDIS_PROBE_ROUND_TRIP));
-    let (found, refilled) = (counter(metric::HOLES_FOUND), counter(metric::HOLES_REFILLED));
-    let (checks, foreign) = (counter(metric::TAIL_CHECKS), counter(metric::FOREIGN_MESSAGES));
-    let reconnects = counter(metric::REDIS_RECONNECTS);
-    let (passes, deliveries, bytes) =
-        (counter(metric::PASSES), counter(metric::DELIVERIES), counter(metric::BYTES_OUT));
-    let (evicted, heartbeats) = (counter(metric::RINGS_EVICTED), counter(metric::HEARTBEATS));
-    publish_delivery_lag(telemetry, &gateway);
-    telemetry.on_scrape(Box::new(move || {
-        let status = gateway.status();
-        feeds.set(as_f64(status.feeds));
-        topics.set(as_f64(status.topics));
-        windows.set(as_f64(status.window_bytes));
-        up.set(if status.follower.live { 1.0 } else { 0.0 });
-        probe.set(status.follower.probe_round_trip.unwrap_or_default().as_secs_f64());
-        found.absolute(status.follower.holes_found);
-        refilled.absolute(status.follower.holes_refilled);
-        checks.absolute(status.follower.tail_checks);
-        foreign.absolute(status.follower.left_out);
-        reconnects.absolute(status.follower.reconnects);
-        let figures = status.shards.figures;
-        passes.absolute(figures.passes);
-        deliveries.absolute(figures.deliveries);
-        bytes.absolute(figures.bytes);
-        evicted.absolute(figures.evictions);
-        heartbeats.absolute(figures.heartbeats);
-    }));
+/// What a drain that begins now will do.
+pub(crate) fn drain_plan(config: &Config, gateway: Option<&Gateway>) -> Value {
+    let streams = gateway.map(|gateway| gateway.status().streams);
+    let (delay, window) = (config.drain.delay.as_millis(), config.drain.window.as_millis());
+    let closes = streams.map_or(String::new(), |streams| {
+        format!(
+            " takes no stream from then on, closes those there are ({streams} now) evenly over {window} ms,"
+        )
+    });
+    json!({
+        "delay_ms": delay,
+        "window_ms": window,
+        "streams": streams,
+        "what": format!(
+            "not ready from now on; goes on as before for {delay} ms, then{closes} finishes what was accepted for \
+             publishing, and exits"
+        ),
+    })
 }
 
-fn publish_delivery_lag(telemetry: &Telemetry, gateway: &Gateway) {
-    let gateway = gateway.clone();
-    let read = move || {
-        let (counts, sum) = gateway.delivery_lag();
-        BucketCounts { counts, sum }
+/// The answer of `/v1/streams`.
+pub(crate) fn streams(census: &Census) -> Value {
+    let told = census.worst.iter().map(|(shard, report)| stream(*shard, report));
+    json!({
+        "open": census.open,
+        "catching_up": census.catching_up,
+        "on_hyper": census.on_hyper,
+        "silent_shards": census.silent_shards,
+        "listed": census.worst.len(),
+        "streams": told.collect::<Vec<_>>(),
+    })
+}
+
+fn stream(shard: u16, report: &StreamReport) -> Value {
+    let state = match report.phase {
+        StreamPhase::Live => "live",
+        StreamPhase::Blocked => "blocked",
+        StreamPhase::Parked => "catching-up",
+        StreamPhase::Closing => "closing",
     };
-    telemetry.on_scrape_histogram(metric::DELIVERY_LAG, Box::new(read));
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; 2^53 of anything is out of reach")]
-fn as_f64(value: usize) -> f64 {
-    value as f64
+    let topics: Vec<&str> =
+        report.topics.iter().flat_map(|set| set.members()).map(|(_, topic)| topic.as_str()).collect();
+    json!({
+        "state": state,
+        "topics": topics,
+        "peer": report.peer.map(|peer| peer.to_string()),
+        "age_s": report.age_s,
+        "idle_s": report.idle_s,
+        "ends_in_s": report.ends_in_s,
+        "behind_frames": report.behind_frames,
+        "behind_bytes": report.behind_bytes,
+        "shard": shard,
+    })
 }

@@ -5,7 +5,7 @@ use sluice_wire::EventId;
 use super::{Core, Waiting};
 use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
-use crate::slot::{Phase, Token};
+use crate::slot::{Phase, Token, Touched};
 
 /// A stream that has everything before a fence, or that waits until it can be written to.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Joining<S> {
     pub framing: Framing,
     /// When it is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
     pub ends_at_s: u32,
+    /// When it was opened. Seconds of the shard's clock.
+    pub opened_s: u32,
     /// Whose it is, for counts that are not the engine's.
     pub principal: u32,
     /// Where it stands.
@@ -33,6 +35,8 @@ pub struct Laggard<S> {
     pub stream: Joining<S>,
     /// It was in the ring, which has passed it; otherwise it was on its way in.
     pub passed: bool,
+    /// When the first event that it lacks was published, if the ring passed it. Milliseconds.
+    pub lacks_since_ms: Option<u64>,
 }
 
 /// A stream that has left.
@@ -59,7 +63,7 @@ impl<S> Core<S> {
             sequence >= entry.feed.ring().base()
         });
         if known != Some(true) {
-            self.lagging.push(Laggard { stream, passed: false });
+            self.lagging.push(Laggard { stream, passed: false, lacks_since_ms: None });
             self.forget_what_nobody_needs(feed);
             return None;
         }
@@ -78,7 +82,7 @@ impl<S> Core<S> {
     /// Keeps a stream that takes nothing now, until [`Core::writable`] says that it does.
     pub fn park(&mut self, stream: Joining<S>) -> Token {
         let (token, positions, rest) = self.take_slot(stream, Phase::Parked, 0);
-        self.waiting.insert(token.key, Waiting { positions, rest, passed: false });
+        self.waiting.insert(token.key, Waiting { positions, rest, passed: false, lacks_since_ms: None });
         token
     }
 
@@ -88,14 +92,15 @@ impl<S> Core<S> {
         phase: Phase,
         sequence: u64,
     ) -> (Token, Box<[EventId]>, Option<(RingFrame, u32)>) {
-        let Joining { socket, feed, framing, ends_at_s, principal, positions, rest } = stream;
+        let Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest } = stream;
         let token = self.slots.insert(socket, feed);
         if let Some(slot) = self.slots.get_mut(token.key) {
             slot.framing = framing;
             slot.ends_at_s = ends_at_s;
+            slot.opened_s = opened_s;
             slot.principal = principal;
             slot.sequence = sequence;
-            slot.touched_s = self.now_s;
+            slot.touched = Touched::at(self.now_s);
             slot.phase = phase;
         }
         (token, positions, rest)

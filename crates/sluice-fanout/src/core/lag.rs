@@ -56,13 +56,14 @@ impl<S> Core<S> {
         let rest =
             entry.feed.ring().get(sequence).filter(|_| offset > 0).map(|frame| (frame.clone(), offset));
         let positions = entry.feed.positions_at(sequence + u64::from(rest.is_some()));
+        let lacks_since_ms = entry.feed.first_published_ms(sequence);
         self.figures.lagged += 1;
         self.detach(key);
         if let Some(slot) = self.slots.get_mut(key) {
             slot.phase = Phase::Parked;
             slot.offset = 0;
         }
-        self.waiting.insert(key, Waiting { positions, rest, passed: true });
+        self.waiting.insert(key, Waiting { positions, rest, passed: true, lacks_since_ms });
         if !was_blocked {
             self.hand_over(key);
         }
@@ -73,11 +74,12 @@ impl<S> Core<S> {
         let (Some(slot), Some(waiting)) = (self.slots.get(key), self.waiting.remove(&key)) else {
             return;
         };
-        let (feed, framing, ends_at_s, principal) = (slot.feed, slot.framing, slot.ends_at_s, slot.principal);
+        let (feed, framing, ends_at_s) = (slot.feed, slot.framing, slot.ends_at_s);
+        let (opened_s, principal) = (slot.opened_s, slot.principal);
         if let Some(socket) = self.slots.remove(key) {
-            let Waiting { positions, rest, passed } = waiting;
-            let stream = Joining { socket, feed, framing, ends_at_s, principal, positions, rest };
-            self.lagging.push(Laggard { stream, passed });
+            let Waiting { positions, rest, passed, lacks_since_ms } = waiting;
+            let stream = Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest };
+            self.lagging.push(Laggard { stream, passed, lacks_since_ms });
         }
     }
 }

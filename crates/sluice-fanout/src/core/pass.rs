@@ -4,7 +4,7 @@ use super::{Core, Streams};
 use crate::feed::Feed;
 use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
-use crate::slot::{Link, Phase, SlotKey};
+use crate::slot::{Link, Phase, SlotKey, Touched};
 
 /// What one call writes at most; a stream that lacks more gets more calls.
 const JOINED_BYTES_MAX: usize = 256 << 10;
@@ -29,6 +29,8 @@ pub enum Sent {
 pub struct Pass {
     /// When the newest event that it had to bring out was published, by its id; `None` for other frames.
     pub published_ms: Option<u64>,
+    /// Streams that it visited.
+    pub streams: u32,
 }
 
 /// The frames from one number on as one run of bytes, kept for the next stream that stands there.
@@ -109,15 +111,20 @@ impl<S> Core<S> {
             self.write_if_live(key, out);
             visited += 1;
         }
-        self.end_of_portion(id, done);
+        self.end_of_portion(id, visited, done);
         visited
     }
 
     /// Queues a feed again whose pass is not complete, or that has new frames already.
-    fn end_of_portion(&mut self, id: FeedId, done: &mut impl FnMut(Pass)) {
-        let Some(entry) = self.view.get_mut(id) else { return };
+    fn end_of_portion(&mut self, id: FeedId, visited: usize, done: &mut impl FnMut(Pass)) {
+        let visited = u32::try_from(visited).unwrap_or(u32::MAX);
+        let Some(entry) = self.view.get_mut(id) else {
+            self.long_passes.remove(&id);
+            return;
+        };
         if entry.extra.hand != Link::END {
             self.dirty.push_back(id);
+            *self.long_passes.entry(id).or_default() += visited;
             return;
         }
         let goal = entry.extra.goal;
@@ -131,7 +138,9 @@ impl<S> Core<S> {
             self.forget_what_nobody_needs(id);
         }
         self.figures.passes += 1;
-        done(Pass { published_ms });
+        let streams = visited + self.long_passes.remove(&id).unwrap_or(0);
+        self.watched.passed(id, goal, streams);
+        done(Pass { published_ms, streams });
     }
 
     /// A socket says that it can be written to again.
@@ -190,7 +199,7 @@ impl<S> Core<S> {
                     feed.advance(slot.sequence, slot.offset as usize, taken, slot.framing);
                 self.figures.deliveries += sequence - slot.sequence;
                 self.figures.bytes += taken as u64;
-                slot.touched_s = self.now_s;
+                slot.touched = Touched::at(self.now_s);
                 slot.sequence = sequence;
                 slot.offset = u32::try_from(offset).unwrap_or(u32::MAX);
             }

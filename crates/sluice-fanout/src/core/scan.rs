@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use sluice_wire::sse::Frame;
 
-use super::{Core, Left, Output, Sent};
+use super::{Core, Output, Sent};
 use crate::ring::Framing;
-use crate::slot::{Phase, SlotKey};
+use crate::slot::{Phase, SlotKey, Touched};
 
 /// What housekeeping goes by.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +36,13 @@ impl<S> Core<S> {
     ) -> Option<SlotKey> {
         let key = self.slots.key_at(index)?;
         let slot = self.slots.get(key)?;
-        let idle_s = self.now_s.saturating_sub(slot.touched_s);
+        let idle_s = slot.touched.age_s(self.now_s);
         match slot.phase {
             Phase::Closing if self.now_s >= slot.ends_at_s => self.hang_up(key, "closed"),
             Phase::Blocked | Phase::Parked if idle_s >= rules.stall_s => self.hang_up(key, "stalled"),
             Phase::Closing | Phase::Parked => {}
             Phase::Live | Phase::Blocked if self.now_s >= slot.ends_at_s => {
-                return self.end(key, "ended", rules, &farewell(), out);
+                return self.end(key, "aged", rules, &farewell(), out);
             }
             Phase::Live if idle_s >= rules.heartbeat_s => self.beat(key, out),
             Phase::Live | Phase::Blocked => {}
@@ -50,60 +50,10 @@ impl<S> Core<S> {
         None
     }
 
-    /// Gives every stream an end, `spread_s` seconds from now on, evenly.
-    pub fn end_all(&mut self, spread_s: u32) {
-        let capacity = self.slots.capacity();
-        let streams = u64::try_from(self.slots.len().max(1)).unwrap_or(u64::MAX);
-        let mut nth = 0_u64;
-        for index in 0..capacity {
-            let Some(slot) = self.slots.key_at(index).and_then(|key| self.slots.get_mut(key)) else {
-                continue;
-            };
-            if slot.phase != Phase::Closing {
-                let share = nth * u64::from(spread_s) / streams;
-                slot.ends_at_s = slot.ends_at_s.min(self.now_s + u32::try_from(share).unwrap_or(spread_s));
-                nth += 1;
-            }
-        }
-    }
-
     /// Slots in use and free: what a walk has to look at.
     #[must_use]
     pub fn extent(&self) -> usize {
         self.slots.capacity()
-    }
-
-    /// Writes what the stream lacks and the last words. One that does not take all of it is cut off there,
-    /// and its client's cursor says where.
-    fn end(
-        &mut self,
-        key: SlotKey,
-        reason: &'static str,
-        rules: Housekeeping,
-        farewell: &Frame,
-        out: &mut impl Output<S>,
-    ) -> Option<SlotKey> {
-        self.write_if_live(key, out);
-        let slot = self.slots.get(key)?;
-        let (feed, principal) = (slot.feed, slot.principal);
-        let last_words = match slot.framing {
-            Framing::Chunked => [farewell.chunk(), b"0\r\n\r\n".as_slice()].concat(),
-            Framing::Raw => farewell.payload_bytes().to_vec(),
-        };
-        let said = slot.phase == Phase::Live
-            && out.send(slot.socket.as_ref()?, &last_words) == Sent::Bytes(last_words.len());
-        if !said {
-            self.hang_up(key, reason);
-            return None;
-        }
-        self.detach(key);
-        let ends_at_s = self.now_s + rules.closing_s;
-        let slot = self.slots.get_mut(key)?;
-        slot.phase = Phase::Closing;
-        slot.ends_at_s = ends_at_s;
-        self.left.push(Left { socket: None, feed, principal, reason });
-        self.forget_what_nobody_needs(feed);
-        Some(key)
     }
 
     fn end_of(&self, key: SlotKey) -> u64 {
@@ -131,7 +81,7 @@ impl<S> Core<S> {
         let comment = heartbeat(slot.framing);
         let Some(socket) = &slot.socket else { return };
         match out.send(socket, &comment) {
-            Sent::Bytes(taken) if taken == comment.len() => slot.touched_s = self.now_s,
+            Sent::Bytes(taken) if taken == comment.len() => slot.touched = Touched::at(self.now_s),
             // Nothing taken: the socket is full of what the client does not read, which a stall ends.
             Sent::Bytes(0) => {
                 slot.phase = Phase::Blocked;

@@ -100,7 +100,12 @@ impl World {
                 self.published[*topic as usize] += 1;
                 let number = self.published[*topic as usize];
                 let frame = event(*topic, number, *size);
-                self.core.apply(Notice::Event { topic: TopicKey(*topic), id: EventId::at(number), frame });
+                self.core.apply(Notice::Event {
+                    topic: TopicKey(*topic),
+                    id: EventId::at(number),
+                    frame,
+                    witness: None,
+                });
             }
             Op::Serve { budget } => self.core.serve(*budget, &mut self.clients, |_| {}),
             Op::Fence { feed } => {
@@ -193,6 +198,7 @@ impl World {
             feed: FeedId(self.clients.0[&socket].feed),
             framing: self.clients.0[&socket].framing,
             ends_at_s: u32::MAX,
+            opened_s: 0,
             principal: 0,
             positions: fence.positions.clone(),
             rest: None,

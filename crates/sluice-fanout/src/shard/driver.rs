@@ -2,11 +2,12 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::drain::Drain;
 use super::poller::{Events, Poller, Readiness, Sockets, discard, finish};
-use super::{Command, Host, ShardSettings, Shared, fields_mut};
+use super::surveys::Surveys;
+use super::{Command, Host, ShardSettings, Shared};
 use crate::core::Core;
 use crate::slot::{Phase, Token};
 
@@ -26,6 +27,8 @@ pub(super) struct Driver {
     settings: ShardSettings,
     host: Arc<dyn Host>,
     sockets: Sockets,
+    surveys: Surveys,
+    drain: Option<Drain>,
     next_tick: Instant,
     /// Which part of the slots the next step looks at.
     part: usize,
@@ -46,6 +49,8 @@ impl Driver {
             settings,
             host,
             sockets: Sockets,
+            surveys: Surveys::default(),
+            drain: None,
             next_tick: Instant::now() + TICK,
             part: 0,
             stopped: false,
@@ -54,6 +59,7 @@ impl Driver {
 
     pub(super) fn run(mut self) {
         let (mut commands, mut events, mut ready) = (Vec::new(), Events::new(), Vec::new());
+        let mut woken = Instant::now();
         while !self.stopped {
             self.shared.inbox.drain(&mut commands);
             for (nth, command) in (1_usize..).zip(commands.drain(..)) {
@@ -64,27 +70,35 @@ impl Driver {
                     self.serve();
                 }
             }
-            if let Err(error) = self.poller.wait(self.patience(), &mut events, &mut ready) {
+            let done = Instant::now();
+            let worked = done.duration_since(woken).as_micros();
+            self.shared.totals.turns.record(u64::try_from(worked).unwrap_or(u64::MAX));
+            if let Err(error) = self.poller.wait(self.patience(done), &mut events, &mut ready) {
                 tracing::error!(%error, "a shard's poller failed; its streams are closed");
                 return;
             }
+            woken = Instant::now();
             self.shared.inbox.awake();
             ready.drain(..).for_each(|readiness| self.heed(readiness));
             self.serve();
-            if Instant::now() >= self.next_tick {
-                self.tick();
+            if woken >= self.next_tick {
+                self.tick(woken);
             }
+            self.dismiss(woken);
+            self.surveys.go_on(&mut self.core);
             self.hand_out();
-            self.publish_totals();
+            self.shared.totals.publish(&self.core);
         }
     }
 
     /// How long the poller may wait.
-    fn patience(&self) -> Duration {
-        if self.core.has_work() || !self.shared.inbox.may_sleep() {
+    fn patience(&self, now: Instant) -> Duration {
+        let busy = self.core.has_work() || !self.surveys.is_empty();
+        if busy || !self.shared.inbox.may_sleep() {
             return Duration::ZERO;
         }
-        self.next_tick.saturating_duration_since(Instant::now())
+        let next = self.drain.as_ref().map_or(self.next_tick, |drain| drain.next().min(self.next_tick));
+        next.saturating_duration_since(now)
     }
 
     fn obey(&mut self, command: Command) {
@@ -100,7 +114,10 @@ impl Driver {
                 let token = self.core.park(*stream);
                 self.watch(Some(token));
             }
-            Command::EndAll { spread_s } => self.core.end_all(spread_s),
+            Command::Drain { window } => {
+                self.drain.get_or_insert_with(|| Drain::new(Instant::now(), window, &self.core));
+            }
+            Command::Survey(asked) => self.surveys.add(*asked),
             Command::Stop => self.stopped = true,
         }
     }
@@ -127,8 +144,9 @@ impl Driver {
     }
 
     fn serve(&mut self) {
-        let host = &self.host;
+        let (host, totals) = (&self.host, &self.shared.totals);
         self.core.serve(WRITES_PER_TURN, &mut self.sockets, |pass| {
+            totals.passes.record(pass.streams.into());
             if let Some(published_ms) = pass.published_ms {
                 host.delivered(published_ms);
             }
@@ -136,8 +154,8 @@ impl Driver {
     }
 
     /// One step of the walk over the slots.
-    fn tick(&mut self) {
-        self.next_tick = Instant::now() + TICK;
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + TICK;
         let now_s = u32::try_from(self.shared.began.elapsed().as_secs()).unwrap_or(u32::MAX);
         self.core.set_time(now_s);
         let rules = self.settings.housekeeping;
@@ -151,6 +169,14 @@ impl Driver {
         self.part = (self.part + 1) % TICKS_PER_ROUND;
     }
 
+    /// One step of a drain, if there is one.
+    fn dismiss(&mut self, now: Instant) {
+        let Self { drain, core, settings, host, sockets, .. } = self;
+        if let Some(drain) = drain {
+            drain.step(now, core, settings.housekeeping, || host.farewell(), sockets);
+        }
+    }
+
     /// Gives the host what is its own now.
     fn hand_out(&mut self) {
         for left in self.core.take_left() {
@@ -160,16 +186,5 @@ impl Driver {
             self.poller.remove(&laggard.stream.socket);
             self.host.lagging(laggard);
         }
-    }
-
-    fn publish_totals(&mut self) {
-        let totals = &self.shared.totals;
-        let mut figures = self.core.figures().clone();
-        for (figure, total) in fields_mut(&mut figures).into_iter().zip(&totals.figures) {
-            total.store(*figure, Ordering::Relaxed);
-        }
-        totals.streams.store(self.core.len(), Ordering::Relaxed);
-        totals.parked.store(self.core.parked(), Ordering::Relaxed);
-        totals.feeds.store(self.core.feeds(), Ordering::Relaxed);
     }
 }

@@ -1,12 +1,13 @@
 //! The system calls of a shard: epoll, an event descriptor to wake it, and non-blocking sends.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, getpeername, recv, send, shutdown};
 
 use crate::core::{Output, Sent};
 use crate::slot::Token;
@@ -143,6 +144,11 @@ pub(super) fn discard(socket: &OwnedFd) {
             _ => return,
         }
     }
+}
+
+/// Who is at the other end.
+pub(super) fn peer(socket: &OwnedFd) -> Option<SocketAddr> {
+    getpeername(socket).ok()??.try_into().ok()
 }
 
 /// Binds the calling thread to the `number`th processor that the process may use.

@@ -35,7 +35,7 @@ fn an_end_is_a_farewell_the_last_chunk_and_the_end_of_the_socket() {
     assert!(text.ends_with(": farewell\n\n\r\n0\r\n\r\n"), "{text:?}");
     assert_eq!((raw.numbers, raw.comments), (vec![1], vec!["farewell".to_owned()]));
     let left = stage.told(|told| (told.left.len() == 2).then(|| told.left.clone()));
-    assert!(left.iter().all(|(_, reason, _)| *reason == "ended"));
+    assert!(left.iter().all(|(_, reason, _)| *reason == "aged"));
     // The peers have not closed; that is not waited for longer than it was said.
     wait_for(|| (stage.status().streams == 0).then_some(()));
     stage.told(|told| (told.left.len() == 2).then_some(()));
@@ -60,17 +60,52 @@ fn a_peer_that_hangs_up_is_noticed_at_once_and_counted_once() {
 fn a_drain_ends_all_streams_evenly_over_its_window() {
     let stage = Stage::new(RINGS, CALM);
     stage.open(0, &[0]);
-    let mut clients: Vec<Client> = (0..40).map(|_| stage.join(0, Terms::default())).collect();
-    wait_for(|| (stage.status().streams == 40).then_some(()));
+    let mut clients: Vec<Client> = (0..100).map(|_| stage.join(0, Terms::default())).collect();
+    wait_for(|| (stage.status().streams == 100).then_some(()));
     let began = Instant::now();
-    stage.shard.end_all(Duration::from_secs(4));
+    let window = Duration::from_secs(2);
+    stage.shard.drain(window);
     clients.iter_mut().for_each(|client| client.read_until(|client| client.ended));
-    let left = stage.told(|told| (told.left.len() == 40).then(|| told.left.clone()));
-    assert!(left.iter().all(|(_, reason, _)| *reason == "ended"));
+    let left = stage.told(|told| (told.left.len() == 100).then(|| told.left.clone()));
+    assert!(left.iter().all(|(_, reason, _)| *reason == "drained"));
     let mut after: Vec<Duration> = left.iter().map(|(_, _, at)| at.duration_since(began)).collect();
     after.sort_unstable();
     // Counts, not exact moments: the machine may be slow, but never early.
-    let before = |seconds| after.iter().filter(|after| **after < Duration::from_secs(seconds)).count();
-    assert!(before(1) <= 20 && before(2) <= 30 && before(3) <= 40, "{after:?}");
-    assert!(after.last().unwrap() >= &Duration::from_secs(2), "{after:?}");
+    for tenths in 1..=10_u32 {
+        let by_then = after.iter().filter(|after| **after < window * tenths / 10).count();
+        assert!(by_then <= tenths as usize * 10, "{by_then} in the first {tenths} tenths: {after:?}");
+    }
+    let gaps = after.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.max().unwrap() < Duration::from_millis(900), "not in bursts of whole seconds: {after:?}");
+}
+
+#[test]
+fn who_joins_during_a_drain_is_ended_within_its_window_too() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let began = Instant::now();
+    stage.shard.drain(Duration::from_secs(1));
+    let mut late: Vec<Client> = (0..10).map(|_| stage.join(0, Terms::default())).collect();
+    late.iter_mut().for_each(|client| client.read_until(|client| client.ended));
+    assert!(began.elapsed() >= Duration::from_millis(500), "spread over what is left");
+    let mut last = stage.join(0, Terms::default());
+    last.read_until(|client| client.ended);
+    stage.told(|told| told.left.iter().all(|(_, reason, _)| *reason == "drained").then_some(()));
+}
+
+#[test]
+fn a_stream_that_takes_nothing_has_the_whole_window_and_is_then_cut() {
+    let stage = Stage::new(RINGS, CALM);
+    stage.open(0, &[0]);
+    let [mut slow, _stuck] = [stage.join(0, Terms::default()), stage.join(0, Terms::default())];
+    (1..=20).for_each(|number| stage.publish(0, number, 40_000));
+    wait_for(|| (stage.status().blocked == 2).then_some(()));
+    let began = Instant::now();
+    stage.shard.drain(Duration::from_secs(2));
+    // This one reads again while there is time, and is told.
+    slow.read_until(|client| client.ended);
+    assert_eq!((slow.numbers.len(), slow.comments), (20, vec!["farewell".to_owned()]));
+    let left = stage.told(|told| (told.left.len() == 2).then(|| told.left.clone()));
+    assert_eq!(left.iter().map(|(_, reason, _)| *reason).collect::<Vec<_>>(), ["drained", "cut"]);
+    assert!(left[1].2.duration_since(began) >= Duration::from_secs(2));
 }

@@ -88,7 +88,7 @@ fn who_joins_where_the_ring_no_longer_is_gets_back_as_it_came() {
         live.expect(1, number);
     }
     let _late = stage.join_at(0, &fence, Terms::default());
-    let Laggard { stream, passed } = stage.lagging.recv_timeout(PATIENCE).unwrap();
+    let Laggard { stream, passed, .. } = stage.lagging.recv_timeout(PATIENCE).unwrap();
     assert_eq!((stream.positions, stream.rest.is_none(), passed), (fence.positions, true, false));
     assert_eq!(stage.status().streams, 1);
 }
@@ -105,6 +105,7 @@ fn a_parked_stream_comes_back_as_soon_as_it_can_be_written_to() {
         feed: sluice_fanout::FeedId(0),
         framing: Framing::Raw,
         ends_at_s: u32::MAX,
+        opened_s: 0,
         principal: 9,
         positions: fence.positions,
         rest: None,

@@ -6,3 +6,5 @@ mod ending;
 mod lagging;
 mod serving;
 mod stage;
+mod surveying;
+mod witnessing;

@@ -94,7 +94,7 @@ impl Stage {
     /// Publishes the event `number` of a topic, with `size` bytes beside.
     pub(crate) fn publish(&self, topic: u32, number: u64, size: usize) {
         let (id, frame) = (EventId::at(number), event(number, size));
-        self.shard.tell(Notice::Event { topic: TopicKey(topic), id, frame });
+        self.shard.tell(Notice::Event { topic: TopicKey(topic), id, frame, witness: None });
     }
 
     /// Where a feed stands.
@@ -129,6 +129,7 @@ impl Stage {
             feed: FeedId(feed),
             framing: terms.framing,
             ends_at_s: terms.ends_at_s,
+            opened_s: 0,
             principal: self.next_principal.fetch_add(1, Ordering::Relaxed),
             positions: fence.positions.clone(),
             rest: None,

@@ -22,14 +22,18 @@ impl Sink for Hub {
     fn events(&self, topic: &Topic, events: &[Event]) {
         let encoded: Vec<_> = events
             .iter()
-            .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
+            .map(|event| {
+                let witness = self.spans().deliver(topic, event);
+                let frame = Frame::event(Some(event.id), event.event_type.as_ref(), &event.data);
+                (event.id, frame, witness)
+            })
             .collect();
         self.tallies().events_in(events.len());
         let mut state = self.lock();
         let Some(topic) = state.topics.key(topic) else { return };
-        for (id, frame) in encoded {
+        for (id, frame, witness) in encoded {
             state.topics.push(topic, (id, frame.clone()));
-            self.tell(Notice::Event { topic, id, frame });
+            self.tell(Notice::Event { topic, id, frame, witness });
         }
     }
 

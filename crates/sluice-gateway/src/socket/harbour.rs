@@ -33,10 +33,10 @@ impl Host for Harbour {
         }
     }
 
-    fn lagging(&self, Laggard { stream, passed }: Laggard<OwnedFd>) {
+    fn lagging(&self, Laggard { stream, passed, lacks_since_ms }: Laggard<OwnedFd>) {
         let Some(runs) = self.runs.get() else { return };
         if passed {
-            runs.ground.hub.tallies().lagged();
+            runs.ground.hub.tallies().lagged(lacks_since_ms);
         }
         // A slow replay is none of its client's fault: only who was level can fall behind.
         if passed && runs.ground.streams.on_lag == OnLag::Disconnect {

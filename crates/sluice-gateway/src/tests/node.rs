@@ -18,7 +18,7 @@ use crate::body::SseBody;
 use crate::catch_up::{LogAccess, SharedReads};
 use crate::hub::{Hub, HubSizes};
 use crate::runs::Runs;
-use crate::settings::{Limits, OnLag, StreamSettings, WindowLimits};
+use crate::settings::{GatewaySettings, Limits, OnLag, StreamSettings, WindowLimits};
 use crate::subscription::Subscription;
 
 const FOLLOWER: FollowerSettings = FollowerSettings {
@@ -42,7 +42,13 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn start(broker: Arc<dyn Broker>, on_lag: OnLag, tracker: &TaskTracker) -> Self {
         let stop = CancellationToken::new();
-        let hub = Hub::start(broker.clone(), WINDOWS, RINGS, Vec::new(), FOLLOWER, tracker, stop.clone());
+        let settings = GatewaySettings {
+            windows: WINDOWS,
+            rings: RINGS,
+            follower: FOLLOWER,
+            ..GatewaySettings::default()
+        };
+        let hub = Hub::start(broker.clone(), &settings, Vec::new(), tracker, stop.clone());
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(2)),

@@ -14,17 +14,20 @@ pub struct Ops {
     /// `ops.unready_on_redis_loss`: false. Whether a node that lost Redis says so in `/readyz`, so that the
     /// balancer leaves it; when all nodes lose it together, clients then meet the balancer's 503.
     pub unready_on_redis_loss: bool,
+    /// `ops.profiling`: false. Whether `/v1/profile` answers.
+    pub profiling: bool,
 }
 
 impl Ops {
     pub(super) fn default_for(role: Role) -> Self {
-        Self { addr: default_addr(role, 8082), unready_on_redis_loss: false }
+        Self { addr: default_addr(role, 8082), unready_on_redis_loss: false, profiling: false }
     }
 
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         Self {
             addr: section.parsed("addr", default.addr, ADDRESS),
             unready_on_redis_loss: section.switch("unready_on_redis_loss", default.unready_on_redis_loss),
+            profiling: section.switch("profiling", default.profiling),
         }
     }
 }

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Map, json};
 use sluice_wire::{PROBLEM_JSON, Problem};
 use tokio::time::Instant;
 
-use super::{CheckState, OpsState};
+use super::{CheckState, OpsState, drain, profile, streams};
 use crate::lifecycle::Phase;
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const ROUTES: &str = "/livez, /readyz, /startupz, /metrics and /v1/node";
+const ROUTES: &str =
+    "/livez, /readyz, /startupz, /metrics, /v1/node, /v1/streams, /v1/drain (POST) and /v1/profile";
 
-type Shared = State<Arc<OpsState>>;
+pub(super) type Shared = State<Arc<OpsState>>;
 
 pub(super) fn router(state: Arc<OpsState>) -> Router {
     Router::new()
@@ -27,6 +29,12 @@ pub(super) fn router(state: Arc<OpsState>) -> Router {
         .route("/startupz", get(startupz))
         .route("/metrics", get(metrics))
         .route("/v1/node", get(node))
+        .route("/v1/streams", get(streams::list))
+        .route("/v1/drain", post(drain::begin))
+        .route("/v1/profile", get(profile::index))
+        .route("/v1/profile/cpu", get(profile::cpu))
+        .route("/v1/profile/threads", get(profile::threads))
+        .route("/v1/profile/heap", get(profile::heap))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(state)
@@ -81,7 +89,7 @@ async fn not_found(uri: Uri) -> Response {
 }
 
 async fn method_not_allowed(method: Method) -> Response {
-    let detail = format!("{method} is not allowed here; use GET");
+    let detail = format!("{method} is not allowed here; the allow header says what is");
     problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
 }
 
@@ -89,13 +97,18 @@ fn status(good: bool) -> StatusCode {
     if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
-fn problem(status: StatusCode, slug: &'static str, title: &'static str, detail: String) -> Response {
+pub(super) fn problem(
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: String,
+) -> Response {
     answer(status, PROBLEM_JSON, Problem::new(status.as_u16(), slug, title, detail).to_json())
 }
 
-fn answer(status: StatusCode, content_type: &'static str, body: String) -> Response {
+pub(super) fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
     let headers = [(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, body).into_response()
+    (status, headers, body.into()).into_response()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The one list of metrics: every name that `/metrics` may print, with its kind, its labels and one line of
 //! documentation. `docs/metrics.md` is held against it.
 
+pub use metrics::{Counter, Gauge};
+
 /// What a metric counts, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -39,12 +41,12 @@ pub struct Metric {
 
 impl Metric {
     /// The counter of this name in the current recorder. Keep it: looking it up costs more than counting.
-    pub fn counter(&self, labels: &[(&'static str, &'static str)]) -> metrics::Counter {
+    pub fn counter(&self, labels: &[(&'static str, &'static str)]) -> Counter {
         metrics::counter!(self.name, labels)
     }
 
     /// The gauge of this name in the current recorder.
-    pub fn gauge(&self, labels: &[(&'static str, &'static str)]) -> metrics::Gauge {
+    pub fn gauge(&self, labels: &[(&'static str, &'static str)]) -> Gauge {
         metrics::gauge!(self.name, labels)
     }
 
@@ -80,6 +82,12 @@ pub fn markdown() -> String {
 pub const SECONDS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Bounds of the work of a shard's turn, in seconds.
+pub const TURNS: &[f64] =
+    &[0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+/// Bounds of how many streams a pass visits.
+pub const STREAMS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 50.0, 100.0, 500.0, 1_000.0, 5_000.0, 10_000.0, 50_000.0];
+
 macro_rules! metrics_list {
     ($($constant:ident = $kind:expr, $name:literal, [$($label:literal),*], $doc:literal;)*) => {
         $(
@@ -97,23 +105,34 @@ metrics_list! {
 
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
-    STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why.";
+    STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, drained, cut, stalled, lag, stop or poller.";
     ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why.";
+    STREAMS_BLOCKED = Kind::Gauge, "sluice_streams_blocked", [], "Streams that lack frames of their ring and take nothing now.";
+    STREAMS_PARKED = Kind::Gauge, "sluice_streams_parked", [], "Streams that wait to be writable before they are fed from the log.";
     STREAMS_MAX = Kind::Gauge, "sluice_streams_max", [], "Streams that this node takes at most.";
     FEEDS = Kind::Gauge, "sluice_feeds", [], "Distinct sets of topics that streams of this node share.";
     TOPICS_ACTIVE = Kind::Gauge, "sluice_topics_active", [], "Topics that this node follows.";
+
+    DRAINING = Kind::Gauge, "sluice_draining", [], "1 once the process is on its way out, else 0.";
+    DRAIN_AGE = Kind::Gauge, "sluice_drain_age_seconds", [], "How long ago the drain began; 0 before.";
+    DRAIN_PLANNED = Kind::Gauge, "sluice_drain_planned_seconds", [], "How long a drain is planned to take: its delay and its window.";
 
     EVENTS_IN = Kind::Counter, "sluice_events_in_total", [], "Events taken in from the broker.";
     DELIVERIES = Kind::Counter, "sluice_deliveries_total", [], "Events written to streams, counted once a stream.";
     BYTES_OUT = Kind::Counter, "sluice_bytes_out_total", [], "Bytes written to streams.";
     FRAMES_ENCODED = Kind::Counter, "sluice_frames_encoded_total", [], "Frames encoded.";
     PASSES = Kind::Counter, "sluice_passes_total", [], "Walks over the streams of a feed.";
+    PASS_STREAMS = Kind::Histogram(STREAMS), "sluice_pass_streams", [], "Streams that a walk over a feed visited.";
+    WRITES = Kind::Counter, "sluice_writes_total", [], "System calls that wrote to streams.";
+    WRITE_BLOCKS = Kind::Counter, "sluice_write_blocks_total", [], "Times that a stream could not take all that it lacked.";
     DELIVERY_LAG = Kind::Histogram(SECONDS), "sluice_delivery_lag_seconds", [], "From an event's publish time to the last write of its first pass.";
     HEARTBEATS = Kind::Counter, "sluice_heartbeats_total", [], "Heartbeats written to streams.";
     RINGS_EVICTED = Kind::Counter, "sluice_rings_evicted_total", [], "Frames that left a ring before all its streams had them.";
     WINDOWS_BYTES = Kind::Gauge, "sluice_windows_bytes", [], "Memory that the windows of all topics hold.";
 
     CATCH_UP_STREAMS = Kind::Gauge, "sluice_catch_up_streams", [], "Streams being fed from the log.";
+    CATCH_UP_DURATION = Kind::Histogram(SECONDS), "sluice_catch_up_duration_seconds", [], "From a stream's way to its ring to its arrival or its end.";
+    CATCH_UP_LAG = Kind::Histogram(SECONDS), "sluice_catch_up_lag_seconds", [], "Age of the first event that a stream lacked when its ring had passed it.";
     STREAMS_LAGGED = Kind::Counter, "sluice_streams_lagged_total", [], "Times that a ring had passed a stream, which then went back to the log or was ended.";
     REPLAY_EVENTS = Kind::Counter, "sluice_replay_events_total", [], "Events read from logs for streams.";
     REPLAY_READS = Kind::Counter, "sluice_replay_reads_total", [], "Reads of logs for replays.";
@@ -123,6 +142,7 @@ metrics_list! {
     HOLES_FOUND = Kind::Counter, "sluice_holes_found_total", [], "Events that the live channel lost.";
     HOLES_REFILLED = Kind::Counter, "sluice_holes_refilled_total", [], "Holes filled from the log.";
     TAIL_CHECKS = Kind::Counter, "sluice_tail_checks_total", [], "Topics compared with their logs.";
+    TAIL_CHECK_AGE = Kind::Gauge, "sluice_tail_check_age_seconds", [], "How long ago topics were last compared with their logs; 0 before the first time.";
     FOREIGN_MESSAGES = Kind::Counter, "sluice_foreign_messages_total", [], "Messages on live channels that are no envelope of this system.";
 
     REDIS_UP = Kind::Gauge, "sluice_redis_up", [], "1 while the subscription proves itself live, else 0.";
@@ -135,6 +155,18 @@ metrics_list! {
 
     TRACE_SPANS = Kind::Counter, "sluice_trace_spans_total", ["outcome"], "Spans made for a collector, by what became of them: exported, dropped (the queue was full), failed.";
 
+    SHARDS = Kind::Gauge, "sluice_shards", [], "Threads that write to streams.";
+    SHARD_TURN = Kind::Histogram(TURNS), "sluice_shard_turn_seconds", [], "Work of one turn of a shard's loop, without waiting.";
+    SHARD_COMMANDS = Kind::Gauge, "sluice_shard_commands_queued", [], "Commands that shards have yet to take in.";
+    RUNTIME_WORKERS = Kind::Gauge, "sluice_runtime_workers", [], "Threads of the async runtime.";
+    RUNTIME_TASKS = Kind::Gauge, "sluice_runtime_tasks", [], "Tasks that are alive on it.";
+    RUNTIME_QUEUED = Kind::Gauge, "sluice_runtime_queue_depth", [], "Tasks in its global queue.";
+    RUNTIME_BUSY = Kind::Counter, "sluice_runtime_busy_milliseconds_total", [], "Time that its threads were at work, together.";
+    RUNTIME_PARKS = Kind::Counter, "sluice_runtime_parks_total", [], "Times that one of its threads went to sleep.";
+    ALLOCATOR_ALLOCATED = Kind::Gauge, "sluice_allocator_allocated_bytes", [], "Memory in use, as asked for.";
+    ALLOCATOR_ACTIVE = Kind::Gauge, "sluice_allocator_active_bytes", [], "Memory of pages that hold something in use.";
+    ALLOCATOR_RESIDENT = Kind::Gauge, "sluice_allocator_resident_bytes", [], "Memory of the allocator that is resident at most.";
+    ALLOCATOR_MAPPED = Kind::Gauge, "sluice_allocator_mapped_bytes", [], "Address space that the allocator has mapped.";
 
     PROCESS_RESIDENT_MEMORY = Kind::Gauge, "process_resident_memory_bytes", [], "Resident memory.";
     PROCESS_OPEN_FDS = Kind::Gauge, "process_open_fds", [], "Open descriptors.";

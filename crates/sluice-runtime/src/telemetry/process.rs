@@ -44,13 +44,13 @@ fn status_figure(status: &str, name: &str) -> Option<u64> {
 
 /// Clock ticks of `/proc/self/stat`.
 #[derive(Debug, PartialEq, Eq)]
-struct Times {
-    cpu_ticks: u64,
+pub(super) struct Times {
+    pub(super) cpu_ticks: u64,
     start_ticks: u64,
 }
 
 impl Times {
-    fn parse(stat: &str) -> Option<Self> {
+    pub(super) fn parse(stat: &str) -> Option<Self> {
         // The second field is the command in parentheses and may hold anything, parentheses too; counting
         // starts behind its end, with field 3.
         let (_, after) = stat.rsplit_once(')')?;

@@ -31,7 +31,6 @@ pub struct Traces {
     /// Of its own: the last spans come from what the process's tracker waits for.
     exporting: TaskTracker,
     closing: CancellationToken,
-    within: Duration,
 }
 
 /// Why spans cannot be sent anywhere.
@@ -80,14 +79,14 @@ impl Traces {
             .build();
         global::set_tracer_provider(provider);
         tracing::info!(endpoint, ratio = otlp.sample_ratio.get(), "sending traces");
-        Ok(Some(Self { exporting, closing, within: otlp.timeout }))
+        Ok(Some(Self { exporting, closing }))
     }
 
-    /// Sends what is queued, for at most as long as one export may take. Spans that end later are dropped.
-    pub async fn finish(self) {
+    /// Sends what is queued, each batch once, for at most `within` altogether. Spans that end later are dropped.
+    pub async fn finish(self, within: Duration) {
         self.closing.cancel();
         self.exporting.close();
-        if tokio::time::timeout(self.within, self.exporting.wait()).await.is_err() {
+        if tokio::time::timeout(within, self.exporting.wait()).await.is_err() {
             tracing::warn!("the last spans could not be sent in time");
         }
     }

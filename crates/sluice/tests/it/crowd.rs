@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sluice_testkit::{Continuity, Ledger, Resuming, SseOptions, Start, eventually};
 use tokio::task::JoinSet;
@@ -15,6 +16,9 @@ pub(crate) const TOPICS: [&str; 3] = ["a", "b", "c"];
 /// Each client follows one of these.
 const SETS: [&[&str]; 4] = [&["a"], &["b"], &["a", "b"], &["c", "a", "b"]];
 
+/// Clients that connect at once.
+const AT_ONCE: usize = 500;
+
 /// Clients that read until they are stopped.
 pub(crate) struct Crowd {
     readers: JoinSet<Resuming>,
@@ -25,14 +29,29 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Starts `count` clients, spread over `addresses`; returns when each of them has its first cursor.
     pub(crate) async fn gather(addresses: &[SocketAddr], count: usize) -> Self {
+        Self::gather_at(addresses, count, |number| number, SOON).await
+    }
+
+    /// As [`Crowd::gather`], each client beginning at the address that `begin_at` says.
+    pub(crate) async fn gather_at(
+        addresses: &[SocketAddr],
+        count: usize,
+        begin_at: impl Fn(usize) -> usize,
+        within: Duration,
+    ) -> Self {
         let mut crowd =
             Self { readers: JoinSet::new(), stop: CancellationToken::new(), ledger: Ledger::new() };
         let connected = Arc::new(AtomicUsize::new(0));
         for number in 0..count {
+            if number % AT_ONCE == 0 {
+                // More at once would overflow the queue of a listener, whose clients then wait for seconds.
+                let so_far = async || connected.load(Ordering::Relaxed) == number;
+                eventually("the clients so far", within, so_far).await.unwrap();
+            }
             let topics = SETS[number % SETS.len()];
             // Longer than the wait for completeness: then the count tells what is missing, and where.
-            let options = SseOptions { within: SOON * 2, ..SseOptions::default() };
-            let mut client = Resuming::new(addresses, topics, options).begin_at(number);
+            let options = SseOptions { within: within + SOON, ..SseOptions::default() };
+            let mut client = Resuming::new(addresses, topics, options).begin_at(begin_at(number));
             let books = crowd.ledger.client(&format!("client {number}"), topics, Start::Everything);
             let (connected, stop) = (connected.clone(), crowd.stop.clone());
             crowd.readers.spawn(async move {
@@ -44,9 +63,11 @@ impl Crowd {
                 client
             });
         }
-        eventually("every client's first cursor", SOON, async || connected.load(Ordering::Relaxed) == count)
-            .await
-            .unwrap();
+        eventually("every client's first cursor", within, async || {
+            connected.load(Ordering::Relaxed) == count
+        })
+        .await
+        .unwrap();
         crowd
     }
 

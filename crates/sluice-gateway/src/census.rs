@@ -1,0 +1,63 @@
+//! A bounded look at the streams of a node, taken when somebody asks: each shard walks over its slots, a part a
+//! turn, and tells of those that lag most. Nothing is kept for it.
+
+use std::time::Duration;
+
+use sluice_fanout::{StreamReport, Survey};
+use sluice_wire::Topic;
+use tokio::sync::oneshot;
+
+use crate::Gateway;
+use crate::runs::Runs;
+
+/// How long a shard may take to answer. One that is busier than that is the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The streams of a node that lag most, and how many others there are.
+#[derive(Debug, Clone)]
+pub struct Census {
+    /// Open streams.
+    pub open: usize,
+    /// Of those, streams that are being fed from windows and logs; who they are is not known.
+    pub catching_up: usize,
+    /// Of those, streams that hyper drives; who they are is not known.
+    pub on_hyper: usize,
+    /// Shards that did not answer in time.
+    pub silent_shards: usize,
+    /// The streams that lag most, with their shards.
+    pub worst: Vec<(u16, StreamReport)>,
+}
+
+impl Gateway {
+    /// At most `limit` of the streams in shards, of `topic` if one is given: those that lack most first, then
+    /// those that took nothing for longest, then the oldest. `None` when the node has enough of such questions.
+    pub async fn census(&self, topic: Option<Topic>, limit: usize) -> Option<Census> {
+        let Runs { ground, admission, .. } = self.runs();
+        let mut asked = Vec::new();
+        for (number, shard) in (0_u16..).zip(ground.hub.shards()) {
+            let (reply, answer) = oneshot::channel();
+            // Whoever asked may have gone; nobody misses the answer then.
+            shard.survey(Survey::new(topic.clone(), limit), move |reports| drop(reply.send(reports)));
+            asked.push((number, answer));
+        }
+        let mut census = Census {
+            open: admission.open(),
+            catching_up: ground.hub.tallies().catching_up(),
+            on_hyper: ground.hub.polled().standing(),
+            silent_shards: 0,
+            worst: Vec::new(),
+        };
+        for (number, answer) in asked {
+            match tokio::time::timeout(PATIENCE, answer).await {
+                Ok(Ok(reports)) => census.worst.extend(reports?.into_iter().map(|report| (number, report))),
+                Ok(Err(_)) | Err(_) => census.silent_shards += 1,
+            }
+        }
+        census.worst.sort_by_key(|(_, report)| {
+            let StreamReport { behind_frames, idle_s, age_s, .. } = report;
+            std::cmp::Reverse((*behind_frames, *idle_s, *age_s))
+        });
+        census.worst.truncate(limit);
+        Some(census)
+    }
+}

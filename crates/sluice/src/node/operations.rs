@@ -1,0 +1,64 @@
+//! What the operations listener of a process answers from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use sluice_runtime::config::Config;
+use sluice_runtime::lifecycle::Lifecycle;
+use sluice_runtime::ops::{OpsState, Profiling};
+use sluice_runtime::telemetry::Telemetry;
+use tokio::net::TcpListener;
+
+use super::Parts;
+use crate::{allocator, profile, status};
+
+/// Serves `listener` until the end of the process. `reached`: whether the broker was reached once.
+pub(super) fn serve(
+    listener: TcpListener,
+    config: &Config,
+    parts: &Parts,
+    reached: &Arc<AtomicBool>,
+    lifecycle: &Lifecycle,
+    telemetry: &Telemetry,
+) {
+    let ops = state(config, parts, reached, lifecycle, telemetry);
+    let stop = lifecycle.hard.clone();
+    lifecycle.tracker.spawn(async move {
+        if let Err(error) = ops.serve(listener, stop).await {
+            tracing::error!(%error, "the operations listener ended");
+        }
+    });
+}
+
+fn state(
+    config: &Config,
+    parts: &Parts,
+    reached: &Arc<AtomicBool>,
+    lifecycle: &Lifecycle,
+    telemetry: &Telemetry,
+) -> OpsState {
+    let unready_on_loss = config.ops.unready_on_redis_loss;
+    let (reached, watched) = (reached.clone(), parts.gateway.clone());
+    let redis = move || {
+        let live = watched.as_ref().is_none_or(|gateway| gateway.status().follower.live);
+        status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
+    };
+    let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
+    let (planned, drained) = (config.clone(), parts.gateway.clone());
+    let began = Instant::now();
+    let mut ops = OpsState::new(lifecycle.clone(), telemetry.clone())
+        .check("redis", redis)
+        .node(move || status::node(&told, &life, began.elapsed(), gateway.as_ref()))
+        .drain_plan(move || status::drain_plan(&planned, drained.as_ref()));
+    if let Some(gateway) = parts.gateway.clone() {
+        ops = ops.streams(move |query| {
+            let gateway = gateway.clone();
+            async move { gateway.census(query.topic, query.limit).await.as_ref().map(status::streams) }
+        });
+    }
+    if config.ops.profiling {
+        ops = ops.profiling(Profiling::new(profile::cpu(), allocator::report));
+    }
+    ops
+}
