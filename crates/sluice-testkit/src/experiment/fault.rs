@@ -39,7 +39,7 @@ pub enum Fault {
     LinkSilentFromRedis,
     /// What the gateways send to Redis is swallowed for three seconds; connections stay open.
     LinkSilentToRedis,
-    /// Every connection between gateways and Redis is squeezed to 8 KiB a second for three seconds.
+    /// Every connection between gateways and Redis is squeezed to 2 KiB a second for three seconds.
     LinkSlow,
     /// The publisher's connections to Redis are closed and refused for three seconds.
     PublisherCut,
@@ -107,7 +107,7 @@ impl fmt::Display for Fault {
             LinkCut => "gateways cut off for 3 s",
             LinkSilentFromRedis => "gateways hear nothing for 3 s",
             LinkSilentToRedis => "gateways unheard for 3 s",
-            LinkSlow => "gateways' links at 8 KiB/s for 3 s",
+            LinkSlow => "gateways' links at 2 KiB/s for 3 s",
             PublisherCut => "publisher cut off for 3 s",
             Flushed => "FLUSHALL",
         })

@@ -18,7 +18,7 @@ use crate::proxy::{Direction, Proxy};
 /// How long outages last.
 const OUTAGE: Duration = Duration::from_secs(3);
 const DRAINED_WITHIN: Duration = Duration::from_secs(20);
-const SQUEEZED_BYTES_PER_SECOND: u64 = 8 << 10;
+const SQUEEZED_BYTES_PER_SECOND: u64 = 2 << 10;
 const SMALL_LIMIT: &str = "pubsub 512kb 512kb 0";
 const USUAL_LIMIT: &str = "pubsub 33554432 8388608 60";
 /// More than the sockets between Redis and a gateway that does not read can hold.

@@ -126,3 +126,15 @@ async fn an_acl_user_may_do_what_its_rules_say() -> Result<()> {
     assert!(RedisCli::new(redis.addr()).run(&["PING"]).await.is_err(), "the default user is on");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_script_wrote_survives_where_the_default_user_is_off() -> Result<()> {
+    let users = RedisServer::builder().acl_user("sluice", "secret", "~* +@all").appendonly(true);
+    let mut redis = users.arg("appendfsync", "always").start().await?;
+    let script = "redis.call('SET', KEYS[1], 1) return redis.call('SET', KEYS[2], 2)";
+    redis.cli(&["EVAL", script, "2", "first", "second"]).await?;
+    redis.kill()?;
+    redis.restart().await?;
+    assert_eq!(redis.cli(&["MGET", "first", "second"]).await?, "1\n2");
+    Ok(())
+}
