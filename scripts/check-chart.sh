@@ -72,6 +72,7 @@ for values in "$chart"/values-*.yaml; do
 done
 step "$python" scripts/chart/golden.py $write "$chart/tests/golden" "$out"/chart/*.yaml
 step "$python" scripts/chart/refused.py "$helm" --kube-version "$newest"
+step "$python" scripts/chart/examples.py "$helm" --kube-version "$newest"
 
 if [ -n "$write" ]; then step scripts/render-k8s.sh; else step scripts/render-k8s.sh --check; fi
 if [ -n "$kustomize" ]; then
