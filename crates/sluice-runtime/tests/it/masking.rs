@@ -40,6 +40,31 @@ proptest! {
     }
 
     #[test]
+    fn headers_for_a_collector_are_masked(password in plain_passwords()) {
+        let pairs = format!("authorization=Bearer {password},x-tenant={password}");
+        let table = format!("[telemetry.otlp.headers]\nauthorization = 'Bearer {password}'\nx-a.b = '{password}'\n");
+        let said = [
+            everything_said("", &[("SLUICE_TELEMETRY__OTLP__HEADERS", &pairs)], &[]),
+            everything_said("", &[], &[("telemetry.otlp.headers", &pairs)]),
+            everything_said(&table, &[], &[]),
+        ];
+        for (at, (loaded, said)) in said.iter().enumerate() {
+            prop_assert!(*loaded, "way {at}: {said}");
+            prop_assert!(said.contains(r#""authorization" = "***""#), "way {at}: {said}");
+            prop_assert!(!said.contains(MARK), "way {at}: {said}");
+        }
+        let wrong = [
+            everything_said("", &[("SLUICE_TELEMETRY__OTLP__HEADERS", &password)], &[]),
+            everything_said("", &[("SLUICE_TELEMETRY__OTLP__HEADERS", &format!("a b={password}"))], &[]),
+            everything_said(&table.replace("headers", "header"), &[], &[]),
+            everything_said("", &[], &[("telemetry.otlp.endpoint", &format!("http://a:{password}@c:1"))]),
+        ];
+        for (at, (loaded, said)) in wrong.iter().enumerate() {
+            prop_assert!(!loaded && !said.contains(MARK), "mistake {at}: {said}");
+        }
+    }
+
+    #[test]
     fn no_way_of_giving_a_url_reveals_its_password(password in passwords(), wrong in any::<bool>()) {
         let url = format!("redis://:{password}@h:{}", if wrong { "port" } else { "6379" });
         let literal = toml::Value::String(url.clone()).to_string();

@@ -20,3 +20,4 @@ mod resuming;
 mod slow;
 mod stage;
 mod starting;
+mod tracing;
