@@ -11,6 +11,8 @@ KUBERNETES_VERSIONS="1.30 1.36"
 
 tools=$PWD/target/chart-tools
 mkdir -p "$tools/bin"
+# One script reads another; what Python compiles of it does not belong among the sources.
+export PYTHONDONTWRITEBYTECODE=1
 
 has() {
     command -v "$1" >/dev/null 2>&1
