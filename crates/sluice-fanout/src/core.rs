@@ -11,6 +11,7 @@
 //!   to their logs first.
 
 mod ending;
+mod figures;
 mod joining;
 mod lag;
 mod pass;
@@ -23,6 +24,7 @@ mod watched;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 pub use self::ending::Dismissal;
+pub use self::figures::Figures;
 pub use self::joining::{Joining, Laggard, Left};
 use self::pass::Joined;
 pub use self::pass::{Output, Pass, Sent};
@@ -37,27 +39,6 @@ use crate::set::FeedId;
 use crate::slot::{Link, Phase, SlotKey, Slots, Token};
 use crate::view::{Notice, View};
 use sluice_wire::EventId;
-
-/// Figures of a shard since it began; see the names.
-#[derive(Debug, Clone, Default)]
-pub struct Figures {
-    /// Completed passes.
-    pub passes: u64,
-    /// Frames that were written whole, once a stream.
-    pub deliveries: u64,
-    /// Bytes that sockets took.
-    pub bytes: u64,
-    /// Calls that wrote.
-    pub writes: u64,
-    /// Times that a stream could not take all it lacked.
-    pub blocks: u64,
-    /// Streams that a ring has passed.
-    pub lagged: u64,
-    /// Frames dropped from rings that a stream still needed.
-    pub evictions: u64,
-    /// Heartbeats and checkpoints written or pushed.
-    pub heartbeats: u64,
-}
 
 /// A stream that waits to be writable, outside its ring.
 #[derive(Debug)]
@@ -203,48 +184,6 @@ impl<S> Core<S> {
     /// Streams that have left.
     pub fn take_left(&mut self) -> Vec<Left<S>> {
         std::mem::take(&mut self.left)
-    }
-
-    /// Slots in use: streams, waiting streams, and those whose end is under way.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether no slot is in use.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// Feeds known here.
-    #[must_use]
-    pub fn feeds(&self) -> usize {
-        self.view.len()
-    }
-
-    /// Streams that have not begun to end.
-    #[must_use]
-    pub fn standing(&self) -> usize {
-        self.slots.len() - self.closing
-    }
-
-    /// Streams in a ring that take nothing now.
-    #[must_use]
-    pub fn blocked(&self) -> usize {
-        self.blocked.len()
-    }
-
-    /// Streams that the ring has passed and that cannot be written to now.
-    #[must_use]
-    pub fn parked(&self) -> usize {
-        self.waiting.len()
-    }
-
-    /// See [`Figures`].
-    #[must_use]
-    pub fn figures(&self) -> &Figures {
-        &self.figures
     }
 
     /// The socket of a slot.

@@ -5,17 +5,19 @@
 //! positions, so that it knows where it stands when the ring has passed it. Heartbeats are frames of the
 //! ring, pushed to feeds that were silent for long enough: no timer per stream.
 
+mod audience;
+
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use slab::Slab;
 use sluice_wire::EventId;
 use sluice_wire::sse::Frame;
 
-use crate::feed::{Feed, RingLimits};
+use self::audience::{Audience, Seat};
+use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::ring::RingFrame;
 use crate::set::FeedId;
@@ -37,49 +39,6 @@ struct Shared {
     closed: AtomicBool,
     /// Streams that were not told to end.
     standing: AtomicUsize,
-}
-
-/// The polled streams of one feed.
-#[derive(Debug, Default)]
-struct Audience {
-    seats: Slab<Seat>,
-    /// Fences that are held.
-    pins: usize,
-    /// When the ring last grew; `None` until it first did.
-    grown: Option<Instant>,
-}
-
-/// A stream's place in a feed.
-#[derive(Debug)]
-enum Seat {
-    /// It has something to do, or is about to ask.
-    Awake,
-    /// It waits for frames.
-    Asleep(Waker),
-    /// It ends when it has what it lacks.
-    Ended,
-}
-
-impl Seat {
-    fn wake(&mut self) -> Option<Waker> {
-        match std::mem::replace(self, Self::Awake) {
-            Self::Asleep(waker) => Some(waker),
-            Self::Awake => None,
-            Self::Ended => {
-                *self = Self::Ended;
-                None
-            }
-        }
-    }
-
-    /// Tells the stream to end; its waker, if it sleeps. Whether it was not told before.
-    fn end(&mut self) -> (bool, Option<Waker>) {
-        match std::mem::replace(self, Self::Ended) {
-            Self::Asleep(waker) => (true, Some(waker)),
-            Self::Awake => (true, None),
-            Self::Ended => (false, None),
-        }
-    }
 }
 
 /// A stream that stands in a feed's ring. Dropping it leaves the feed.
@@ -240,14 +199,6 @@ impl PolledView {
             entry.feed.ring_mut().evict();
         }
         wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
-    }
-}
-
-impl Audience {
-    fn forget_what_nobody_needs(&self, feed: &mut Feed) {
-        if self.seats.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
-            feed.ring_mut().clear();
-        }
     }
 }
 

@@ -30,7 +30,7 @@ const HTTP_PATH: &str = "/v1/traces";
 /// See the module. Connects with its first request and again whenever it must.
 pub(super) enum Transport {
     Grpc { client: TraceServiceClient<Channel>, headers: MetadataMap },
-    Http { client: Client<Connector, Full<Bytes>>, uri: Uri, headers: HeaderMap },
+    Http { client: Box<Client<Connector, Full<Bytes>>>, uri: Uri, headers: HeaderMap },
 }
 
 /// Why a request was not taken.
@@ -60,7 +60,7 @@ impl Transport {
             OtlpProtocol::Http => {
                 let uri = http_uri(endpoint).parse().map_err(|_| TracesError::Endpoint)?;
                 let connector = Connector::new(&uri, "http/1.1")?;
-                let client = Client::builder(TokioExecutor::new()).build(connector);
+                let client = Box::new(Client::builder(TokioExecutor::new()).build(connector));
                 Ok(Self::Http { client, uri, headers })
             }
         }

@@ -1,0 +1,59 @@
+//! Who sits in a feed of the polled view: a place for each stream, and its waker while it waits.
+
+use std::task::Waker;
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::feed::Feed;
+
+/// The polled streams of one feed.
+#[derive(Debug, Default)]
+pub(super) struct Audience {
+    pub(super) seats: Slab<Seat>,
+    /// Fences that are held.
+    pub(super) pins: usize,
+    /// When the ring last grew; `None` until it first did.
+    pub(super) grown: Option<Instant>,
+}
+
+/// A stream's place in a feed.
+#[derive(Debug)]
+pub(super) enum Seat {
+    /// It has something to do, or is about to ask.
+    Awake,
+    /// It waits for frames.
+    Asleep(Waker),
+    /// It ends when it has what it lacks.
+    Ended,
+}
+
+impl Seat {
+    pub(super) fn wake(&mut self) -> Option<Waker> {
+        match std::mem::replace(self, Self::Awake) {
+            Self::Asleep(waker) => Some(waker),
+            Self::Awake => None,
+            Self::Ended => {
+                *self = Self::Ended;
+                None
+            }
+        }
+    }
+
+    /// Tells the stream to end; its waker, if it sleeps. Whether it was not told before.
+    pub(super) fn end(&mut self) -> (bool, Option<Waker>) {
+        match std::mem::replace(self, Self::Ended) {
+            Self::Asleep(waker) => (true, Some(waker)),
+            Self::Awake => (true, None),
+            Self::Ended => (false, None),
+        }
+    }
+}
+
+impl Audience {
+    pub(super) fn forget_what_nobody_needs(&self, feed: &mut Feed) {
+        if self.seats.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
+            feed.ring_mut().clear();
+        }
+    }
+}
