@@ -8,18 +8,28 @@ use std::sync::Arc;
 use sluice_broker::Broker;
 use sluice_testkit::eventually;
 use sluice_wire::{EventId, IdempotencyKey, NewEvent, Topic};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Following, Journal};
 use crate::stage::{SOON, Stage, topic};
 
-const EVENTS: usize = 1_500;
+/// Events of a topic in a test: at least, and at most while what happens meanwhile goes on.
+const EVENTS: std::ops::Range<usize> = 500..6_000;
 
-/// Publishes to a topic until `EVENTS` are acknowledged, again with its key where an answer failed; their ids.
-fn publish(stage: &Stage, name: &str) -> tokio::task::JoinHandle<Vec<EventId>> {
+/// Whether enough was published.
+fn enough(published: usize, until: &CancellationToken) -> bool {
+    published >= EVENTS.end || (published >= EVENTS.start && until.is_cancelled())
+}
+
+/// Publishes to a topic `until` all has happened, again with its key where an answer failed; the ids that were
+/// acknowledged.
+fn publish(stage: &Stage, name: &str, until: &CancellationToken) -> JoinHandle<Vec<EventId>> {
+    let until = until.clone();
     let (broker, topic) = (Arc::clone(&stage.broker), topic(name));
     stage.tracker.spawn(async move {
         let mut ids = Vec::new();
-        while ids.len() < EVENTS {
+        while !enough(ids.len(), &until) {
             let key = IdempotencyKey::parse(format!("k{}", ids.len())).unwrap();
             let event = NewEvent { key: Some(key), ..NewEvent::new(topic.clone(), ids.len().to_string()) };
             if let Ok(appended) = broker.append(&[event]).await.remove(0) {
@@ -51,7 +61,7 @@ async fn assert_true_to_the_log(
     topic: &Topic,
     acknowledged: &[EventId],
 ) -> usize {
-    let read = async || broker.read(topic, EventId::ZERO, EventId::MAX, 2 * EVENTS).await;
+    let read = async || broker.read(topic, EventId::ZERO, EventId::MAX, 2 * EVENTS.end).await;
     let log = eventually("the log", SOON, read).await.unwrap();
     let log: Vec<EventId> = log.events.iter().map(|event| event.id).collect();
     eventually("all of the log", SOON, async || {

@@ -160,30 +160,23 @@ impl Board {
         }
     }
 
-    /// What the line to `address` is to subscribe, and to unsubscribe.
-    pub(super) fn work(&self, address: &Address) -> (Vec<Topic>, Vec<Topic>) {
-        let berth = self.lines.get(address);
-        let channels = berth.map(|berth| &berth.channels);
-        channels.map(|channels| (channels.to_subscribe(), channels.to_unsubscribe())).unwrap_or_default()
+    /// What the line to `address` is to subscribe, and to unsubscribe; it is taken for done from now on.
+    pub(super) fn take_work(&mut self, address: &Address) -> (Vec<Topic>, Vec<Topic>) {
+        self.lines.get_mut(address).map(|berth| berth.channels.take()).unwrap_or_default()
     }
 
+    /// The line to `address` has subscribed `topics`, of which some may have moved on since.
     pub(super) fn subscribed(&mut self, address: &Address, topics: &[Topic]) {
-        let Some(berth) = self.lines.get_mut(address) else { return };
-        berth.channels.subscribed(topics);
-        let missed: Vec<Topic> = topics.iter().filter_map(|topic| self.missed.take(topic)).collect();
+        let Some(shard) = self.layout.of_primary(address) else { return };
+        let here = topics.iter().filter(|topic| shard.has(self.keys.slot(topic)));
+        let missed: Vec<Topic> = here.filter_map(|topic| self.missed.take(topic)).collect();
         // Otherwise all are, when the link as a whole is restored.
         if !missed.is_empty() && self.whole {
             self.listener.missed(&missed);
         }
     }
 
-    pub(super) fn unsubscribed(&mut self, address: &Address, topics: &[Topic]) {
-        if let Some(berth) = self.lines.get_mut(address) {
-            berth.channels.unsubscribed(topics);
-        }
-    }
-
-    /// The server gave up a subscription by itself.
+    /// The server did not take a subscription, or gave it up by itself.
     pub(super) fn dropped(&mut self, address: &Address, topic: &Topic) {
         if let Some(berth) = self.lines.get_mut(address)
             && berth.channels.dropped(topic)

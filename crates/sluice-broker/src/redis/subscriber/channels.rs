@@ -4,19 +4,21 @@ use std::collections::HashSet;
 
 use sluice_wire::Topic;
 
+/// What was taken to be sent counts as done: a connection does one thing after the other, so what comes later
+/// builds upon it, and what fails is put back.
 #[derive(Debug, Default)]
 pub(super) struct Channels {
     wanted: HashSet<Topic>,
-    /// Wanted, but not confirmed on this connection.
+    /// Wanted, and not subscribed on this connection.
     to_subscribe: HashSet<Topic>,
-    /// Confirmed on this connection, but not wanted.
+    /// Subscribed on this connection, and not wanted.
     to_unsubscribe: HashSet<Topic>,
 }
 
 impl Channels {
     pub(super) fn add(&mut self, topics: Vec<Topic>) {
         for topic in topics {
-            // Where a removal was not sent yet, the old subscription serves on.
+            // Where a removal was not taken yet, the old subscription serves on.
             if self.wanted.insert(topic.clone()) && !self.to_unsubscribe.remove(&topic) {
                 self.to_subscribe.insert(topic);
             }
@@ -46,7 +48,7 @@ impl Channels {
         self.wanted.iter()
     }
 
-    /// The server gave up the subscription by itself; whether it is still wanted.
+    /// The server did not take the subscription, or gave it up by itself; whether it is still wanted.
     pub(super) fn dropped(&mut self, topic: &Topic) -> bool {
         self.to_unsubscribe.remove(topic);
         let wanted = self.wanted.contains(topic);
@@ -60,33 +62,11 @@ impl Channels {
         self.to_subscribe.is_empty()
     }
 
-    pub(super) fn to_subscribe(&self) -> Vec<Topic> {
-        self.to_subscribe.iter().cloned().collect()
-    }
-
-    pub(super) fn subscribed(&mut self, topics: &[Topic]) {
-        for topic in topics {
-            self.to_subscribe.remove(topic);
-        }
-        release(&mut self.to_subscribe);
-    }
-
-    pub(super) fn to_unsubscribe(&self) -> Vec<Topic> {
-        self.to_unsubscribe.iter().cloned().collect()
-    }
-
-    pub(super) fn unsubscribed(&mut self, topics: &[Topic]) {
-        for topic in topics {
-            self.to_unsubscribe.remove(topic);
-        }
-        release(&mut self.to_unsubscribe);
-    }
-}
-
-/// Gives back what a burst had needed.
-fn release(set: &mut HashSet<Topic>) {
-    if set.is_empty() {
-        *set = HashSet::new();
+    /// What is to be subscribed, and then unsubscribed.
+    pub(super) fn take(&mut self) -> (Vec<Topic>, Vec<Topic>) {
+        let (join, leave) =
+            (std::mem::take(&mut self.to_subscribe), std::mem::take(&mut self.to_unsubscribe));
+        (join.into_iter().collect(), leave.into_iter().collect())
     }
 }
 
@@ -98,14 +78,21 @@ mod tests {
         names.iter().map(|name| Topic::parse(name).unwrap()).collect()
     }
 
+    fn take(channels: &mut Channels) -> (Vec<Topic>, Vec<Topic>) {
+        let (mut join, mut leave) = channels.take();
+        join.sort_unstable();
+        leave.sort_unstable();
+        (join, leave)
+    }
+
     #[test]
     fn a_removal_and_an_addition_of_one_batch_cancel_out() {
         let mut channels = Channels::default();
         channels.add(topics(&["a"]));
-        channels.subscribed(&topics(&["a"]));
+        take(&mut channels);
         channels.remove(topics(&["a"]));
         channels.add(topics(&["a"]));
-        assert!(channels.to_subscribe().is_empty() && channels.to_unsubscribe().is_empty());
+        assert_eq!(take(&mut channels), (vec![], vec![]));
     }
 
     #[test]
@@ -113,32 +100,44 @@ mod tests {
         let mut channels = Channels::default();
         channels.add(topics(&["a"]));
         channels.remove(topics(&["a"]));
-        assert!(channels.to_subscribe().is_empty() && channels.to_unsubscribe().is_empty());
+        assert_eq!(take(&mut channels), (vec![], vec![]));
         channels.add(topics(&["a"]));
-        assert_eq!(channels.to_subscribe(), topics(&["a"]));
+        assert_eq!(take(&mut channels), (topics(&["a"]), vec![]));
+    }
+
+    #[test]
+    fn what_changes_while_it_is_sent_is_sent_again() {
+        let mut channels = Channels::default();
+        channels.add(topics(&["a"]));
+        take(&mut channels);
+        channels.remove(topics(&["a"]));
+        assert_eq!(take(&mut channels), (vec![], topics(&["a"])));
+        // Its end is on the way: the old subscription does not serve on.
+        channels.add(topics(&["a"]));
+        assert_eq!(take(&mut channels), (topics(&["a"]), vec![]));
+        channels.remove(topics(&["a"]));
+        assert_eq!(take(&mut channels), (vec![], topics(&["a"])));
     }
 
     #[test]
     fn what_was_added_is_asked_for_once_and_again_on_a_new_connection() {
         let mut channels = Channels::default();
         channels.add(topics(&["a", "b"]));
-        channels.subscribed(&topics(&["a", "b"]));
+        take(&mut channels);
         channels.add(topics(&["a"]));
-        assert!(channels.to_subscribe().is_empty());
+        assert!(channels.is_settled());
         channels.remove(topics(&["b"]));
         channels.forget_confirmations();
-        assert_eq!(channels.to_subscribe(), topics(&["a"]));
-        assert!(channels.to_unsubscribe().is_empty());
+        assert_eq!(take(&mut channels), (topics(&["a"]), vec![]));
     }
 
     #[test]
     fn what_the_server_gives_up_is_asked_for_again_if_it_is_wanted() {
         let mut channels = Channels::default();
         channels.add(topics(&["a", "b"]));
-        channels.subscribed(&topics(&["a", "b"]));
+        take(&mut channels);
         channels.remove(topics(&["b"]));
         assert!(channels.dropped(&topics(&["a"])[0]) && !channels.dropped(&topics(&["b"])[0]));
-        assert_eq!(channels.to_subscribe(), topics(&["a"]));
-        assert!(channels.to_unsubscribe().is_empty());
+        assert_eq!(take(&mut channels), (topics(&["a"]), vec![]));
     }
 }

@@ -130,21 +130,27 @@ impl Line {
 
     /// Brings the subscriptions level with the board; whether all are.
     async fn settle(&self, link: &Link) -> Result<bool, String> {
-        let (wanted, unwanted) = self.desk.board().work(&self.address);
+        let (wanted, unwanted) = self.desk.board().take_work(&self.address);
         for batch in wanted.chunks(BATCH) {
             let stand = link.subscribe(&self.names(batch)).await?;
-            if stand.iter().all(|stands| *stands) {
-                self.desk.board().subscribed(&self.address, batch);
-                continue;
+            let (mut confirmed, mut refused) = (Vec::with_capacity(batch.len()), false);
+            let mut board = self.desk.board();
+            for (topic, stands) in batch.iter().zip(stand) {
+                if stands {
+                    confirmed.push(topic.clone());
+                } else {
+                    board.dropped(&self.address, topic);
+                    refused = true;
+                }
             }
-            let confirmed = batch.iter().zip(stand).filter(|(_, stands)| *stands);
-            let confirmed: Vec<Topic> = confirmed.map(|(topic, _)| topic.clone()).collect();
-            self.desk.board().subscribed(&self.address, &confirmed);
-            self.desk.parts.servers.scout().look_again(Some(&self.address));
+            board.subscribed(&self.address, &confirmed);
+            drop(board);
+            if refused {
+                self.desk.parts.servers.scout().look_again(Some(&self.address));
+            }
         }
         for batch in unwanted.chunks(BATCH) {
             link.unsubscribe(&self.names(batch)).await?;
-            self.desk.board().unsubscribed(&self.address, batch);
         }
         Ok(self.desk.board().settled(&self.address))
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 use sluice_broker::{FollowerSettings, Retention};
 use sluice_testkit::{RedisCluster, eventually};
 use sluice_wire::{EventId, NewEvent, Topic};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
-use super::{EVENTS, assert_true_to_the_log, publish};
+use super::{assert_true_to_the_log, enough, publish};
 use crate::journal::{Following, quick, without_tail_check};
 use crate::listening::Notes;
 use crate::stage::{SOON, Stage, settings, topic};
@@ -27,10 +29,12 @@ async fn a_killed_primary_is_replaced() {
     let stage = stage(&cluster);
     let following = Following::with(&stage, without_tail_check());
     following.follower.follow(&topics()).await;
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str())).collect();
+    let over = CancellationToken::new();
+    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
     following.heard(&topic("t0"), 20).await;
     let was = cluster.kill_primary_of("t0").await.unwrap();
     cluster.failed_over("t0", was).await.unwrap();
+    over.cancel();
     for (topic, publishing) in topics().iter().zip(publishing) {
         let ids = publishing.await.unwrap();
         let lost = assert_true_to_the_log(&*stage.broker, &following.journal, topic, &ids).await;
@@ -45,9 +49,11 @@ async fn a_failover_without_loss_loses_nothing() {
     let stage = stage(&cluster);
     let following = Following::with(&stage, without_tail_check());
     following.follower.follow(&topics()).await;
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str())).collect();
+    let over = CancellationToken::new();
+    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
     following.heard(&topic("t0"), 20).await;
     cluster.failover_of("t0").await.unwrap();
+    over.cancel();
     for (topic, publishing) in topics().iter().zip(publishing) {
         following.journal.assert_exact(topic, &publishing.await.unwrap()).await;
     }
@@ -55,11 +61,12 @@ async fn a_failover_without_loss_loses_nothing() {
 }
 
 /// Publishes slices without keys, each of which must be acknowledged, in its order.
-fn publish_without_keys(stage: &Stage, name: &str) -> tokio::task::JoinHandle<Vec<EventId>> {
+fn publish_without_keys(stage: &Stage, name: &str, until: &CancellationToken) -> JoinHandle<Vec<EventId>> {
+    let until = until.clone();
     let (broker, topic) = (Arc::clone(&stage.broker), topic(name));
     stage.tracker.spawn(async move {
         let mut ids = Vec::new();
-        while ids.len() < EVENTS {
+        while !enough(ids.len(), &until) {
             let numbers = ids.len()..ids.len() + 5;
             let slice: Vec<_> = numbers.map(|n| NewEvent::new(topic.clone(), n.to_string())).collect();
             ids.extend(broker.append(&slice).await.into_iter().map(|answer| answer.unwrap().id));
@@ -76,17 +83,19 @@ async fn slots_that_move_lose_nothing() {
     following.follower.follow(&topics()).await;
     following.live().await;
     let links = following.journal.links();
-    let plain = publish_without_keys(&stage, "t0");
-    let keyed = publish(&stage, "t1");
+    let over = CancellationToken::new();
+    let plain = publish_without_keys(&stage, "t0", &over);
+    let keyed = publish(&stage, "t1", &over);
     following.heard(&topic("t0"), 20).await;
     for name in ["t0", "t1", "t2", "t0"] {
         cluster.migrate_slot_of(name).await.unwrap();
     }
+    over.cancel();
     let ids = plain.await.unwrap();
     assert!(ids.is_sorted());
     following.journal.assert_exact(&topic("t0"), &ids).await;
     let data = following.journal.book(&topic("t0")).data;
-    assert_eq!(data, (0..EVENTS).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(data, (0..ids.len()).map(|n| n.to_string()).collect::<Vec<_>>());
     following.journal.assert_exact(&topic("t1"), &keyed.await.unwrap()).await;
     let more = stage.fill("t2", 0..3).await;
     following.journal.assert_exact(&topic("t2"), &more).await;
@@ -130,6 +139,52 @@ async fn a_topic_whose_slot_moved_is_heard_at_its_new_place() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_that_move_while_topics_come_lose_no_subscription() {
+    let cluster = RedisCluster::start().await.unwrap();
+    let stage = stage(&cluster);
+    let (notes, subscriber) = Notes::listen(&stage);
+    subscriber.add(&topics()).await;
+    let over = CancellationToken::new();
+    let coming = async {
+        let mut added: Vec<Topic> = Vec::new();
+        for round in 0.. {
+            let numbers = (round * 10) % 1_000..(round * 10) % 1_000 + 10;
+            let some: Vec<_> = numbers.map(|n| topic(&format!("user/{n}"))).collect();
+            if round < 100 {
+                added.extend(some.iter().cloned());
+            } else {
+                subscriber.remove(&some);
+            }
+            subscriber.add(&some).await;
+            if over.is_cancelled() {
+                break;
+            }
+        }
+        added
+    };
+    let moving = async {
+        for name in ["t0", "t1", "t2", "t3", "t4", "t5", "user/0", "user/1"] {
+            cluster.migrate_slot_of(name).await.unwrap();
+        }
+        over.cancel();
+    };
+    let (added, ()) = tokio::join!(coming, moving);
+    eprintln!("{} topics came, {} connections were given up", added.len(), subscriber.health().reconnects);
+    let whole = async || subscriber.health().connected;
+    eventually("every subscription", SOON, whole).await.unwrap();
+    // An announcement may be lost while its topic's subscription moves; one of many is not.
+    let all: Vec<_> = topics().into_iter().chain(added).collect();
+    eventually("an event of each topic", SOON, async || {
+        let deaf: Vec<_> = all.iter().filter(|topic| notes.events_of(topic).is_empty()).collect();
+        let events: Vec<_> = deaf.iter().map(|topic| NewEvent::new((*topic).clone(), "x")).collect();
+        stage.broker.append(&events).await;
+        if deaf.is_empty() { Ok(()) } else { Err(deaf.len()) }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_grow_with_servers_and_not_with_topics() {
     let cluster = RedisCluster::start().await.unwrap();
     let stage = stage(&cluster);
@@ -156,7 +211,8 @@ async fn cut_connections_lose_nothing() {
     let settings = FollowerSettings { linger: Duration::from_secs(60), ..without_tail_check() };
     let following = Following::with(&stage, settings);
     following.follower.follow(&topics()).await;
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str())).collect();
+    let over = CancellationToken::new();
+    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
     for round in 1..=3 {
         following.heard(&topic("t0"), 20).await;
         for node in cluster.nodes() {
@@ -165,6 +221,7 @@ async fn cut_connections_lose_nothing() {
         let reconnected = async || following.follower.status().reconnects >= 3 * round;
         eventually("the losses to be noticed", SOON, reconnected).await.unwrap();
     }
+    over.cancel();
     for (topic, publishing) in topics().iter().zip(publishing) {
         following.journal.assert_exact(topic, &publishing.await.unwrap()).await;
     }

@@ -105,3 +105,20 @@ async fn another_prefix_is_another_world() {
     two.fill("t", 0..1).await;
     assert_eq!(server.cli(&["EXISTS", "other:{t}:log"]).await.unwrap(), "1");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_becomes_a_replica_is_not_listened_to_as_if_nothing_were() {
+    let stage = Stage::redis(Retention::default()).await;
+    let other = RedisServer::start().await.unwrap();
+    let (notes, subscriber) = Notes::listen(&stage);
+    subscriber.add(&[topic("t")]).await;
+    let probed = async || subscriber.health().probe_round_trip.is_some();
+    eventually("a probe", SOON, probed).await.unwrap();
+    let server = stage.server.as_ref().unwrap();
+    server.cli(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]).await.unwrap();
+    notes.wait_for("the change to be noticed", |notes| notes.times_lost() == 1).await;
+    let written = stage.broker.append(&[NewEvent::new(topic("t"), "x")]).await.remove(0);
+    assert!(written.is_err_and(|why| why.is_transient()));
+    // It is the only one there is.
+    notes.wait_for("what there is", |notes| notes.times_restored() == 2).await;
+}

@@ -65,9 +65,8 @@ fn ticket() -> (Ticket, oneshot::Receiver<()>) {
 
 /// What a line does that finds nothing in its way.
 fn level(board: &mut Board, port: u16) -> Vec<String> {
-    let (wanted, unwanted) = board.work(&address(port));
+    let (wanted, _) = board.take_work(&address(port));
     board.subscribed(&address(port), &wanted);
-    board.unsubscribed(&address(port), &unwanted);
     board.settled(&address(port));
     let mut names: Vec<_> = wanted.iter().map(ToString::to_string).collect();
     names.sort_unstable();
