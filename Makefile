@@ -9,9 +9,13 @@ ARGS ?=
 # What `make load` runs, and against what: sluice, floor, floor-passes, nchan or all.
 SCENARIOS ?= density fanout
 TARGET ?= sluice
+# What `make reliability` and `make chaos` are confined to, and what replays the latter.
+ONLY ?=
+SEED ?=
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench loom load doc chart chart-server
+.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +27,15 @@ test: ## all tests, against a real redis-server (installed where there is apt)
 	scripts/install-test-deps.sh
 	$(CARGO) test $(LOCKED) --workspace --no-fail-fast
 	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
-	    "load scenarios and the comparison with nchan (make load)."
+	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
+	    "faults at random (make chaos)."
+
+reliability: ## every fault in every shape of Redis, a row each (ten minutes): make reliability ONLY=Sentinel
+	SLUICE_RELIABILITY_ONLY='$(ONLY)' $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::table --ignored --nocapture
+
+chaos: ## faults at random, one minute for each shape of Redis: make chaos SECONDS=600 ONLY=Cluster SEED=7
+	SLUICE_CHAOS_SECONDS='$(SECONDS)' SLUICE_CHAOS_TOPOLOGY='$(ONLY)' SLUICE_CHAOS_SEED='$(SEED)' \
+	    $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::chaos --ignored --nocapture
 
 lint: ## formatting, clippy, the boundaries between crates, file lengths, licences and advisories
 	$(CARGO) fmt --all -- --check

@@ -134,7 +134,7 @@ impl Experiment {
 
     async fn run_with(&self, mut rng: Rng) -> Result<Outcome> {
         let mut stage = Stage::set(self).await?;
-        let topics: Vec<_> = (0..self.topics).map(|number| format!("t/{number}")).collect();
+        let topics = self.topics();
         let ledger = Ledger::new();
         let mut audience =
             Audience::gather(&ledger, &stage.addresses(), &topics, self.streams, &mut rng).await?;
@@ -165,6 +165,10 @@ impl Experiment {
         })
     }
 
+    fn topics(&self) -> Vec<String> {
+        (0..self.topics).map(|number| format!("t/{number}")).collect()
+    }
+
     async fn strike_all(
         &self,
         stage: &mut Stage,
@@ -173,10 +177,11 @@ impl Experiment {
         load: &mut Load,
         rng: &mut Rng,
     ) -> Result<Vec<Recovery>> {
-        let mut recoveries = Vec::new();
+        let (mut recoveries, topics) = (Vec::new(), self.topics());
         let mut faults = self.plan.faults(self.topology);
         while let Some(fault) = faults.next(rng) {
-            let struck = stage.strike(fault, ledger, rng).await;
+            let topic = &topics[rng.usize(..topics.len())];
+            let struck = stage.strike(fault, topic, ledger, rng).await;
             struck.with_context(|| format!("striking: {fault}"))?;
             let ended = Instant::now();
             load.still_runs()?;

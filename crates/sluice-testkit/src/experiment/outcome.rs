@@ -45,7 +45,10 @@ impl Outcome {
     /// An error that says what is wrong, and how to see it again, unless nothing was lost, repeated or reordered and
     /// whatever Redis itself lost was told; and no gap was told where Redis cannot have lost anything.
     pub fn verdict(&self) -> Result<()> {
-        let replay = || format!("seed {}\n{}\n{self}", self.seed, Self::HEADING);
+        let replay = || {
+            let faults: Vec<_> = self.recoveries.iter().map(|recovery| recovery.fault.to_string()).collect();
+            format!("seed {}: {}\n{}\n{self}", self.seed, faults.join(", "), Self::HEADING)
+        };
         self.continuity.assert_exact().with_context(replay)?;
         ensure!(self.complete, "something arrived too late\n{}", replay());
         let may_rewind = self.recoveries.iter().any(|recovery| recovery.fault.may_rewind(self.topology));
@@ -65,7 +68,7 @@ impl fmt::Display for Outcome {
         let faults = match &self.recoveries[..] {
             [] => "none".to_owned(),
             [one] => one.fault.to_string(),
-            many => format!("{} faults at random", many.len()),
+            many => format!("{} faults in turn", many.len()),
         };
         let worst = self.recoveries.iter().map(|recovery| recovery.took).max().unwrap_or_default();
         let Continuity {
@@ -86,5 +89,61 @@ impl fmt::Display for Outcome {
             self.topology,
             worst.as_secs_f64()
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(fault: Fault, topology: Topology, continuity: Continuity, gaps: &[(&str, usize)]) -> Outcome {
+        Outcome {
+            seed: 7,
+            topology,
+            recoveries: vec![Recovery { fault, took: Duration::from_millis(1_234) }],
+            continuity: Continuity { delivered: 1, ..continuity },
+            gaps: gaps.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
+            reconnections: 0,
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn only_what_redis_may_lose_excuses_a_gap() {
+        let lost = Continuity { lost_by_redis: 2, ..Continuity::default() };
+        let told = [("rewound", 3)];
+        let verdict = |fault, topology| outcome(fault, topology, lost.clone(), &told).verdict();
+        verdict(Fault::PrimaryKilled, Topology::Sentinel).unwrap();
+        verdict(Fault::Flushed, Topology::Standalone).unwrap();
+        assert!(verdict(Fault::PrimaryKilled, Topology::Standalone).is_err());
+        assert!(verdict(Fault::FailoverByCommand, Topology::Cluster).is_err());
+        let false_alarm = outcome(Fault::LinkCut, Topology::Tls, Continuity::default(), &told);
+        assert!(false_alarm.verdict().is_err());
+        let elsewhere = outcome(Fault::Flushed, Topology::Tls, lost, &[("trimmed", 1)]);
+        assert!(elsewhere.verdict().is_err());
+    }
+
+    #[test]
+    fn faults_of_any_kind_fail_and_name_the_seed() {
+        let zero = Continuity::default;
+        for bad in [
+            Continuity { lost: 1, ..zero() },
+            Continuity { repeated: 1, ..zero() },
+            Continuity { reordered: 1, ..zero() },
+            Continuity { foreign: 1, ..zero() },
+            Continuity { untold: 1, ..zero() },
+        ] {
+            let error = outcome(Fault::Flushed, Topology::Tls, bad, &[]).verdict().unwrap_err();
+            assert!(format!("{error:#}").contains("seed 7: FLUSHALL"), "{error:#}");
+        }
+        let late = Outcome { complete: false, ..outcome(Fault::LinkCut, Topology::Tls, zero(), &[]) };
+        assert!(late.verdict().is_err());
+    }
+
+    #[test]
+    fn a_row_has_every_column() {
+        let row = outcome(Fault::LinkCut, Topology::Tls, Continuity::default(), &[]).to_string();
+        let columns = Outcome::HEADING.lines().next().unwrap_or_default().matches('|').count();
+        assert_eq!((row.matches('|').count(), row.contains("1.23 s")), (columns, true), "{row}");
     }
 }

@@ -49,3 +49,28 @@ impl fmt::Display for Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_draws_the_same_faults_again_and_every_one_in_the_end() {
+        let plan = Plan::Chaos(Duration::from_secs(60));
+        let draw = |seed| -> Vec<Fault> {
+            let (mut rng, mut faults) = (Rng::with_seed(seed), plan.faults(Topology::Cluster));
+            (0..400).filter_map(|_| faults.next(&mut rng)).collect()
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        assert!(Fault::all_of(Topology::Cluster).iter().all(|fault| draw(3).contains(fault)));
+    }
+
+    #[test]
+    fn what_is_listed_strikes_once_and_in_order() {
+        let listed = vec![Fault::LinkCut, Fault::Flushed];
+        let mut faults = Plan::Faults(listed.clone()).faults(Topology::Tls);
+        let mut rng = Rng::with_seed(1);
+        assert_eq!(std::iter::from_fn(|| faults.next(&mut rng)).collect::<Vec<_>>(), listed);
+    }
+}

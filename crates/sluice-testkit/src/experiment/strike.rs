@@ -25,9 +25,14 @@ const USUAL_LIMIT: &str = "pubsub 33554432 8388608 60";
 const BURST: (usize, usize) = (192, 64 << 10);
 
 impl Stage {
-    pub(super) async fn strike(&mut self, fault: Fault, ledger: &Ledger, rng: &mut Rng) -> Result<()> {
-        let topic = format!("t/{}", rng.usize(..4));
-        let topic = if ledger.published(&topic) > 0 { topic } else { "t/0".to_owned() };
+    /// Strikes; where it takes one shard or topic of several, that of `topic`.
+    pub(super) async fn strike(
+        &mut self,
+        fault: Fault,
+        topic: &str,
+        ledger: &Ledger,
+        rng: &mut Rng,
+    ) -> Result<()> {
         match fault {
             Fault::GatewayKilled => {
                 let gateway = self.any_gateway(rng);
@@ -43,16 +48,16 @@ impl Stage {
             }
             Fault::PublisherKilled => self.publisher.restart().await,
             Fault::PublishersReset => self.reset_publishers().await,
-            Fault::PrimaryKilled => self.kill_primary(&topic).await,
-            Fault::PrimaryPaused => self.pause_primary(&topic).await,
-            Fault::FailoverByCommand => self.fail_over(&topic).await,
+            Fault::PrimaryKilled => self.kill_primary(topic).await,
+            Fault::PrimaryPaused => self.pause_primary(topic).await,
+            Fault::FailoverByCommand => self.fail_over(topic).await,
             Fault::SlotMoved => match &self.servers {
-                Servers::Cluster(cluster) => cluster.migrate_slot_of(&topic).await.map(drop),
+                Servers::Cluster(cluster) => cluster.migrate_slot_of(topic).await.map(drop),
                 _ => bail!("there are no slots"),
             },
             Fault::SubscribersKilled => self.kill_clients(&["pubsub"]).await,
             Fault::ClientsKilled => self.kill_clients(&["pubsub", "normal"]).await,
-            Fault::OutputLimit => self.overflow(&topic, ledger).await,
+            Fault::OutputLimit => self.overflow(topic, ledger).await,
             Fault::Flushed => self.flush().await,
             Fault::LinkReset => {
                 let link = &self.links()?.gateways;

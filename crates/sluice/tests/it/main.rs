@@ -16,6 +16,7 @@ mod killed;
 mod live;
 mod metrics;
 mod outage;
+mod reliability;
 mod resuming;
 mod slow;
 mod stage;
