@@ -11,7 +11,6 @@ use super::{experiment, hold};
 /// `SLUICE_CHAOS_TOPOLOGY` leaves out the others. What is empty is not set.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes as long as one likes: make chaos"]
-#[expect(clippy::print_stdout, reason = "the seed is what a failure is replayed with")]
 async fn faults_at_random() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = variable("SLUICE_CHAOS_SEED").unwrap_or(now.as_secs());
@@ -26,5 +25,8 @@ async fn faults_at_random() {
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| value.parse().ok().unwrap_or_else(|| panic!("{name}={value}")))
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .map(|value| value.parse().ok().unwrap_or_else(|| panic!("{name}={value}")))
 }

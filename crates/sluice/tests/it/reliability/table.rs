@@ -11,7 +11,6 @@ const SEED: u64 = 4;
 /// `SLUICE_RELIABILITY_ONLY=Sentinel` leaves out the other topologies; part of a fault's name other faults.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes many minutes: make reliability"]
-#[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn every_fault_in_every_topology() {
     let only = std::env::var("SLUICE_RELIABILITY_ONLY").unwrap_or_default();
     let mut failures = Vec::new();
