@@ -131,7 +131,11 @@ fn serve(role: Role, layered: Layered) -> anyhow::Result<ExitCode> {
         Err(errors) => return Ok(refuse(&errors)),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the async runtime cannot be started")?.block_on(node::run(config))
+    let runtime = runtime.context("the async runtime cannot be started")?;
+    let ended = runtime.block_on(node::run(config));
+    // A name that is still being looked up holds nobody up.
+    runtime.shutdown_background();
+    ended
 }
 
 fn client(verb: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
