@@ -46,8 +46,9 @@ pub(crate) struct Options {
 pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<ExitCode> {
     let mut report = Report::new();
     report.add("machine", "this machine, as this process sees it", machine::examine(&config));
-    let broker = config.redis.url.to_string();
-    report.add("redis", &broker, redis::examine(&config).await?);
+    for (server, findings) in redis::examine(&config).await? {
+        report.add("redis", &server, findings);
+    }
     if let Some(url) = &options.url {
         let target = match url.parse::<Target>() {
             Ok(target) => target,

@@ -21,11 +21,6 @@ impl Appending {
         Self { script: scripts::publish(), announce, once_window_ms: once_window.as_millis() }
     }
 
-    /// The command that announces on a live channel.
-    pub(super) fn announce(&self) -> &'static str {
-        self.announce
-    }
-
     pub(super) async fn append(
         &self,
         servers: &Servers,

@@ -1,13 +1,17 @@
 //! What a Redis says of itself, for `sluice doctor`. Nothing here changes anything on the server: what can
 //! only be tried is tried on a topic that does not exist, in a form that creates nothing.
 
+mod trials;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::{Cmd, Pipeline, ServerError, Value};
-use sluice_wire::{IdempotencyKey, Topic};
 
-use super::{RedisBroker, failure, parse, scripts};
+use self::trials::Trial;
+use super::pool::Pool;
+use super::{RedisBroker, failure, parse};
 use crate::BrokerError;
 
 /// Settings that decide what an acknowledged event is worth and when a subscriber is cut off.
@@ -40,9 +44,11 @@ pub struct Duties {
     pub appending: bool,
 }
 
-/// What a Redis said of itself.
+/// What a server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisFacts {
+    /// `host:port` of the server.
+    pub address: String,
     /// INFO.
     pub info: Asked<Fields>,
     /// CONFIG GET of what matters to Sluice; never of a password.
@@ -66,13 +72,33 @@ pub struct ClockSkew {
 }
 
 impl RedisBroker {
-    /// Asks the server about itself and about what its user may do.
+    /// Asks every server in charge about itself and about what its user may do, one after the other: one server,
+    /// or the primaries of a cluster by address.
     ///
     /// # Errors
     ///
-    /// When the server cannot be reached or does not let the user in; a single question that is refused is
-    /// told in its own place.
-    pub async fn facts(&self, duties: Duties) -> Result<RedisFacts, BrokerError> {
+    /// When a server cannot be reached or does not let the user in; a single question that is refused is told
+    /// in its own place.
+    pub async fn facts(&self, duties: Duties) -> Result<Vec<RedisFacts>, BrokerError> {
+        let deadline = tokio::time::Instant::now() + self.servers.dialler().timeouts().0;
+        let layout = self.servers.scout().known(deadline).await?;
+        let trials = trials::of(&self.keys, self.servers.announce_command(), duties)?;
+        let mut facts = Vec::new();
+        for shard in layout.shards() {
+            let server = Server { pool: self.servers.pool(&shard.primary)? };
+            facts.push(server.facts(shard.primary.to_string(), &trials).await?);
+        }
+        Ok(facts)
+    }
+}
+
+/// One server that is asked.
+struct Server {
+    pool: Arc<Pool>,
+}
+
+impl Server {
+    async fn facts(&self, address: String, trials: &[Trial]) -> Result<RedisFacts, BrokerError> {
         let clock = self.clock().await?;
         let info = self.ask(redis::cmd("INFO")).await?.and_then(|value| lines(&value));
         let config = self.ask(command("CONFIG", &["GET"]).arg(&SETTINGS[..]).clone()).await?;
@@ -83,7 +109,22 @@ impl RedisBroker {
             false => None,
         };
         let config = config.and_then(|value| pairs(&value));
-        Ok(RedisFacts { info, config, cluster, clock, lacking: self.lacking(duties).await? })
+        let lacking = self.lacking(trials).await?;
+        Ok(RedisFacts { address, info, config, cluster, clock, lacking })
+    }
+
+    async fn lacking(&self, trials: &[Trial]) -> Result<Vec<(&'static str, String)>, BrokerError> {
+        let mut lacking: Vec<(&'static str, String)> = Vec::new();
+        for (what, trial) in trials {
+            // Rights are looked at before anything else, also where a cluster keeps the key elsewhere.
+            if let Err(error) = self.answer(trial.clone()).await?
+                && error.code() == "NOPERM"
+                && !lacking.iter().any(|(known, _)| known == what)
+            {
+                lacking.push((*what, error.details().unwrap_or_default().to_owned()));
+            }
+        }
+        Ok(lacking)
     }
 
     async fn clock(&self) -> Result<Asked<ClockSkew>, BrokerError> {
@@ -106,83 +147,21 @@ impl RedisBroker {
         Ok(best.ok_or_else(|| "it was not asked".to_owned()))
     }
 
-    async fn lacking(&self, duties: Duties) -> Result<Vec<(&'static str, String)>, BrokerError> {
-        let mut lacking = Vec::new();
-        let strange = |why: &dyn std::fmt::Display| BrokerError::Refused(why.to_string());
-        // Nobody has a topic of this name, so that what would change one finds nothing to change.
-        let name = format!("sluice.doctor/{:016x}", fastrand::u64(..));
-        let topic = Topic::parse(&name).map_err(|why| strange(&why))?;
-        let key = IdempotencyKey::parse("doctor").map_err(|why| strange(&why))?;
-        let (log, once) = (self.keys.log(&topic), self.keys.once(&topic, &key));
-        let mut trials = Vec::new();
-        if duties.reading {
-            trials.extend(reading(&log, &self.keys.probe(fastrand::u64(..))));
-        }
-        if duties.appending {
-            trials.extend(appending(&log, &once, self.appending.announce(), &self.keys.live(&topic)));
-        }
-        for (what, trial) in trials {
-            if let Err(error) = self.answer(trial).await?
-                && error.code() == "NOPERM"
-                && !lacking.iter().any(|(known, _)| *known == what)
-            {
-                lacking.push((what, error.details().unwrap_or_default().to_owned()));
-            }
-        }
-        Ok(lacking)
-    }
-
     /// What was answered, or the complaint as text.
     async fn ask(&self, command: Cmd) -> Result<Asked<Value>, BrokerError> {
         let answer = self.answer(command).await?;
         Ok(answer.map_err(|error| failure::of_answer(&error).to_string()))
     }
 
-    /// The one way to the server, so that whatever knows of several servers chooses one here.
     async fn answer(&self, command: Cmd) -> Result<Result<Value, ServerError>, BrokerError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command);
-        let pool = self.servers.any().await?;
-        match pool.pipeline(&pipeline).await.map_err(|failure| failure.why)?.pop() {
+        match self.pool.pipeline(&pipeline).await.map_err(|failure| failure.why)?.pop() {
             Some(Value::ServerError(error)) => Ok(Err(error)),
             Some(value) => Ok(Ok(value)),
             None => Err(failure::odd("a question", "answer")),
         }
     }
-}
-
-/// What following and replaying need. Subscribing is left to a real subscriber, which changes its connection.
-fn reading(log: &str, probe: &str) -> Vec<(&'static str, Cmd)> {
-    vec![
-        ("PING", redis::cmd("PING")),
-        ("TIME", redis::cmd("TIME")),
-        ("XRANGE", command("XRANGE", &[log, "-", "+", "COUNT", "1"])),
-        ("XREVRANGE", command("XREVRANGE", &[log, "+", "-", "COUNT", "1"])),
-        ("XREAD", command("XREAD", &["COUNT", "1", "STREAMS", log, "0-0"])),
-        ("XINFO STREAM", command("XINFO", &["STREAM", log])),
-        ("PUBLISH (to its own probe channel)", command("PUBLISH", &[probe, "0"])),
-    ]
-}
-
-/// What `publish.lua` and its callers need.
-fn appending(log: &str, once: &str, announce: &'static str, live: &str) -> Vec<(&'static str, Cmd)> {
-    vec![
-        ("PING", redis::cmd("PING")),
-        ("SCRIPT LOAD", command("SCRIPT", &["LOAD", scripts::PUBLISH_SCRIPT])),
-        // Without a key the script complains before it does anything.
-        ("EVALSHA", command("EVALSHA", &[scripts::publish().get_hash(), "0"])),
-        ("GET", command("GET", &[once])),
-        ("SET", command("SET", &[once, "", "XX", "PX", "1"])),
-        ("PEXPIRE", command("PEXPIRE", &[once, "1"])),
-        ("PEXPIRE", command("PEXPIRE", &[log, "1"])),
-        ("EXISTS", command("EXISTS", &[log])),
-        ("XINFO STREAM", command("XINFO", &["STREAM", log])),
-        ("XADD", command("XADD", &[log, "NOMKSTREAM", "*", "data", ""])),
-        ("XTRIM", command("XTRIM", &[log, "MINID", "~", "0"])),
-        ("TIME", redis::cmd("TIME")),
-        // Nobody listens to a topic that does not exist.
-        (announce, command(announce, &[live, ""])),
-    ]
 }
 
 fn command(name: &str, args: &[&str]) -> Cmd {

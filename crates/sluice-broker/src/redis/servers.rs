@@ -133,13 +133,6 @@ impl Servers {
         failure::checked(answer.unwrap_or_else(|| Err(failure::odd("a question", "answer")))?)
     }
 
-    /// One pool of those in charge, for questions to any server.
-    pub(super) async fn any(&self) -> Result<Arc<Pool>, BrokerError> {
-        let layout = self.scout.known(Instant::now() + self.dialler.timeouts().0).await?;
-        let first = layout.shards().first().map(|shard| shard.primary.clone());
-        self.pool(&first.ok_or_else(|| BrokerError::Unavailable("no server is in charge".to_owned()))?)
-    }
-
     /// Proves that every server in charge answers; the longest round trip.
     pub(super) async fn ping(&self) -> Result<Duration, BrokerError> {
         let layout = self.scout.known(Instant::now() + self.dialler.timeouts().0).await?;

@@ -18,32 +18,50 @@ use judge::{Context, Listening};
 /// Between two looks at whether the subscription's probe came back.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Asks the configured Redis. An answer that does not come is a finding, too.
-pub(super) async fn examine(config: &Config) -> anyhow::Result<Vec<Finding>> {
+/// Asks the configured Redis; what was found, by server. An answer that does not come is a finding, too.
+pub(super) async fn examine(config: &Config) -> anyhow::Result<Vec<(String, Vec<Finding>)>> {
+    let address = config.redis.url.to_string();
     if config.redis.url.is_memory() {
-        return Ok(vec![judge::embedded()]);
+        return Ok(vec![(address, vec![judge::embedded()])]);
     }
-    let broker = match RedisBroker::new(crate::settings::broker(config)?, TaskTracker::new()) {
-        Ok(broker) => broker,
-        Err(error) => return Ok(vec![judge::unreachable(&error)]),
-    };
+    match visit(config).await {
+        Ok(contexts) if contexts.len() == 1 => {
+            Ok(contexts.iter().map(|context| (address.clone(), judge::all(context))).collect())
+        }
+        Ok(contexts) => {
+            let named = |context: &Context| format!("{} of {address}", context.facts.address);
+            Ok(contexts.iter().map(|context| (named(context), judge::all(context))).collect())
+        }
+        Err(Failure::Broker(error)) => Ok(vec![(address, vec![judge::unreachable(&error)])]),
+        Err(Failure::Settings(error)) => Err(error),
+    }
+}
+
+/// Why nothing was learnt.
+enum Failure {
+    Broker(BrokerError),
+    Settings(anyhow::Error),
+}
+
+/// What is to be judged, a context a server.
+async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
+    let settings = crate::settings::broker(config).map_err(Failure::Settings)?;
+    let broker = RedisBroker::new(settings, TaskTracker::new()).map_err(Failure::Broker)?;
     let duties = Duties { reading: config.role != Role::Publisher, appending: config.role != Role::Gateway };
-    let facts = match broker.facts(duties).await {
-        Ok(facts) => facts,
-        Err(error) => return Ok(vec![judge::unreachable(&error)]),
-    };
-    let listening = match duties.reading {
-        true => Some(listen(&broker, config.redis.probe_deadline).await?),
+    let facts = broker.facts(duties).await.map_err(Failure::Broker)?;
+    let mut listening = match duties.reading {
+        true => Some(listen(&broker, config.redis.probe_deadline).await.map_err(Failure::Broker)?),
         false => None,
     };
-    let event_bytes_max = config.topics.event_bytes_max as u64;
-    Ok(judge::all(&Context {
+    let context = |facts| Context {
         facts,
-        listening,
+        // It is told once, with the first server.
+        listening: listening.take(),
         duties,
-        event_bytes_max,
+        event_bytes_max: config.topics.event_bytes_max as u64,
         prefix: config.redis.prefix.clone(),
-    }))
+    };
+    Ok(facts.into_iter().map(context).collect())
 }
 
 /// Subscribes as a node does, to a topic that nobody has, and waits for the connection's own probe.

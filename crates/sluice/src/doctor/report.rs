@@ -35,7 +35,7 @@ impl Report {
     }
 
     /// One object: `summary` counts by level, `areas` names what was looked at, `findings` holds each with
-    /// `id`, `level`, `seen`, `why` and `fix`.
+    /// `id`, `level`, `subject` (as in its area), `seen`, `why` and `fix`.
     pub(super) fn json(&self) -> Value {
         let summary: serde_json::Map<_, _> = Level::ALL
             .map(|level| (level.as_str().to_owned(), json!(self.count(level))))
@@ -43,18 +43,20 @@ impl Report {
             .collect();
         let areas: Vec<_> =
             self.areas.iter().map(|area| json!({"area": area.name, "subject": area.subject})).collect();
-        let findings: Vec<_> = self
-            .findings()
-            .map(|finding| {
+        let of = |area: &Area| {
+            let told = |finding: &Finding| {
                 json!({
                     "id": finding.id,
                     "level": finding.level.as_str(),
+                    "subject": area.subject,
                     "seen": finding.seen,
                     "why": finding.why,
                     "fix": finding.fix,
                 })
-            })
-            .collect();
+            };
+            area.findings.iter().map(told).collect::<Vec<_>>()
+        };
+        let findings: Vec<_> = self.areas.iter().flat_map(of).collect();
         json!({"version": env!("CARGO_PKG_VERSION"), "summary": summary, "areas": areas, "findings": findings})
     }
 
@@ -138,7 +140,7 @@ redis: redis://h
         assert_eq!(json["summary"], json!({"ok": 1, "note": 0, "warning": 1, "error": 0}));
         assert_eq!(
             json["findings"][1],
-            json!({"id": "redis.persistence", "level": "warning", "seen": "none", "why": "a restart\nloses",
+            json!({"id": "redis.persistence", "level": "warning", "subject": "redis://h", "seen": "none", "why": "a restart\nloses",
                 "fix": "appendonly yes"})
         );
     }

@@ -115,6 +115,7 @@ pub(super) mod tests {
             client-output-buffer-limit normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60";
         Context {
             facts: RedisFacts {
+                address: "127.0.0.1:6379".to_owned(),
                 info: Ok(fields(info)),
                 config: Ok(fields(config)),
                 cluster: None,

@@ -42,8 +42,7 @@ impl Nginx {
             return None;
         };
         let directory = tempfile::Builder::new().prefix("sluice-nginx-").tempdir().unwrap();
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let address = free_address();
         let root = directory.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {root}/{kind};\n"))
@@ -73,4 +72,10 @@ impl Nginx {
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+}
+
+/// An address below the kernel's own choices, of which one that knocks there too early could be its own answer.
+fn free_address() -> SocketAddr {
+    let candidates = std::iter::repeat_with(|| (Ipv4Addr::LOCALHOST, fastrand::u16(12_000..32_000)).into());
+    candidates.take(1_000).find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
 }

@@ -30,7 +30,7 @@ pub(super) fn commands(context: &Context) -> Option<Finding> {
 pub(super) fn listening(context: &Context) -> Option<Finding> {
     const ID: &str = "redis.subscription";
     let fix = format!(
-        "ACL: +subscribe +unsubscribe &{prefix}:{{*}}:live &{prefix}:probe:*; else what lies between: proxies that do \
+        "ACL: +subscribe +unsubscribe (in a cluster +ssubscribe +sunsubscribe) &{prefix}:{{*}}:live &{prefix}:probe:*; else what lies between: proxies that do \
          not speak RESP3, firewalls that cut idle connections",
         prefix = context.prefix
     );
