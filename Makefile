@@ -15,7 +15,7 @@ SEED ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server
+.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server stack
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,3 +74,6 @@ chart: ## the Helm chart and the plain manifests: BLESS=1 writes what is generat
 
 chart-server: ## the same applied to a real API server, which is built from source once (ten minutes)
 	scripts/check-chart-server.sh
+
+stack: ## docker-compose.yml for real, or the same haproxy.cfg with processes: streams are counted while a gateway is stopped
+	scripts/run-stack.sh
