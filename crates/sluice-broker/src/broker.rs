@@ -32,6 +32,19 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Events of one topic are appended in the order given. The whole slice is one round trip.
     async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>>;
 
+    /// As [`Broker::append`], and waits until `wait.replicas` replicas have each event; an event that fewer
+    /// have in time is in the log all the same and answered with [`BrokerError::NotReplicated`].
+    ///
+    /// The default is right for a backend that has no replicas.
+    async fn append_replicated(
+        &self,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        let answers = self.append(events).await;
+        answers.into_iter().map(|answer| answer.and_then(|appended| wait.judge(appended, 0))).collect()
+    }
+
     /// Where the logs of `topics` stand, in order. One round trip.
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError>;
 
@@ -128,6 +141,26 @@ pub struct Appended {
     pub repeated: bool,
 }
 
+/// How many replicas an append waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReplicaWait {
+    /// Replicas that must have the event; 0 waits for none.
+    pub replicas: u8,
+    /// How long they have, at least a millisecond; it is counted from the append.
+    pub timeout: Duration,
+}
+
+impl ReplicaWait {
+    /// `appended`, if as many replicas as are wanted `confirmed` it.
+    pub(crate) fn judge(self, appended: Appended, confirmed: usize) -> Result<Appended, BrokerError> {
+        let wanted = self.replicas;
+        if confirmed >= usize::from(wanted) {
+            return Ok(appended);
+        }
+        Err(BrokerError::NotReplicated { id: appended.id, confirmed, wanted })
+    }
+}
+
 /// Where a log stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LogHead {
@@ -190,12 +223,23 @@ pub enum BrokerError {
     /// The key holds something that is not a log, or the answer is not of the expected form.
     #[error("the broker answered unexpectedly: {0}")]
     Unexpected(String),
+    /// The event is in the log, but fewer replicas than wanted said in time that they have it: a failover may
+    /// lose it. Appending it again with the same key waits again and repeats nothing.
+    #[error("event {id} is on {confirmed} replicas, not on {wanted}")]
+    NotReplicated {
+        /// The event's id.
+        id: EventId,
+        /// How many replicas have it.
+        confirmed: usize,
+        /// How many were to have it.
+        wanted: u8,
+    },
 }
 
 impl BrokerError {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::NotReplicated { .. })
     }
 }

@@ -17,8 +17,8 @@ mod retention;
 mod url;
 
 pub use broker::{
-    Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, Subscriber, SubscriberHealth, Tail,
-    Tails,
+    Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, ReplicaWait, Subscriber,
+    SubscriberHealth, Tail, Tails,
 };
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};

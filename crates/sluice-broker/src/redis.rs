@@ -39,8 +39,8 @@ use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
-    Subscriber, Tails,
+    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, ReplicaWait, Retention,
+    RetentionPolicies, Subscriber, Tails,
 };
 
 /// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
@@ -94,7 +94,15 @@ fn servers(place: &RedisPlace, settings: &BrokerSettings, tracker: &TaskTracker)
 #[async_trait]
 impl Broker for RedisBroker {
     async fn append(&self, events: &[NewEvent]) -> Vec<Result<Appended, BrokerError>> {
-        self.appending.append(&self.servers, &self.keys, &self.retention, events).await
+        self.append_replicated(events, ReplicaWait::default()).await
+    }
+
+    async fn append_replicated(
+        &self,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        self.appending.append(&self.servers, &self.keys, &self.retention, events, wait).await
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {

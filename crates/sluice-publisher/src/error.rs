@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sluice_broker::BrokerError;
+use sluice_wire::EventId;
 
 /// Why an event was not published, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,17 @@ pub enum PublishError {
         /// When the broker is looked after next.
         retry_after: Duration,
     },
+    /// The event is published, but fewer replicas than wanted said in time that they have it: a failover of the
+    /// broker may lose it. Retry with the same key, which repeats nothing.
+    #[error("event {id} is published, but on {confirmed} replicas instead of {wanted}")]
+    NotReplicated {
+        /// The event's id.
+        id: EventId,
+        /// How many replicas have it.
+        confirmed: usize,
+        /// How many were to have it.
+        wanted: u8,
+    },
     /// The broker refused the event and will do so again.
     #[error("the event was refused: {0}")]
     Refused(String),
@@ -39,14 +51,16 @@ impl PublishError {
     /// Whether the same event may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::TooBusy | Self::Closed)
+        matches!(self, Self::Unavailable { .. } | Self::NotReplicated { .. } | Self::TooBusy | Self::Closed)
     }
 
     pub(crate) fn from_broker(error: &BrokerError, retry_after: Duration) -> Self {
-        if error.is_transient() {
-            Self::Unavailable { why: error.to_string(), retry_after }
-        } else {
-            Self::Refused(error.to_string())
+        match *error {
+            BrokerError::NotReplicated { id, confirmed, wanted } => {
+                Self::NotReplicated { id, confirmed, wanted }
+            }
+            _ if error.is_transient() => Self::Unavailable { why: error.to_string(), retry_after },
+            _ => Self::Refused(error.to_string()),
         }
     }
 }

@@ -106,9 +106,9 @@ impl Service {
         Ok(self.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?)
     }
 
-    async fn enqueue(&self, event: NewEvent) -> Result<Receipt, PublishError> {
-        let enqueued =
-            tokio::time::timeout(self.settings.queue_wait_max, self.publisher.enqueue(event)).await;
+    async fn enqueue(&self, event: NewEvent, replicas: Option<u8>) -> Result<Receipt, PublishError> {
+        let enqueue = self.publisher.enqueue_replicated(event, replicas);
+        let enqueued = tokio::time::timeout(self.settings.queue_wait_max, enqueue).await;
         enqueued.unwrap_or_else(|_| {
             self.publisher.measures().outcome(&Err(PublishError::TooBusy));
             Err(PublishError::TooBusy)

@@ -2,10 +2,10 @@
 //! begins a flush only when its last one was answered, so no event overtakes another of its topic.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use opentelemetry::context::FutureExt as _;
-use sluice_broker::Appended;
+use sluice_broker::{Appended, ReplicaWait};
 use sluice_wire::NewEvent;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,8 @@ use crate::{PublishError, PublisherSettings};
 /// An accepted event.
 pub(crate) struct Queued {
     pub(crate) event: NewEvent,
+    /// How many replicas must have it.
+    pub(crate) replicas: u8,
     pub(crate) answer: oneshot::Sender<Result<Appended, PublishError>>,
     pub(crate) room: Room,
     pub(crate) accepted: Instant,
@@ -31,6 +33,7 @@ pub(crate) struct Lane {
     spans: Spans,
     flush_events_max: usize,
     flush_bytes_max: usize,
+    wait_replicas_timeout: Duration,
 }
 
 impl Lane {
@@ -43,7 +46,8 @@ impl Lane {
     ) -> Self {
         let flush_events_max = settings.flush_events_max.max(1);
         let flush_bytes_max = settings.flush_bytes_max;
-        Self { queue, link, measures, spans, flush_events_max, flush_bytes_max }
+        let wait_replicas_timeout = settings.wait_replicas_timeout;
+        Self { queue, link, measures, spans, flush_events_max, flush_bytes_max, wait_replicas_timeout }
     }
 
     /// Flushes what is queued until the queue is closed and empty.
@@ -72,6 +76,8 @@ impl Lane {
 
     async fn flush(&self, batch: Vec<Queued>) {
         let oldest = batch.iter().map(|queued| queued.accepted).min().unwrap_or_else(Instant::now);
+        let replicas = batch.first().map_or(0, |queued| queued.replicas);
+        let timeout = if replicas > 0 { self.wait_replicas_timeout } else { Duration::ZERO };
         let mut events = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
         for Queued { event, answer, room, .. } in batch {
@@ -79,7 +85,8 @@ impl Lane {
             waiting.push((answer, room));
         }
         let spans = self.spans.flush(&mut events);
-        let results = self.link.append(&events).with_context(spans.context()).await;
+        let results =
+            self.link.append(&events, ReplicaWait { replicas, timeout }).with_context(spans.context()).await;
         spans.end(&results);
         debug_assert_eq!(results.len(), waiting.len());
         self.measures.flushed(events.len(), oldest.elapsed());
@@ -92,12 +99,13 @@ impl Lane {
     }
 }
 
-/// How many of `gathered` go into one flush: as many as fit, at least one.
+/// How many of `gathered` go into one flush: as many as fit and wait for as many replicas as the first, at
+/// least one.
 fn flush_len(gathered: &[Queued], bytes_max: usize) -> usize {
     let mut bytes = 0;
     let fitting = gathered.iter().take_while(|queued| {
         bytes += queued.event.data.len();
-        bytes <= bytes_max
+        bytes <= bytes_max && Some(queued.replicas) == gathered.first().map(|first| first.replicas)
     });
     fitting.count().max(1).min(gathered.len())
 }

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use sluice_broker::{Appended, Broker, BrokerError};
+use sluice_broker::{Appended, Broker, BrokerError, ReplicaWait};
 use sluice_wire::NewEvent;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,12 +37,16 @@ impl Link {
     }
 
     /// Appends `events` unless the circuit is open; one result an event.
-    pub(crate) async fn append(self: &Arc<Self>, events: &[NewEvent]) -> Vec<Result<Appended, PublishError>> {
+    pub(crate) async fn append(
+        self: &Arc<Self>,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+    ) -> Vec<Result<Appended, PublishError>> {
         if let Err(Open { why, retry_after }) = self.check() {
             return vec![Err(PublishError::Unavailable { why, retry_after }); events.len()];
         }
         let began = Instant::now();
-        let mut results = self.broker.append(events).await;
+        let mut results = self.broker.append_replicated(events, wait).await;
         results.resize_with(events.len(), || Err(BrokerError::Unexpected("too few answers".into())));
         self.learn(began, &results);
         let retry_after = self.check().err().map_or(self.settings.pause_min, |open| open.retry_after);
@@ -56,8 +60,9 @@ impl Link {
         {
             tracing::warn!(error = %refusal, "the broker refused an event");
         }
-        let mut failures =
-            results.iter().map(|result| result.as_ref().err().filter(|error| error.is_transient()));
+        // A broker whose replicas are behind is not away: it has the events.
+        let is_away = |error: &&BrokerError| matches!(error, BrokerError::Unavailable(_));
+        let mut failures = results.iter().map(|result| result.as_ref().err().filter(is_away));
         let Some(Some(first)) = failures.next() else { return };
         if failures.any(|failure| failure.is_none()) {
             return;

@@ -120,6 +120,16 @@ impl Publisher {
 
     /// Waits until there is room for `event` and accepts it.
     pub async fn enqueue(&self, event: NewEvent) -> Result<Receipt, PublishError> {
+        self.enqueue_replicated(event, None).await
+    }
+
+    /// As [`Publisher::enqueue`]; the event counts as published when as many `replicas` have it, or as the
+    /// settings say.
+    pub async fn enqueue_replicated(
+        &self,
+        event: NewEvent,
+        replicas: Option<u8>,
+    ) -> Result<Receipt, PublishError> {
         let shared = &*self.shared;
         let accepted = async {
             let bytes = shared.admit(&event)?;
@@ -132,7 +142,7 @@ impl Publisher {
                     .await
                     .map_err(|_| PublishError::Closed)?,
             };
-            shared.accept(event, room)
+            shared.accept(event, room, replicas)
         };
         accepted.await.inspect_err(|error| shared.measures.outcome(&Err(error.clone())))
     }
@@ -146,7 +156,7 @@ impl Publisher {
                 _event: shared.events.clone().try_acquire_owned().map_err(no_room)?,
                 _bytes: shared.bytes.clone().try_acquire_many_owned(bytes).map_err(no_room)?,
             };
-            shared.accept(event, room)
+            shared.accept(event, room, None)
         };
         accept().inspect_err(|error| shared.measures.outcome(&Err(error.clone())))
     }
@@ -201,11 +211,12 @@ impl Shared {
             .map_err(|open| PublishError::Unavailable { why: open.why, retry_after: open.retry_after })
     }
 
-    fn accept(&self, event: NewEvent, room: Room) -> Result<Receipt, PublishError> {
+    fn accept(&self, event: NewEvent, room: Room, replicas: Option<u8>) -> Result<Receipt, PublishError> {
+        let replicas = replicas.unwrap_or(self.settings.wait_replicas);
         let (answer, receipt) = oneshot::channel();
         let lane = self.hasher.hash_one(&event.topic) % self.lanes.len() as u64;
         let lane = &self.lanes[usize::try_from(lane).unwrap_or_default()];
-        lane.send(Queued { event, answer, room, accepted: Instant::now() })
+        lane.send(Queued { event, replicas, answer, room, accepted: Instant::now() })
             .map_err(|_| PublishError::Closed)?;
         Ok(Receipt(receipt))
     }

@@ -1,5 +1,7 @@
 //! What a publisher is told at its start.
 
+use std::time::Duration;
+
 use crate::CircuitSettings;
 
 /// Limits and widths of a [`Publisher`](crate::Publisher).
@@ -18,6 +20,10 @@ pub struct PublisherSettings {
     pub flush_bytes_max: usize,
     /// How many bytes of data one event has at most.
     pub event_bytes_max: usize,
+    /// How many replicas must have an event before it counts as published, where its sender says nothing else.
+    pub wait_replicas: u8,
+    /// How long the replicas have for that.
+    pub wait_replicas_timeout: Duration,
     /// When to stop asking a broker that does not answer.
     pub circuit: CircuitSettings,
     /// Whether spans are made, with the process's tracer. Without, a caller's `traceparent` is carried along.
@@ -33,6 +39,8 @@ impl Default for PublisherSettings {
             flush_events_max: 256,
             flush_bytes_max: 1 << 20,
             event_bytes_max: 256 << 10,
+            wait_replicas: 0,
+            wait_replicas_timeout: Duration::from_secs(1),
             circuit: CircuitSettings::default(),
             traced: false,
         }

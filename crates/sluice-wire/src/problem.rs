@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::EventId;
+
 /// What all types of problems begin with.
 const TYPE_BASE: &str = "https://sluice.dev/problems/";
 
@@ -24,13 +26,15 @@ pub struct Problem {
     pub detail: String,
     /// When trying again makes sense: the `Retry-After` header, in seconds.
     pub retry_after_seconds: Option<u64>,
+    /// The event that it is about, where that has an id already.
+    pub event: Option<EventId>,
 }
 
 impl Problem {
     /// A problem of the type `slug`.
     #[must_use]
     pub fn new(status: u16, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), retry_after_seconds: None }
+        Self { status, slug, title, detail: detail.into(), retry_after_seconds: None, event: None }
     }
 
     /// The same, worth trying again after `seconds`.
@@ -46,7 +50,8 @@ impl Problem {
         format!("{TYPE_BASE}{}", self.slug)
     }
 
-    /// The problem as a JSON object: `type`, `title`, `status`, `detail` and, where it applies, `retry_after`.
+    /// The problem as a JSON object: `type`, `title`, `status`, `detail` and, where they apply, `id` and
+    /// `retry_after`.
     #[must_use]
     pub fn to_json(&self) -> String {
         let mut json = String::with_capacity(160 + self.detail.len());
@@ -57,6 +62,9 @@ impl Problem {
         let _ = write!(json, ",\"status\":{}", self.status);
         json.push_str(",\"detail\":");
         push_json_string(&mut json, &self.detail);
+        if let Some(id) = self.event {
+            let _ = write!(json, ",\"id\":\"{id}\"");
+        }
         if let Some(seconds) = self.retry_after_seconds {
             let _ = write!(json, ",\"retry_after\":{seconds}");
         }

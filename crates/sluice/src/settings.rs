@@ -123,6 +123,8 @@ pub(crate) fn publisher(config: &Config) -> PublisherSettings {
     PublisherSettings {
         flush_events_max: config.publisher.flush_events_max,
         event_bytes_max: config.topics.event_bytes_max,
+        wait_replicas: config.publisher.wait_replicas,
+        wait_replicas_timeout: config.publisher.wait_replicas_timeout,
         traced: is_traced(config),
         ..PublisherSettings::default()
     }

@@ -6,9 +6,9 @@ use redis::{Script, Value};
 use sluice_wire::NewEvent;
 
 use super::keys::Keys;
-use super::servers::{Request, Routed, Servers};
+use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse, scripts};
-use crate::{Appended, BrokerError, Retention, RetentionPolicies};
+use crate::{Appended, BrokerError, ReplicaWait, Retention, RetentionPolicies};
 
 pub(super) struct Appending {
     script: Script,
@@ -27,14 +27,18 @@ impl Appending {
         keys: &Keys,
         retention: &RetentionPolicies,
         events: &[NewEvent],
+        wait: ReplicaWait,
     ) -> Vec<Result<Appended, BrokerError>> {
         if events.is_empty() {
             return Vec::new();
         }
         let commands = events.iter().map(|event| self.command(keys, event, retention.of(&event.topic)));
-        let request = Request { commands: commands.collect(), preface: None, changes: true };
-        let answers = servers.ask(request).await.answers;
-        answers.into_iter().zip(events).map(|(answer, event)| result(answer?, event)).collect()
+        let request = Request { commands: commands.collect(), preface: None, changes: true, wait };
+        let Answers { answers, confirmed, .. } = servers.ask(request).await;
+        let answers = answers.into_iter().zip(confirmed).zip(events);
+        let judged =
+            answers.map(|((answer, confirmed), event)| wait.judge(result(answer?, event)?, confirmed));
+        judged.collect()
     }
 
     fn command(&self, keys: &Keys, event: &NewEvent, retention: Retention) -> Routed {

@@ -64,7 +64,24 @@ impl Pool {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
+        self.sent(pipeline, None).await
+    }
+
+    /// As [`Pool::pipeline`], for one that may take longer than others: `response_timeout`.
+    pub(super) async fn pipeline_within(
+        &self,
+        pipeline: &Pipeline,
+        response_timeout: Duration,
+    ) -> Result<Vec<Value>, Failure> {
+        self.sent(pipeline, Some(response_timeout)).await
+    }
+
+    async fn sent(&self, pipeline: &Pipeline, within: Option<Duration>) -> Result<Vec<Value>, Failure> {
         let request = async |connection: &mut MultiplexedConnection| {
+            if let Some(within) = within {
+                // Of this clone alone.
+                connection.set_response_timeout(within);
+            }
             connection.send_packed_commands(pipeline, 0, pipeline.len()).await
         };
         let answers = self.with_lane(request, |answers| answers.iter().any(is_read_only)).await?;

@@ -6,7 +6,7 @@ use sluice_wire::{EventId, Topic};
 use super::keys::Keys;
 use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse};
-use crate::{BrokerError, LogHead, Page, Tail, Tails};
+use crate::{BrokerError, LogHead, Page, ReplicaWait, Tail, Tails};
 
 /// Entries of one read where only their ids are wanted.
 const COUNTING_PAGE: usize = 512;
@@ -50,7 +50,8 @@ pub(super) async fn heads(
         command.arg("STREAM").arg(keys.log(topic));
         Routed { slot: keys.slot(topic), command }
     });
-    let request = Request { commands: commands.collect(), preface: None, changes: false };
+    let request =
+        Request { commands: commands.collect(), preface: None, changes: false, wait: ReplicaWait::default() };
     let answers = servers.ask(request).await.answers;
     answers
         .into_iter()
@@ -107,7 +108,7 @@ pub(super) async fn tails(
         let command = xread(&logs, positions.iter().map(|(_, position)| *position), limit);
         Routed { slot: keys.slot(first), command }
     });
-    let Answers { prefaces, answers } = servers.ask(after_time(together.into_iter().collect())).await;
+    let Answers { prefaces, answers, .. } = servers.ask(after_time(together.into_iter().collect())).await;
     let behind = match answers.into_iter().next().transpose()? {
         Some(Value::ServerError(error)) if failure::is_wrong_type(&error) => {
             return one_by_one(servers, keys, &logs, positions, limit).await;
@@ -121,7 +122,7 @@ pub(super) async fn tails(
 /// Every server's clock is read ahead of its logs, in the same pipeline: what has an id up to then was there
 /// to be read.
 fn after_time(commands: Vec<Routed>) -> Request {
-    Request { commands, preface: Some(redis::cmd("TIME")), changes: false }
+    Request { commands, preface: Some(redis::cmd("TIME")), changes: false, wait: ReplicaWait::default() }
 }
 
 /// The clock of whoever is furthest behind.
@@ -170,7 +171,7 @@ async fn one_by_one(
         slot: keys.slot(topic),
         command: xread(std::slice::from_ref(log), std::iter::once(*position), limit),
     });
-    let Answers { prefaces, answers } = servers.ask(after_time(commands.collect())).await;
+    let Answers { prefaces, answers, .. } = servers.ask(after_time(commands.collect())).await;
     let mut tails = Tails::default();
     for (index, answer) in answers.into_iter().enumerate() {
         match answer? {

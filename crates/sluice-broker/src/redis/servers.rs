@@ -21,12 +21,15 @@ use super::failure;
 use super::layout::{Layout, Slot};
 use super::pool::Pool;
 use super::scout::Scout;
-use crate::BrokerError;
 use crate::backoff::Backoff;
 use crate::url::Address;
+use crate::{BrokerError, ReplicaWait};
 
 /// How often commands are redirected before the servers are given a moment to agree.
 const REDIRECTIONS_AT_ONCE: u32 = 3;
+
+/// Connections to each server for requests that wait for its replicas; opened when first needed.
+const LANES_WAITING: usize = 8;
 
 /// A command and the slot of its keys.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub(super) struct Request {
     pub(super) preface: Option<Cmd>,
     /// Whether the commands change something: each is then run once at most, in its order within its slot.
     pub(super) changes: bool,
+    /// How many replicas must have what was changed; a wait follows the commands to each server.
+    pub(super) wait: ReplicaWait,
 }
 
 /// What came of a request.
@@ -52,6 +57,8 @@ pub(super) struct Answers {
     pub(super) prefaces: Vec<Value>,
     /// To each command, errors of servers among the values.
     pub(super) answers: Vec<Result<Value, BrokerError>>,
+    /// Replicas that have what each command changed; 0 where none was waited for.
+    pub(super) confirmed: Vec<usize>,
 }
 
 #[derive(Debug)]
@@ -66,6 +73,8 @@ pub(super) struct Servers {
 #[derive(Debug, Default)]
 struct Pools {
     by_address: HashMap<Address, Arc<Pool>>,
+    /// Connections that WAIT blocks, so that nothing else is ever sent over them.
+    waiting: HashMap<Address, Arc<Pool>>,
     /// The layout by which pools were last dismissed.
     layout: Arc<Layout>,
 }
@@ -95,7 +104,7 @@ impl Servers {
 
     /// Asks; takes about as long as an answer may take, at most.
     pub(super) async fn ask(&self, request: Request) -> Answers {
-        let deadline = Instant::now() + self.dialler.timeouts().1;
+        let deadline = Instant::now() + self.dialler.timeouts().1 + request.wait.timeout;
         let slots = request.commands.iter().map(|routed| routed.slot).collect();
         let mut rounds = Rounds::new(slots, request.changes);
         let mut asking = Asking::new(self, request);
@@ -122,13 +131,14 @@ impl Servers {
                 }
             }
         }
-        Answers { prefaces: asking.prefaces, answers: rounds.end() }
+        Answers { prefaces: asking.prefaces, answers: rounds.end(), confirmed: asking.confirmed }
     }
 
     /// Asks one question that changes nothing.
     pub(super) async fn read(&self, slot: Slot, command: Cmd) -> Result<Value, BrokerError> {
         let commands = vec![Routed { slot, command }];
-        let answers = self.ask(Request { commands, preface: None, changes: false }).await.answers;
+        let wait = ReplicaWait::default();
+        let answers = self.ask(Request { commands, preface: None, changes: false, wait }).await.answers;
         let answer = answers.into_iter().next();
         failure::checked(answer.unwrap_or_else(|| Err(failure::odd("a question", "answer")))?)
     }
@@ -150,12 +160,25 @@ impl Servers {
 
     /// The connections to the server at `address`.
     pub(super) fn pool(&self, address: &Address) -> Result<Arc<Pool>, BrokerError> {
-        let mut pools = self.pools();
-        if let Some(pool) = pools.by_address.get(address) {
+        self.pool_of(&mut self.pools().by_address, address, self.lanes)
+    }
+
+    /// The connections for requests that wait for replicas of the server at `address`.
+    fn waiting_pool(&self, address: &Address) -> Result<Arc<Pool>, BrokerError> {
+        self.pool_of(&mut self.pools().waiting, address, LANES_WAITING)
+    }
+
+    fn pool_of(
+        &self,
+        pools: &mut HashMap<Address, Arc<Pool>>,
+        address: &Address,
+        lanes: usize,
+    ) -> Result<Arc<Pool>, BrokerError> {
+        if let Some(pool) = pools.get(address) {
             return Ok(Arc::clone(pool));
         }
-        let pool = Arc::new(Pool::new(&self.dialler, address, self.lanes)?);
-        pools.by_address.insert(address.clone(), Arc::clone(&pool));
+        let pool = Arc::new(Pool::new(&self.dialler, address, lanes)?);
+        pools.insert(address.clone(), Arc::clone(&pool));
         Ok(pool)
     }
 
@@ -165,6 +188,7 @@ impl Servers {
         if !Arc::ptr_eq(&pools.layout, &layout) {
             // One that slots are on their way to is dialled anew.
             pools.by_address.retain(|address, _| layout.of_primary(address).is_some());
+            pools.waiting.retain(|address, _| layout.of_primary(address).is_some());
             pools.layout = layout;
         }
         pools

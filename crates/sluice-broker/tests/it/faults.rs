@@ -1,6 +1,7 @@
 //! What fails in installations of several servers, while events are published and followed.
 
 mod cluster;
+mod replicas;
 mod sentinel;
 
 use std::sync::Arc;

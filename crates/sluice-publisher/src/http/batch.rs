@@ -24,11 +24,12 @@ const WANTED: &str =
 
 pub(super) async fn publish(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let entered = enter(&head).and_then(|media| Ok((media, service.admit()?)));
-    let (media, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
+    let entered =
+        enter(&head).and_then(|media| Ok((media, headers::wait_replicas(&head.headers)?, service.admit()?)));
+    let (media, replicas, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
     let traceparent = trace::traceparent();
-    let mut batch =
-        Batch { report: Report::new(service.settings.batch_in_flight_max), service: &service, traceparent };
+    let report = Report::new(service.settings.batch_in_flight_max);
+    let mut batch = Batch { report, service: &service, replicas, traceparent };
     match media {
         Media::Lines => batch.lines(body).await,
         Media::Json | Media::Text => {
@@ -53,6 +54,8 @@ fn enter(head: &Head) -> Result<Media, Refusal> {
 
 struct Batch<'a> {
     service: &'a Service,
+    /// How many replicas must have each event, if the request says so.
+    replicas: Option<u8>,
     traceparent: Option<ByteString>,
     report: Report,
 }
@@ -126,7 +129,8 @@ impl Batch<'_> {
             Err(refusal) => return self.refuse(line, refusal),
         };
         // No limit on the wait: a full queue slows the reading of the body down.
-        let receipt: Result<Receipt, _> = self.service.publisher.enqueue(event).await;
+        let receipt: Result<Receipt, _> =
+            self.service.publisher.enqueue_replicated(event, self.replicas).await;
         match receipt {
             Ok(receipt) => self.report.accepted(line, receipt).await,
             Err(error) => self.report.refused(line, error.into()),

@@ -26,12 +26,13 @@ struct TextQuery {
 
 pub(super) async fn publish(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let turn = read_topic(&service, &head).and_then(|topic| Ok((topic, service.admit()?)));
-    let (topic, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
+    let turn = read_topic(&service, &head)
+        .and_then(|topic| Ok((topic, headers::wait_replicas(&head.headers)?, service.admit()?)));
+    let (topic, replicas, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
     trace::note(KeyValue::new("messaging.destination.name", topic.to_string()));
     let event =
         read_event(&service, topic, &head, body).await.inspect_err(|refusal| service.count(refusal))?;
-    let appended = service.enqueue(event).await?.await?;
+    let appended = service.enqueue(event, replicas).await?.await?;
     tracing::debug!(id = %appended.id, repeated = appended.repeated, "published");
     trace::note(KeyValue::new("messaging.message.id", appended.id.to_string()));
     trace::note(KeyValue::new("sluice.outcome", if appended.repeated { "repeated" } else { "appended" }));

@@ -49,6 +49,15 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid-key", "The idempotency key is not valid", detail)
     }
 
+    pub(super) fn wait_replicas(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid-wait-replicas",
+            "The number of replicas to wait for is not valid",
+            detail,
+        )
+    }
+
     pub(super) fn query(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid-query", "The query is not valid", detail)
     }
@@ -117,6 +126,15 @@ impl From<PublishError> for Refusal {
                 "The broker is unavailable",
                 "the event may or may not have been published; try again with the same idempotency key",
             ),
+            PublishError::NotReplicated { confirmed, wanted, .. } => Self::new(
+                unavailable,
+                "replicas-not-confirmed",
+                "Too few replicas have the event",
+                format!(
+                    "the event is published, but {confirmed} replicas of the {wanted} wanted have confirmed it in \
+                     time; try again with the same idempotency key, which repeats nothing"
+                ),
+            ),
             PublishError::Refused(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "broker-refused",
@@ -140,9 +158,12 @@ impl From<PublishError> for Refusal {
             PublishError::Unavailable { retry_after, .. } => {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
-            PublishError::TooBusy | PublishError::Closed => Some(1),
+            PublishError::NotReplicated { .. } | PublishError::TooBusy | PublishError::Closed => Some(1),
             PublishError::Invalid { .. } | PublishError::Refused(_) => None,
         };
+        if let PublishError::NotReplicated { id, .. } = error {
+            refusal.problem.event = Some(id);
+        }
         refusal.cause = Some(error);
         refusal
     }

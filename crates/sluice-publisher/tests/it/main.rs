@@ -10,5 +10,6 @@ mod one;
 mod order;
 mod pressure;
 mod redis;
+mod replicas;
 mod routing;
 mod stage;

@@ -1,6 +1,7 @@
 //! `[publisher]`: the way in.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Role;
 use super::listen::{ADDRESS, default_addr};
@@ -24,6 +25,10 @@ pub struct Publisher {
     pub concurrency_max: usize,
     /// `publisher.flush_events_max`: 128 events in one pipeline to Redis.
     pub flush_events_max: usize,
+    /// `publisher.wait_replicas`: 0 replicas must have an event before it is answered as published.
+    pub wait_replicas: u8,
+    /// `publisher.wait_replicas_timeout_ms`: 1 s for the replicas to say so.
+    pub wait_replicas_timeout: Duration,
 }
 
 impl Publisher {
@@ -35,6 +40,8 @@ impl Publisher {
             batch_events_max: 10_000,
             concurrency_max: 256,
             flush_events_max: 128,
+            wait_replicas: 0,
+            wait_replicas_timeout: Duration::from_secs(1),
         }
     }
 
@@ -46,6 +53,12 @@ impl Publisher {
             batch_events_max: section.integer("batch_events_max", d.batch_events_max, 1..=1_000_000),
             concurrency_max: section.integer("concurrency_max", d.concurrency_max, 1..=65_536),
             flush_events_max: section.integer("flush_events_max", d.flush_events_max, 1..=10_000),
+            wait_replicas: section.integer("wait_replicas", d.wait_replicas, 0..=16),
+            wait_replicas_timeout: section.millis(
+                "wait_replicas_timeout_ms",
+                d.wait_replicas_timeout,
+                1..=60_000,
+            ),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Asking<'a> {
     servers: &'a Servers,
     request: Request,
     pub(super) prefaces: Vec<Value>,
+    /// Replicas that have what each command changed.
+    pub(super) confirmed: Vec<usize>,
 }
 
 /// What stood in the way of a round.
@@ -32,7 +34,8 @@ pub(super) struct Met {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(servers: &'a Servers, request: Request) -> Self {
-        Self { servers, request, prefaces: Vec::new() }
+        let confirmed = vec![0; request.commands.len()];
+        Self { servers, request, prefaces: Vec::new(), confirmed }
     }
 
     /// Sends what is due and takes down what becomes of it.
@@ -74,10 +77,14 @@ impl<'a> Asking<'a> {
         met
     }
 
-    /// One pipeline to one server; an answer to the preface, if there is one, and to each command.
-    async fn send(&self, place: &(Address, bool), group: &[usize]) -> Result<Vec<Value>, Failure> {
+    /// One pipeline to one server; an answer to the preface, if there is one, and to each command; and how many
+    /// replicas have all of it.
+    async fn send(&self, place: &(Address, bool), group: &[usize]) -> Result<(Vec<Value>, usize), Failure> {
         let (address, asking) = place;
-        let pool = self.servers.pool(address).map_err(Failure::before_sending)?;
+        let wait = self.request.wait;
+        let waits = wait.replicas > 0 && !group.is_empty();
+        let pool = if waits { self.servers.waiting_pool(address) } else { self.servers.pool(address) };
+        let pool = pool.map_err(Failure::before_sending)?;
         let mut pipeline = Pipeline::with_capacity(2 * group.len() + 1);
         if let Some(preface) = &self.request.preface {
             pipeline.add_command(preface.clone());
@@ -89,19 +96,20 @@ impl<'a> Asking<'a> {
             }
             pipeline.add_command(self.request.commands[*at].command.clone());
         }
-        let mut answers = match pool.pipeline(&pipeline).await {
+        if waits {
+            // At least a millisecond: 0 would be for ever.
+            pipeline.cmd("WAIT").arg(wait.replicas).arg(wait.timeout.as_millis().max(1).to_string());
+            let response_timeout = self.servers.dialler.timeouts().1 + wait.timeout;
+            let mut answers = pool.pipeline_within(&pipeline, response_timeout).await?;
+            let confirmed = answers.pop().map_or(0, confirmed);
+            return Ok((without_asking(answers, *asking, head), confirmed));
+        }
+        let answers = match pool.pipeline(&pipeline).await {
             // Nobody is to notice that a server closes connections that stood still.
             Err(failure) if failure.dropped && !self.request.changes => pool.pipeline(&pipeline).await?,
             answers => answers?,
         };
-        if *asking {
-            let mut nth = 0_usize;
-            answers.retain(|_| {
-                nth += 1;
-                nth <= head || (nth - head).is_multiple_of(2)
-            });
-        }
-        Ok(answers)
+        Ok((without_asking(answers, *asking, head), 0))
     }
 
     /// Takes down what a server answered.
@@ -109,13 +117,13 @@ impl<'a> Asking<'a> {
         &mut self,
         asked: &Address,
         group: Vec<usize>,
-        answers: Result<Vec<Value>, Failure>,
+        answers: Result<(Vec<Value>, usize), Failure>,
         met: &mut Met,
         outcomes: &mut Vec<(usize, Outcome)>,
     ) {
         let scout = &self.servers.scout;
-        let mut answers = match answers {
-            Ok(answers) => answers.into_iter(),
+        let (mut answers, confirmed) = match answers {
+            Ok((answers, confirmed)) => (answers.into_iter(), confirmed),
             Err(failure) => {
                 scout.look_again(None);
                 outcomes.extend(group.into_iter().map(|at| (at, Outcome::Lost(failure.why.clone()))));
@@ -150,7 +158,32 @@ impl<'a> Asking<'a> {
                 }
                 _ => {}
             }
+            self.confirmed[at] = confirmed;
             outcomes.push((at, outcome));
+        }
+    }
+}
+
+/// The answers without those to the ASKING ahead of each command behind the first `head`.
+fn without_asking(mut answers: Vec<Value>, asking: bool, head: usize) -> Vec<Value> {
+    if asking {
+        let mut nth = 0_usize;
+        answers.retain(|_| {
+            nth += 1;
+            nth <= head || (nth - head).is_multiple_of(2)
+        });
+    }
+    answers
+}
+
+/// The number of replicas that WAIT answers. Where it is refused, nobody knows of any.
+fn confirmed(answer: Value) -> usize {
+    match failure::checked(answer) {
+        Ok(Value::Int(replicas)) => usize::try_from(replicas).unwrap_or(0),
+        Ok(_) => 0,
+        Err(why) => {
+            tracing::warn!(error = %why, "waiting for replicas is refused");
+            0
         }
     }
 }
