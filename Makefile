@@ -15,10 +15,10 @@ SEED ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server stack
+.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server observability stack
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## a node on 127.0.0.1:8080 that keeps events in memory; no Redis needed
 	$(CARGO) run $(LOCKED) -p sluice -- dev $(ARGS)
@@ -77,3 +77,6 @@ chart-server: ## the same applied to a real API server, which is built from sour
 
 stack: ## docker-compose.yml for real, or the same haproxy.cfg with processes: streams are counted while a gateway is stopped
 	scripts/run-stack.sh
+
+observability: ## alerts, dashboard and runbook: against promtool, the list of metrics and a Prometheus that scrapes a node
+	scripts/check-observability.sh
