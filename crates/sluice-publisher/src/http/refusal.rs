@@ -12,7 +12,8 @@ use crate::{PublishError, trace};
 #[derive(Debug)]
 pub(super) struct Refusal {
     problem: Problem,
-    cause: Option<PublishError>,
+    /// Boxed, so that every result with a refusal in it stays small.
+    cause: Option<Box<PublishError>>,
 }
 
 impl Refusal {
@@ -34,7 +35,7 @@ impl Refusal {
 
     /// The publisher's error behind it.
     pub(super) fn cause(&self) -> Option<&PublishError> {
-        self.cause.as_ref()
+        self.cause.as_deref()
     }
 
     pub(super) fn topic(detail: impl Into<String>) -> Self {
@@ -164,7 +165,7 @@ impl From<PublishError> for Refusal {
         if let PublishError::NotReplicated { id, .. } = error {
             refusal.problem.event = Some(id);
         }
-        refusal.cause = Some(error);
+        refusal.cause = Some(Box::new(error));
         refusal
     }
 }
