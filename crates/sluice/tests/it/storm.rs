@@ -30,7 +30,6 @@ const SHORTEST_WAIT: Duration = Duration::from_secs(4);
 /// second, and the hundreds of streams that stand at about the same place share what they read.
 const READS_MAX: u64 = 300;
 
-#[expect(clippy::print_stdout, reason = "what Redis was asked for is what a reader of the run looks for")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_of_a_node_that_died_come_back_at_the_rate_of_admission_and_redis_reads_by_topic() {
     let mut cluster = start().await;
