@@ -5,6 +5,8 @@
 STACK_NAME=compose
 readonly STACK_NAME
 export SLUICE_PORT=${SLUICE_PORT:-18080}
+# An engine that was started here can give no more descriptors than it has.
+if [ -n "${dockerd_pid:-}" ]; then export SLUICE_NOFILE=${SLUICE_NOFILE:-4096} SLUICE_MAXCONN=${SLUICE_MAXCONN:-1000}; fi
 PUBLIC=http://127.0.0.1:$SLUICE_PORT
 
 compose() {
