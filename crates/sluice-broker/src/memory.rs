@@ -80,6 +80,12 @@ impl MemoryBroker {
         self.state().listeners.announce(topic, &Announcement::Message(LiveMessage::Plain(text.into())));
     }
 
+    /// Forgets every event with an id of `from_ms` or later, as a failover to a replica that lagged does. For
+    /// tests: listeners are not told, so whoever stands between tells them that their connection was lost.
+    pub fn fail_over(&self, from_ms: u64) {
+        self.state().forget_from(EventId::at(from_ms));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

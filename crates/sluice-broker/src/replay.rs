@@ -4,6 +4,7 @@
 //! what follows is continuous, or its absence is judged (`judge.rs`). So a log that is trimmed faster than it
 //! is read, or that Redis lost the end of, is never passed over silently.
 
+mod gap;
 mod judge;
 mod since;
 
@@ -12,51 +13,10 @@ use std::time::Duration;
 
 use sluice_wire::{Event, EventId, Topic};
 
+pub use self::gap::{Gap, GapReason};
 use self::judge::{Evidence, First, Verdict};
 pub use self::since::{resolve_since, settle};
 use crate::{Broker, BrokerError, Page};
-
-/// Why events may be missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum GapReason {
-    /// The log was trimmed beyond the position.
-    Trimmed,
-    /// The log lost its newest events, among them ones that were seen: Redis went back in time.
-    Rewound,
-    /// The whole log expired.
-    Expired,
-    /// The cursor could not be read. Never found by a [`Replay`]; for those who read cursors.
-    UnknownCursor,
-}
-
-impl GapReason {
-    /// The reason as clients read it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Trimmed => "trimmed",
-            Self::Rewound => "rewound",
-            Self::Expired => "expired",
-            Self::UnknownCursor => "unknown-cursor",
-        }
-    }
-}
-
-/// Events of a topic that nobody can be given any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gap {
-    /// The topic.
-    pub topic: Topic,
-    /// The last position before the gap.
-    pub from: EventId,
-    /// Where delivery goes on: what is behind this id is delivered. Smaller than `from` after a rewind, when
-    /// events that survived are repeated.
-    pub to: EventId,
-    /// What happened.
-    pub reason: GapReason,
-    /// It cannot be told whether an event is missing at all.
-    pub possible: bool,
-}
 
 /// What a replay starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,7 +143,9 @@ impl Replay {
         let gap = match verdict {
             Verdict::Rewound => return self.rewind().await.map(Some),
             Verdict::Continuous => None,
-            Verdict::Trimmed { to, possible } => Some(self.gap(to, GapReason::Trimmed, possible)),
+            Verdict::Trimmed { to, possible } => {
+                Some(self.gap(to.min(self.to), GapReason::Trimmed, possible))
+            }
             Verdict::Expired => Some(self.gap(self.position, GapReason::Expired, true)),
         };
         Ok(Some(self.take(page, gap)))
@@ -242,7 +204,11 @@ impl Replay {
         let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
         let parted_ms = self.position.ms.min(head.last.ms);
         let safe = EventId::new(parted_ms.saturating_sub(margin_ms), u64::MAX);
-        let restart = self.broker.newest_until(&self.topic, safe).await?.unwrap_or(EventId::ZERO);
+        let restart = match self.broker.newest_until(&self.topic, safe).await? {
+            Some(event) => event,
+            None if head.oldest.is_none() => head.last,
+            None => EventId::ZERO,
+        };
         let gap = self.gap(restart, GapReason::Rewound, false);
         self.position = restart;
         // `ZERO` here means "from the oldest on": nothing before it is worth a second gap.
@@ -252,10 +218,11 @@ impl Replay {
     }
 
     async fn verdict(&self, page: &Page) -> Result<Verdict, BrokerError> {
-        let first = page.first.map(|id| First {
-            id,
-            prev: page.events.first().filter(|event| event.id == id).and_then(|event| event.prev),
-        });
+        let mut first = First::of(page);
+        if first.is_none() && self.to != EventId::MAX {
+            // What stands behind the fence tells what is gone before it.
+            first = First::of(&self.broker.read(&self.topic, self.position, EventId::MAX, 1).await?);
+        }
         if judge::evidently_continuous(self.position, self.seen, first) {
             return Ok(Verdict::Continuous);
         }

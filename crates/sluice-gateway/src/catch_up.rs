@@ -65,11 +65,12 @@ impl CatchUp {
         starts: Vec<Start>,
         floor_ms: u64,
     ) -> Self {
+        let jumps = hub.jumps(&set);
         let sources = set
             .members()
             .iter()
-            .zip(starts)
-            .map(|((key, topic), start)| Source::new(*key, topic.clone(), start))
+            .zip(starts.into_iter().zip(jumps))
+            .map(|((key, topic), (start, jumps))| Source::new(*key, topic.clone(), start, jumps))
             .collect();
         Self { hub, logs, set, sources, floor_ms }
     }
@@ -90,21 +91,32 @@ impl CatchUp {
     ///
     /// Those of the log. The step may be taken again.
     pub(crate) async fn step(&mut self, fence: &Fence) -> Result<Progress, BrokerError> {
-        if !self.settle_those_ahead(fence).await? {
+        if self.note_jumps() || !self.settle_those_ahead(fence).await? {
             return Ok(Progress::Overtaken);
         }
         loop {
             for index in 0..self.sources.len() {
                 self.fill(index, fence.positions[index]).await?;
             }
+            if self.note_jumps() {
+                return Ok(Progress::Overtaken);
+            }
             let frames = self.merge(fence);
             if !frames.is_empty() {
                 return Ok(Progress::Frames(frames));
             }
             if self.is_through(fence) {
+                self.sources.iter_mut().zip(&fence.positions).for_each(|(source, to)| source.arrive(*to));
                 return Ok(Progress::Reached);
             }
         }
+    }
+
+    /// Goes back to where the client stands in topics of which the log was rewound since. Whether there are any:
+    /// then the fence, too, may name what is lost.
+    fn note_jumps(&mut self) -> bool {
+        let jumps = self.hub.jumps(&self.set);
+        self.sources.iter_mut().zip(jumps).fold(false, |any, (source, jumps)| source.note_jumps(jumps) || any)
     }
 
     fn is_through(&self, fence: &Fence) -> bool {
@@ -132,6 +144,7 @@ impl CatchUp {
                 let reader = self.logs.readers.acquire().await;
                 source.fill_from_log(&self.hub, &self.logs.broker, to, self.logs.replay).await?;
                 drop(reader);
+                self.settle_doubt(index, to).await;
             }
         }
         Ok(true)
@@ -151,7 +164,17 @@ impl CatchUp {
                 source.fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
             }
         }
+        self.settle_doubt(index, to).await;
         Ok(())
+    }
+
+    /// A client may be the first to find that the log was rewound: the node looks for itself, and a fence that
+    /// names what is lost gives way to another.
+    async fn settle_doubt(&mut self, index: usize, to: EventId) {
+        let source = &mut self.sources[index];
+        if source.take_doubt() {
+            self.hub.reach(source.topic(), to.after()).await;
+        }
     }
 
     /// Takes items off the sources, oldest first, as long as it is known which is the oldest.

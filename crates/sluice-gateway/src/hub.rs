@@ -7,6 +7,7 @@
 
 pub(crate) mod feeds;
 mod hold;
+mod place;
 mod sink;
 pub(crate) mod topics;
 pub(crate) mod window;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use sluice_broker::{Broker, Follower, FollowerStatus};
-use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicKey, TopicSet};
+use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,7 +25,6 @@ use tokio_util::task::TaskTracker;
 use self::feeds::{Entered, Feeds, ViewKey};
 pub(crate) use self::hold::FeedHold;
 use self::topics::Topics;
-use self::window::Encoded;
 use crate::settings::GatewaySettings;
 use crate::tallies::Tallies;
 use crate::trace::Spans;
@@ -190,39 +190,6 @@ impl Hub {
     /// Brings a topic at least to `id`, for a client that saw more on another node. Where it stands then.
     pub(crate) async fn reach(&self, topic: &Topic, id: EventId) -> EventId {
         self.follower().reach(topic, id).await
-    }
-
-    /// At most `limit` events of a topic behind `position`, if its window reaches back to it.
-    pub(crate) fn window_page(
-        &self,
-        key: TopicKey,
-        position: EventId,
-        is_event: bool,
-        limit: usize,
-    ) -> Option<Vec<Encoded>> {
-        self.lock().topics.page(key, position, is_event, limit)
-    }
-
-    /// Offers a topic's window all retained events behind `from`, as read from the log.
-    pub(crate) fn offer_page(&self, key: TopicKey, from: EventId, page: &[Encoded]) {
-        self.lock().topics.extend_back(key, from, page);
-    }
-
-    /// The moment up to which this node has everything of a topic. Milliseconds.
-    pub(crate) fn floor_ms(&self, key: TopicKey) -> u64 {
-        self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
-    }
-
-    /// The moment up to which a stream of `set` that stands at `positions` has everything. Milliseconds.
-    pub(crate) fn floor_at(&self, set: &TopicSet, positions: &[EventId]) -> u64 {
-        let state = self.lock();
-        let floors = set.keys().zip(positions).map(|(key, position)| match state.topics.get(key) {
-            Some(active) if active.position <= *position => active.floor_ms,
-            // Whatever it lacks of this topic has a later id than the last it was given.
-            Some(active) => active.floor_ms.min(position.ms.saturating_sub(1)),
-            None => 0,
-        });
-        floors.min().unwrap_or(0)
     }
 
     /// The feed of topics that are all open in `view` already.

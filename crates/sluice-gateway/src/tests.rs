@@ -14,18 +14,24 @@ mod world;
 use std::cell::RefCell;
 
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use self::history::{Op, Setting};
 use self::world::{Totals, run};
 
 /// Plays histories with topics among the lowest bits of `topics_mask`; what happened in all of them together.
-fn histories(topics_mask: usize) -> Totals {
+fn histories(topics_mask: usize, failovers: bool) -> Totals {
     let config = ProptestConfig { failure_persistence: None, max_shrink_iters: 2_000, ..Default::default() };
     let cases = u64::from(config.cases);
     let totals = RefCell::new(Totals::default());
-    let any = (Setting::any(), prop::collection::vec(Op::any(topics_mask), 1..150));
-    let outcome = TestRunner::new(config).run(&any, |(setting, ops)| {
+    let any = (Setting::any(), prop::collection::vec(Op::any(topics_mask, failovers), 1..150));
+    // Histories with failovers are the same ones in every run.
+    let mut runner = if failovers {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    } else {
+        TestRunner::new(config)
+    };
+    let outcome = runner.run(&any, |(setting, ops)| {
         let happened = run(&setting, &ops);
         *totals.borrow_mut() += happened;
         Ok(())
@@ -34,7 +40,7 @@ fn histories(topics_mask: usize) -> Totals {
         panic!("{failure}");
     }
     let totals = totals.into_inner();
-    let Totals { events, resumes, holes, lagged, reads, saved, gaps } = totals;
+    let Totals { events, resumes, holes, lagged, reads, saved, gaps, .. } = totals;
     for (what, times) in [("events", events), ("resumes", resumes), ("reads", reads)] {
         assert!(times > cases, "{what}: {times} in {cases} histories");
     }
@@ -47,10 +53,17 @@ fn histories(topics_mask: usize) -> Totals {
 
 #[test]
 fn one_topic_is_gapless_over_nodes_faults_and_evictions() {
-    eprintln!("{:?}", histories(0b001));
+    eprintln!("{:?}", histories(0b001, false));
 }
 
 #[test]
 fn each_of_several_topics_is_gapless_over_nodes_faults_and_evictions() {
-    eprintln!("{:?}", histories(0b111));
+    eprintln!("{:?}", histories(0b111, false));
+}
+
+#[test]
+fn what_a_failover_lost_is_told_and_what_survived_is_delivered() {
+    let totals = histories(0b001, true);
+    assert!(totals.lost > 500 && totals.rewinds > 10, "{totals:?}");
+    eprintln!("{totals:?}");
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::core::Core;
+use super::topics::Look;
 
 /// Looks at the topics in turns until the follower stops.
 pub(super) async fn run(core: Arc<Core>) {
@@ -43,6 +44,7 @@ fn budget(core: &Core) -> usize {
 }
 
 async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
+    let epoch = core.shared.topics().epoch;
     let tails = match core.broker.tails(batch, core.settings.tail_page_events.max(1)).await {
         Ok(tails) => tails,
         Err(why) if *failing => {
@@ -59,7 +61,8 @@ async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
     core.shared.note_tail_check();
     let confirmed_ms = core.confirmed_ms(tails.time_ms);
     let mut locked = core.shared.topics();
-    let level = locked.looked(batch, &tails, false, &*core.shared.sink);
+    let look = Look { asked: batch, inclusive: false, epoch };
+    let level = locked.looked(look, &tails, &*core.shared.sink);
     if !level.is_empty() {
         let confirmed: Vec<_> = level.into_iter().map(|topic| (topic.clone(), confirmed_ms)).collect();
         core.shared.sink.confirmed(&confirmed);

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use indexmap::IndexMap;
 use sluice_wire::{EventId, Topic};
 
+pub(super) use self::hear::Look;
 use super::Sink;
 use super::complaints::Complaints;
 use super::open::Opening;

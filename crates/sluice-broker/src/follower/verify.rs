@@ -8,6 +8,7 @@ use sluice_wire::{EventId, Topic};
 use tracing::{debug, info};
 
 use super::core::Core;
+use super::topics::Look;
 use crate::backoff::Backoff;
 
 /// How long to wait for refills before looking again at what is left.
@@ -69,7 +70,10 @@ async fn verify(core: &Core) {
 
 /// Whether the broker answered.
 async fn look(core: &Core, topics: &[Topic]) -> bool {
-    let asked = core.shared.topics().to_verify(topics);
+    let (epoch, asked) = {
+        let locked = core.shared.topics();
+        (locked.epoch, locked.to_verify(topics))
+    };
     if asked.is_empty() {
         return true;
     }
@@ -84,7 +88,7 @@ async fn look(core: &Core, topics: &[Topic]) -> bool {
     };
     core.shared.note_tail_check();
     let mut locked = core.shared.topics();
-    locked.looked(&asked, &tails, true, &*core.shared.sink);
+    locked.looked(Look { asked: &asked, inclusive: true, epoch }, &tails, &*core.shared.sink);
     let holes = locked.has_holes();
     drop(locked);
     if holes {

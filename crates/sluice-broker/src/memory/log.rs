@@ -39,6 +39,13 @@ impl Log {
         self.events.pop_front()
     }
 
+    /// Takes back the newest event, as if it had never been.
+    pub(super) fn pop_newest(&mut self) -> Option<Event> {
+        let event = self.events.pop_back()?;
+        self.last = event.prev.unwrap_or_default();
+        Some(event)
+    }
+
     pub(super) fn oldest(&self) -> Option<EventId> {
         self.events.front().map(|event| event.id)
     }

@@ -59,7 +59,7 @@ impl State {
             let why = format!("the embedded broker holds {} topics at most", self.topics_max);
             return Err(BrokerError::Refused(why));
         }
-        let id = EventId::at(now_ms).max(self.last.after());
+        let id = self.next_id(now_ms);
         self.last = id;
         let log = self.logs.entry(new.topic.clone()).or_default();
         let event = Event {
@@ -80,6 +80,25 @@ impl State {
         self.evict();
         self.listeners.announce(&new.topic, &Announcement::Message(LiveMessage::Event(event)));
         Ok(Appended { id, repeated: false })
+    }
+
+    /// Where the clock is behind the last id, the ids next in turn may have been given before, to events that a
+    /// failover lost; so some are left out.
+    fn next_id(&self, now_ms: u64) -> EventId {
+        if now_ms < self.last.ms {
+            return EventId::new(self.last.ms, self.last.seq.saturating_add(fastrand::u64(1..1_000_000)));
+        }
+        EventId::at(now_ms).max(self.last.after())
+    }
+
+    /// Forgets the events from `id` on, in all logs.
+    pub(super) fn forget_from(&mut self, id: EventId) {
+        for (lost, topic) in self.by_age.split_off(&id).into_iter().rev() {
+            let event = self.logs.get_mut(&topic).and_then(Log::pop_newest);
+            debug_assert_eq!(event.as_ref().map(|event| event.id), Some(lost));
+            self.event_bytes -= event.as_ref().map_or(0, bytes_of);
+        }
+        self.last = self.logs.values().map(Log::last).max().unwrap_or_default();
     }
 
     /// The log of `topic`, unless it was idle for too long.

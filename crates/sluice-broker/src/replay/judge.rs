@@ -2,7 +2,7 @@
 
 use sluice_wire::EventId;
 
-use crate::LogHead;
+use crate::{LogHead, Page};
 
 /// What is known of a log around a position.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub(super) struct Evidence {
     pub(super) seen: bool,
     /// Nothing behind the position up to this moment is missing; 0 where nobody vouches for more.
     pub(super) floor_ms: u64,
-    /// The first entry at or behind the position, up to `to`.
+    /// The first entry at or behind the position.
     pub(super) first: Option<First>,
     /// The log has entries before the position (for a moment: at or before it).
     pub(super) older: bool,
@@ -30,6 +30,15 @@ pub(super) struct Evidence {
 pub(super) struct First {
     pub(super) id: EventId,
     pub(super) prev: Option<EventId>,
+}
+
+impl First {
+    /// The first entry of `page`.
+    pub(super) fn of(page: &Page) -> Option<Self> {
+        let id = page.first?;
+        let event = page.events.first().filter(|event| event.id == id);
+        Some(Self { id, prev: event.and_then(|event| event.prev) })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,7 +184,11 @@ mod tests {
     fn a_missing_log_expired_only_if_the_reader_is_older_than_the_retention() {
         let missing = Evidence { head: LogHead::default(), ..seen_50() };
         assert_eq!(judge(&missing), Verdict::Rewound, "too young to have expired, so Redis lost it");
-        assert_eq!(judge(&Evidence { horizon_ms: None, ..missing }), Verdict::Rewound, "nothing ever expires");
+        assert_eq!(
+            judge(&Evidence { horizon_ms: None, ..missing }),
+            Verdict::Rewound,
+            "nothing ever expires"
+        );
         assert_eq!(judge(&Evidence { horizon_ms: Some(51), ..missing }), Verdict::Expired);
         let moment = Evidence { seen: false, ..missing };
         assert_eq!(judge(&moment), Verdict::Continuous, "perhaps there never was an event");

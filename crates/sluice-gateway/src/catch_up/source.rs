@@ -39,17 +39,37 @@ pub(super) struct Source {
     start: Start,
     items: VecDeque<Item>,
     /// Everything up to here was taken out.
-    position: EventId,
+    stands: Start,
+    /// The topic's jumps that this knows of.
+    jumps: u32,
+    /// The log ended before the fence.
+    doubtful: bool,
 }
 
 impl Source {
-    pub(super) fn new(key: TopicKey, topic: Topic, start: Start) -> Self {
-        Self { key, topic, start, items: VecDeque::new(), position: start.position() }
+    pub(super) fn new(key: TopicKey, topic: Topic, start: Start, jumps: u32) -> Self {
+        Self { key, topic, start, items: VecDeque::new(), stands: start, jumps, doubtful: false }
+    }
+
+    /// What was read of a log before it was rewound, and how far, says nothing of what it is now. Whether it was.
+    pub(super) fn note_jumps(&mut self, jumps: u32) -> bool {
+        if self.jumps == jumps {
+            return false;
+        }
+        self.jumps = jumps;
+        self.start = self.stands;
+        self.items.clear();
+        true
+    }
+
+    /// Whether the log was read up to `to` and did not show an entry there, once: it may be rewound.
+    pub(super) fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// Where the client stands.
     pub(super) fn position(&self) -> EventId {
-        self.position
+        self.stands.position()
     }
 
     pub(super) fn key(&self) -> TopicKey {
@@ -75,13 +95,23 @@ impl Source {
         self.items.is_empty() && self.start.position() >= to
     }
 
+    /// Nothing was left on the way to `to`, and the stream goes on from there.
+    pub(super) fn arrive(&mut self, to: EventId) {
+        if self.stands.position() < to {
+            self.stands = Start::seen(to);
+        }
+    }
+
     pub(super) fn peek(&self) -> Option<EventId> {
         self.items.front().map(Item::position)
     }
 
     pub(super) fn take(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
-        self.position = item.position();
+        self.stands = match &item {
+            Item::Event(id, _) => Start::seen(*id),
+            Item::Gap(gap) => Start::Moment(gap.to),
+        };
         Some(item)
     }
 
@@ -133,6 +163,7 @@ impl Source {
             self.items.push_back(Item::Gap(Box::new(gap)));
         }
         let last = encoded.last().map(|(id, _)| *id);
+        self.doubtful |= page.done && last != Some(to) && to != EventId::ZERO;
         self.items.extend(encoded.into_iter().map(|(id, frame)| Item::Event(id, frame)));
         match last {
             _ if page.done => self.end_at(to.max(page.position)),
@@ -156,8 +187,5 @@ impl Source {
             Some(Item::Event(id, _)) if *id >= to => Start::seen(*id),
             _ => Start::Moment(to),
         };
-        if self.items.is_empty() {
-            self.position = self.position.max(to);
-        }
     }
 }

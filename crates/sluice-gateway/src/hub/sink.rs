@@ -25,14 +25,15 @@ impl Sink for Hub {
             .map(|event| {
                 let witness = self.spans().deliver(topic, event);
                 let frame = Frame::event(Some(event.id), event.event_type.as_ref(), &event.data);
-                (event.id, frame, witness)
+                (event, frame, witness)
             })
             .collect();
         self.tallies().events_in(events.len());
         let mut state = self.lock();
         let Some(topic) = state.topics.key(topic) else { return };
-        for (id, frame, witness) in encoded {
-            state.topics.push(topic, (id, frame.clone()));
+        for (event, frame, witness) in encoded {
+            let id = event.id;
+            state.topics.push(topic, (id, frame.clone()), event.prev);
             self.tell(Notice::Event { topic, id, frame, witness });
         }
     }

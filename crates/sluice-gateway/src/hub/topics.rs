@@ -22,6 +22,8 @@ pub(crate) struct ActiveTopic {
     window: Option<Box<Window>>,
     /// Feeds that contain the topic.
     pub(crate) feeds: u32,
+    /// Times that the topic was taken to a place that does not follow from the one before.
+    pub(crate) jumps: u32,
 }
 
 impl ActiveTopic {
@@ -84,7 +86,8 @@ impl Topics {
             }
             return key;
         }
-        let entry = ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0 };
+        let entry =
+            ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0, jumps: 0 };
         let index = self.active.insert(entry);
         let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
         let Self { active, keys, hasher, .. } = self;
@@ -106,11 +109,15 @@ impl Topics {
         }
     }
 
-    /// Appends the next event of a topic.
-    pub(crate) fn push(&mut self, key: TopicKey, event: Encoded) {
+    /// Appends the next event of a topic, of which the log says that it stands behind `prev`.
+    pub(crate) fn push(&mut self, key: TopicKey, event: Encoded, prev: Option<EventId>) {
         let limits = self.limits;
         self.change_window(key, |active| {
-            let before = active.position;
+            let before = match active.position {
+                // What is trimmed before a log's oldest event is not known to be nothing.
+                EventId::ZERO => prev.unwrap_or(event.0.before()),
+                position => position,
+            };
             active.position = event.0;
             let window = active.window.get_or_insert_with(|| Box::new(Window::at(before)));
             window.push(event);
@@ -124,6 +131,7 @@ impl Topics {
         self.change_window(key, |active| {
             active.position = position;
             active.window = None;
+            active.jumps = active.jumps.wrapping_add(1);
         });
     }
 
@@ -197,7 +205,7 @@ mod tests {
         let keys: Vec<_> =
             (0..5).map(|i| topics.open(&Topic::parse(&format!("t{i}")).unwrap(), EventId::ZERO)).collect();
         for ms in 1..500 {
-            topics.push(keys[usize::try_from(ms % 5).unwrap()], event(ms));
+            topics.push(keys[usize::try_from(ms % 5).unwrap()], event(ms), None);
             assert!(topics.window_bytes() <= limits.node_bytes_max);
         }
         for key in keys {
@@ -215,7 +223,7 @@ mod tests {
         let mut topics = Topics::new(WindowLimits::default());
         let topic = Topic::parse("a").unwrap();
         let key = topics.open(&topic, EventId::ZERO);
-        topics.push(key, event(1));
+        topics.push(key, event(1), None);
         topics.get_mut(key).unwrap().feeds = 1;
         topics.close(&topic);
         assert_eq!(topics.len(), 1, "a feed still contains it");

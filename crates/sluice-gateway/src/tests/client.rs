@@ -1,13 +1,15 @@
 //! A client that reads when it likes, goes away in the middle of a frame, comes back anywhere with the cursor
 //! that it saw last, and compares every frame with the ledger.
 
+mod judging;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
 use http_body::Body as _;
 use sluice_wire::cursor::Cursor;
-use sluice_wire::sse::{Decoder, Item, Received};
+use sluice_wire::sse::{Decoder, Item};
 
 use super::ledger::{Ledger, TOPICS, topic};
 use super::node::Node;
@@ -21,13 +23,6 @@ pub(super) enum Begin {
     Last(usize),
     /// Behind an event of the first topic, chosen by this number.
     After(usize),
-}
-
-impl Begin {
-    /// Who asks for the earliest begins with whatever that is, and is told no gap before it.
-    fn may_skip(self, seen: usize, to: usize, trimmed: usize) -> bool {
-        matches!(self, Self::Earliest) && seen == 0 && to <= trimmed
-    }
 }
 
 /// What a poll came to.
@@ -46,30 +41,41 @@ pub(super) struct Client {
     begin: Begin,
     /// The last thing known of the logs when the first stream was opened, by topic.
     opened_at: Vec<usize>,
+    /// What failovers had taken back by then.
+    lost_before: usize,
     body: Option<Pin<Box<SseBody>>>,
     decoder: Decoder,
     cursor: String,
-    /// The number of the last event seen or told missing, by topic; `None` before the first cursor.
+    /// The last event seen or told missing, by topic; `None` before the first cursor.
     seen: Option<Vec<usize>>,
-    /// The gap that was told last, by topic and the number of its end, until the cursor behind it comes.
-    told: Option<(usize, usize)>,
+    /// Whose beginning was asked for: before it, trimming is not told.
+    from_earliest: Vec<bool>,
+    /// Which are repeated behind a rewind, perhaps from before what the cursor vouches for.
+    repeated: Vec<bool>,
+    /// The gaps that were told, by topic and the number of their end, until the cursor behind them comes.
+    told: Vec<(usize, usize)>,
     pub(super) events: u64,
     pub(super) gaps: u64,
+    pub(super) rewinds: u64,
 }
 
 impl Client {
     pub(super) fn new(topics: Vec<usize>, begin: Begin) -> Self {
         Self {
+            from_earliest: vec![matches!(begin, Begin::Earliest); topics.len()],
+            repeated: vec![false; topics.len()],
             topics,
             begin,
             opened_at: Vec::new(),
+            lost_before: 0,
             body: None,
             decoder: Decoder::new(),
             cursor: String::new(),
             seen: None,
-            told: None,
+            told: Vec::new(),
             events: 0,
             gaps: 0,
+            rewinds: 0,
         }
     }
 
@@ -92,16 +98,18 @@ impl Client {
                 let first = self.topics[0];
                 // Without an event there is nothing to begin behind: live.
                 choice
-                    .checked_rem(ledger.newest(first))
-                    .map_or_else(String::new, |before| format!("&since={}", ledger.id(first, before + 1)))
+                    .checked_rem(ledger.len(first))
+                    .map_or_else(String::new, |place| format!("&since={}", ledger.id_at(first, place)))
             }
         };
         let query = names.collect::<Vec<_>>().join("&") + &since;
         if self.seen.is_none() {
-            self.opened_at = self.topics.iter().map(|index| ledger.newest(*index)).collect();
+            self.lost_before = ledger.lost;
+            self.opened_at = self.topics.iter().map(|index| ledger.len(*index)).collect();
         }
+        self.skip_repeats(ledger);
         self.decoder = Decoder::new();
-        self.told = None;
+        self.told.clear();
         self.body = Some(node.open(&query, &self.cursor));
     }
 
@@ -128,13 +136,34 @@ impl Client {
         if let Some(seen) = self.seen.as_mut().filter(|seen| seen.len() > 1) {
             seen.pop();
             self.topics.pop();
+            self.from_earliest.pop();
+            self.repeated.pop();
         }
+    }
+
+    /// Puts a topic into the set: it begins at the moment that the cursor vouches for.
+    pub(super) fn add_topic(&mut self, index: usize, ledger: &Ledger) {
+        let Some(seen) = &mut self.seen else { return };
+        // A plain id becomes a moment, which is not checked for what Redis lost.
+        let lost = seen.iter().zip(&self.topics).any(|(seen, index)| ledger.is_lost(*index, *seen));
+        if self.topics.contains(&index) || (self.topics.len() == 1 && lost) {
+            return;
+        }
+        let cursor: Cursor = self.cursor.parse().unwrap();
+        let position = cursor.position(&topic(index), self.topics.len() + 1);
+        self.topics.push(index);
+        self.from_earliest.push(false);
+        self.repeated.push(false);
+        seen.push(ledger.present_at(index, position));
     }
 
     /// Whether it has everything there is.
     pub(super) fn is_level(&self, ledger: &Ledger) -> bool {
-        let newest = self.topics.iter().map(|index| ledger.newest(*index));
-        self.seen.as_ref().is_some_and(|seen| seen.iter().copied().eq(newest))
+        (0..self.topics.len()).all(|place| {
+            let newest = ledger.newest(self.topics[place]);
+            let seen = self.seen.as_ref().map(|seen| seen[place]);
+            seen == Some(newest) || self.may_skip(place, newest, ledger)
+        })
     }
 
     async fn poll(&mut self) -> (Read, Vec<u8>) {
@@ -163,86 +192,6 @@ impl Client {
         if !self.decoder.last_event_id().is_empty() {
             self.cursor = self.decoder.last_event_id().to_owned();
         }
-    }
-
-    fn heard(&mut self, event: &Received, ledger: &Ledger) {
-        match event.event_type.as_str() {
-            "sluice.gap" => self.told_missing(&event.data, ledger),
-            "sluice.stale" | "sluice.live" => {}
-            "message" if event.data.starts_with("plain") => {}
-            _ => {
-                let mut parts = event.data.split(':');
-                let (name, number) = (parts.next().unwrap(), parts.next().unwrap().parse().unwrap());
-                let place = self.place(name);
-                let seen = self.seen.as_mut().expect("a cursor comes before the first event");
-                let expected = seen[place] + 1;
-                let skips = self.begin.may_skip(seen[place], number - 1, ledger.trimmed(self.topics[place]));
-                assert!(number == expected || skips, "{name}: {number} came, not {expected}");
-                seen[place] = number;
-                self.events += 1;
-                self.moved(&event.last_event_id, ledger);
-            }
-        }
-    }
-
-    /// A cursor must say exactly what was seen.
-    fn moved(&mut self, text: &str, ledger: &Ledger) {
-        let cursor: Cursor = text.parse().unwrap();
-        let says = self
-            .topics
-            .iter()
-            .map(|index| ledger.number_at(*index, cursor.position(&topic(*index), self.topics.len())));
-        let says: Vec<_> = says.collect();
-        match &mut self.seen {
-            Some(seen) => {
-                if let Some((place, to)) = self.told.take() {
-                    seen[place] = to;
-                }
-                for ((seen, says), index) in seen.iter_mut().zip(&says).zip(&self.topics) {
-                    if self.begin.may_skip(*seen, *says, ledger.trimmed(*index)) {
-                        *seen = *says;
-                    }
-                }
-                assert_eq!(&says, seen, "the cursor {text} of {:?}", self.topics);
-            }
-            None => {
-                self.begins_right(&says, ledger);
-                self.seen = Some(says);
-            }
-        }
-    }
-
-    fn begins_right(&self, at: &[usize], ledger: &Ledger) {
-        for ((at, index), before) in at.iter().zip(&self.topics).zip(&self.opened_at) {
-            let newest = ledger.newest(*index);
-            match self.begin {
-                Begin::Live | Begin::After(_) => assert!(*at <= newest),
-                Begin::Earliest => assert_eq!(*at, 0),
-                Begin::Last(count) => {
-                    let last = before.saturating_sub(count)
-                        ..=newest.saturating_sub(count).max(ledger.trimmed(*index));
-                    assert!(last.contains(at), "{at} is not before the last {count} of {newest}");
-                }
-            }
-        }
-    }
-
-    /// A gap is told only of what the log has lost, and only once.
-    fn told_missing(&mut self, json: &str, ledger: &Ledger) {
-        let gap: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert_eq!(gap["reason"], "trimmed", "{json}");
-        assert!(gap.get("possible").is_none(), "{json}");
-        let place = self.place(gap["topic"].as_str().unwrap());
-        let index = self.topics[place];
-        let to = ledger.number_at(index, gap["to"].as_str().unwrap().parse().unwrap());
-        let seen = self.seen.as_ref().expect("a cursor comes before a gap");
-        assert!(to <= ledger.trimmed(index), "{json}: of {to}, only {} are gone", ledger.trimmed(index));
-        self.told = Some((place, seen[place].max(to)));
-        self.gaps += 1;
-    }
-
-    fn place(&self, name: &str) -> usize {
-        self.topics.iter().position(|index| TOPICS[*index] == name).expect("a topic of the stream")
     }
 }
 

@@ -67,6 +67,14 @@ impl Faulty {
         }
     }
 
+    /// The server is gone, with everything that it still had to say.
+    pub(super) fn lose_server(&self) {
+        self.cut();
+        if let Some(held) = &mut self.state().held {
+            held.clear();
+        }
+    }
+
     /// It stands again.
     pub(super) fn heal(&self) {
         let was = std::mem::replace(&mut self.state().cut, false);

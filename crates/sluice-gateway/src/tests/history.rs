@@ -4,6 +4,9 @@ use proptest::prelude::*;
 
 use super::client::Begin;
 
+/// What is taken off confirmed moments. Failovers lose no more than that, and clocks step back by less.
+pub(super) const MARGIN_MS: u64 = 5;
+
 /// What a history is played on.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
@@ -17,20 +20,65 @@ pub(super) struct Setting {
 /// A step of a history.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
-    Publish { topic: usize, count: usize, big: bool },
-    Plain { topic: usize },
-    Wait { ms: u64 },
-    Open { node: usize, topics: usize, begin: Begin },
-    Read { client: usize, pieces: usize },
-    Drop { client: usize, partly: bool },
-    Resume { client: usize, node: usize },
-    Forgo { client: usize },
-    Cut { node: usize },
-    Heal { node: usize },
-    Hold { node: usize },
-    Release { node: usize },
-    Fail { node: usize, times: u32 },
-    Beat { node: usize },
+    Publish {
+        topic: usize,
+        count: usize,
+        big: bool,
+    },
+    Plain {
+        topic: usize,
+    },
+    Wait {
+        ms: u64,
+    },
+    Open {
+        node: usize,
+        topics: usize,
+        begin: Begin,
+    },
+    Read {
+        client: usize,
+        pieces: usize,
+    },
+    Drop {
+        client: usize,
+        partly: bool,
+    },
+    Resume {
+        client: usize,
+        node: usize,
+    },
+    Forgo {
+        client: usize,
+    },
+    Add {
+        client: usize,
+        topic: usize,
+    },
+    Cut {
+        node: usize,
+    },
+    Heal {
+        node: usize,
+    },
+    Hold {
+        node: usize,
+    },
+    Release {
+        node: usize,
+    },
+    Fail {
+        node: usize,
+        times: u32,
+    },
+    Beat {
+        node: usize,
+    },
+    /// The logs lose their newest events, and their clock goes on behind where it was.
+    FailOver {
+        lag_ms: u64,
+        behind_ms: u64,
+    },
 }
 
 impl Setting {
@@ -55,7 +103,7 @@ impl Setting {
 
 impl Op {
     /// Any step with topics among the lowest bits of `topics_mask`.
-    pub(super) fn any(topics_mask: usize) -> impl Strategy<Value = Self> {
+    pub(super) fn any(topics_mask: usize, failovers: bool) -> impl Strategy<Value = Self> {
         let topics_max = usize::try_from(topics_mask.count_ones()).unwrap();
         let begin = prop_oneof![
             Just(Begin::Live),
@@ -75,12 +123,18 @@ impl Op {
             3 => (client(), any::<bool>()).prop_map(|(client, partly)| Self::Drop { client, partly }),
             4 => (client(), node()).prop_map(|(client, node)| Self::Resume { client, node }),
             1 => client().prop_map(|client| Self::Forgo { client }),
+            2 => (client(), 0..topics_max).prop_map(|(client, topic)| Self::Add { client, topic }),
             1 => node().prop_map(|node| Self::Cut { node }),
             1 => node().prop_map(|node| Self::Heal { node }),
             1 => node().prop_map(|node| Self::Hold { node }),
             1 => node().prop_map(|node| Self::Release { node }),
             1 => (node(), 1..4_u32).prop_map(|(node, times)| Self::Fail { node, times }),
             1 => node().prop_map(|node| Self::Beat { node }),
+            1 => (0..=MARGIN_MS - 1, 0..MARGIN_MS)
+                .prop_map(move |(lag_ms, behind_ms)| match failovers {
+                    true => Self::FailOver { lag_ms, behind_ms },
+                    false => Self::Wait { ms: lag_ms },
+                }),
         ]
     }
 }

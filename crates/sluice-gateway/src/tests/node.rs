@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::history::MARGIN_MS;
+use super::world::UNITS;
 use crate::admission::Admission;
 use crate::approach::Ground;
 use crate::body::SseBody;
@@ -26,7 +28,7 @@ const FOLLOWER: FollowerSettings = FollowerSettings {
     tail_batch_topics: 2,
     tail_topics_per_second: 1_000,
     tail_page_events: 2,
-    confirm_margin: Duration::from_millis(5),
+    confirm_margin: Duration::from_millis(MARGIN_MS * UNITS),
     linger: Duration::ZERO,
     open_batch_topics: 2,
     refills_max: 2,

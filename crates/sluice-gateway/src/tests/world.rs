@@ -23,13 +23,26 @@ const EPOCH_MS: u64 = 1_700_000_000_000;
 /// Longer than any frame of a step may be together.
 const BIG_BYTES: usize = 90 << 10;
 
+/// Of the logs' clock, in one millisecond of the test: so that each era has ids of its own.
+pub(super) const UNITS: u64 = 16;
+
 thread_local! {
     static BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+    static ERA: Cell<Era> = const { Cell::new(Era { number: 0, behind_ms: 0 }) };
+}
+
+/// What a failover makes of the logs' clock.
+#[derive(Debug, Clone, Copy)]
+struct Era {
+    number: u64,
+    behind_ms: u64,
 }
 
 fn virtual_ms() -> u64 {
     let began = BEGAN.get().expect("the clock was started");
-    EPOCH_MS + u64::try_from(began.elapsed().as_millis()).unwrap()
+    let Era { number, behind_ms } = ERA.get();
+    let elapsed_ms = EPOCH_MS + u64::try_from(began.elapsed().as_millis()).unwrap();
+    (elapsed_ms - behind_ms) * UNITS + number % UNITS
 }
 
 /// Two nodes over one broker, and their clients.
@@ -60,6 +73,10 @@ pub(super) struct Totals {
     pub(super) saved: u64,
     /// Gaps told to clients.
     pub(super) gaps: u64,
+    /// Events that a failover took back.
+    pub(super) lost: u64,
+    /// Rewinds told to clients.
+    pub(super) rewinds: u64,
 }
 
 impl AddAssign for Totals {
@@ -71,6 +88,8 @@ impl AddAssign for Totals {
         self.reads += more.reads;
         self.saved += more.saved;
         self.gaps += more.gaps;
+        self.lost += more.lost;
+        self.rewinds += more.rewinds;
     }
 }
 
@@ -98,6 +117,7 @@ pub(super) fn on_virtual_clock<T>(history: impl AsyncFnOnce(&Counts) -> T) -> T 
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let outcome = runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
         BEGAN.set(Some(Instant::now()));
+        ERA.set(Era { number: 0, behind_ms: 0 });
         history(&counts).await
     });
     drop(recording);
@@ -160,6 +180,13 @@ impl World {
                     client.forgo_topic();
                 }
             }
+            Op::Add { client, topic } => {
+                let Some(client) = pick(&mut self.clients, *client) else { return };
+                if !client.is_open() {
+                    client.add_topic(*topic, &self.ledger);
+                }
+            }
+            Op::FailOver { lag_ms, behind_ms } => self.fail_over(*lag_ms, *behind_ms).await,
             Op::Cut { node } => self.ways[*node].cut(),
             Op::Heal { node } => self.ways[*node].heal(),
             Op::Hold { node } => self.ways[*node].hold(),
@@ -171,12 +198,24 @@ impl World {
 
     pub(super) async fn publish(&mut self, index: usize, count: usize, big: bool) {
         for _ in 0..count {
-            let number = self.ledger.newest(index) + 1;
+            let number = self.ledger.next_number(index);
             let filler = "x".repeat(if big { BIG_BYTES } else { number % 50 });
             let event = NewEvent::new(topic(index), format!("{}:{number}:{filler}", TOPICS[index]));
             let appended = self.broker.append(&[event]).await.remove(0).unwrap();
             self.ledger.note(index, appended.id);
         }
+    }
+
+    /// The logs move to a server that lacks what came in the last `lag_ms`, and whose clock is late.
+    pub(super) async fn fail_over(&mut self, lag_ms: u64, behind_ms: u64) {
+        self.ways.iter().for_each(Faulty::lose_server);
+        // What the old server said is heard by nobody before the new one speaks.
+        self.wait(1).await;
+        let from_ms = virtual_ms() - lag_ms * UNITS;
+        self.broker.fail_over(from_ms);
+        self.ledger.lose_from(from_ms);
+        ERA.set(Era { number: ERA.get().number + 1, behind_ms });
+        self.ways.iter().for_each(Faulty::heal);
     }
 
     /// Lets every fault end and every client read; all of them get everything, and nothing is left over.
@@ -202,7 +241,9 @@ impl World {
         for client in self.clients.drain(..) {
             self.totals.events += client.events;
             self.totals.gaps += client.gaps;
+            self.totals.rewinds += client.rewinds;
         }
+        self.totals.lost = self.ledger.lost as u64;
         for node in &self.nodes {
             for _ in 0..1_000 {
                 if node.sizes().topics == 0 {

@@ -61,15 +61,14 @@ impl Topics {
         }
     }
 
-    /// The ends of logs were looked at: those of `asked`, each from its position, which `inclusive` says was
-    /// to be found again. The topics with nothing missing up to `tails.time_ms`.
+    /// The ends of logs were looked at, as `look` says. The topics with nothing missing up to `tails.time_ms`.
     pub(in crate::follower) fn looked<'a>(
         &mut self,
-        asked: &'a [(Topic, EventId)],
+        look: Look<'a>,
         tails: &Tails,
-        inclusive: bool,
         sink: &dyn Sink,
     ) -> Vec<&'a Topic> {
+        let Look { asked, .. } = look;
         let mut level = Vec::with_capacity(asked.len());
         let mut behind = tails.behind.iter().peekable();
         let mut unreadable = tails.unreadable.iter().peekable();
@@ -78,7 +77,7 @@ impl Topics {
             if unreadable.next_if(|other| **other == index).is_some() {
                 self.complaints.note(topic.as_str(), 1, "its key holds something that is not a log");
                 self.unreadable(topic);
-            } else if self.looked_at(topic, *position, page, inclusive, sink) {
+            } else if self.looked_at(topic, *position, page, look, sink) {
                 level.push(topic);
             }
         }
@@ -97,13 +96,13 @@ impl Topics {
         topic: &Topic,
         asked: EventId,
         page: Option<&Page>,
-        inclusive: bool,
+        look: Look<'_>,
         sink: &dyn Sink,
     ) -> bool {
         let Some(entry) = self.entries.get_mut(topic) else { return false };
         let Phase::Active(continuity) = &mut entry.phase else { return false };
         let outcome =
-            if inclusive { continuity.verified(asked, page) } else { continuity.tailed(asked, page) };
+            if look.inclusive { continuity.verified(asked, page) } else { continuity.tailed(asked, page) };
         match (outcome, page) {
             (Tailed::UpToDate, _) => {}
             (Tailed::Apply(from), Some(page)) => {
@@ -126,9 +125,24 @@ impl Topics {
             }
             (Tailed::Apply(_) | Tailed::Busy, _) => return false,
         }
-        if inclusive || matches!(outcome, Tailed::Apply(_)) {
+        // A look that began before the connection was lost may have met a server that is gone since.
+        if look.epoch != self.epoch {
+            return false;
+        }
+        if look.inclusive || matches!(outcome, Tailed::Apply(_)) {
             entry.verified = self.epoch;
         }
         entry.verified == self.epoch
     }
+}
+
+/// A look at the ends of logs.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::follower) struct Look<'a> {
+    /// The topics, and the position behind which each was read.
+    pub(in crate::follower) asked: &'a [(Topic, EventId)],
+    /// The positions themselves were to be found again.
+    pub(in crate::follower) inclusive: bool,
+    /// The epoch in which the logs were asked.
+    pub(in crate::follower) epoch: u32,
 }

@@ -74,13 +74,16 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What was asked in which epoch, and the answer.
+type Looked = (Vec<(Topic, EventId)>, u32, Tails);
+
 /// A topic being followed, with everything that is under way for it.
 struct World {
     model: Arc<Model>,
     topics: Topics,
     sink: Record,
     topic: Topic,
-    look: Option<(Vec<(Topic, EventId)>, Tails)>,
+    look: Option<Looked>,
     pass: Option<(Replay, u32)>,
     page: Option<(ReplayPage, u32)>,
 }
@@ -111,11 +114,12 @@ impl World {
             Step::Look => {
                 let asked = self.topics.plan(10);
                 let tails = self.model.tails(&asked, 3).now_or_never().unwrap().unwrap();
-                self.look = Some((asked, tails));
+                self.look = Some((asked, self.topics.epoch, tails));
             }
             Step::TakeLook => {
-                if let Some((asked, tails)) = self.look.take() {
-                    self.topics.looked(&asked, &tails, false, &self.sink);
+                if let Some((asked, epoch, tails)) = self.look.take() {
+                    let look = Look { asked: &asked, inclusive: false, epoch };
+                    self.topics.looked(look, &tails, &self.sink);
                 }
             }
             Step::ReadPage => self.read_page(),
@@ -170,7 +174,8 @@ impl World {
         let inclusive: Vec<_> =
             asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
         let tails = self.model.tails(&inclusive, 4).now_or_never().unwrap().unwrap();
-        self.topics.looked(&asked, &tails, true, &self.sink);
+        let look = Look { asked: &asked, inclusive: true, epoch: self.topics.epoch };
+        self.topics.looked(look, &tails, &self.sink);
     }
 
     /// Nothing else happens any more: what the follower's tasks then do, to the end.

@@ -1,0 +1,48 @@
+//! What catch-up asks the hub: where topics stand, what their windows hold, and what a stream has of them.
+
+use sluice_fanout::{TopicKey, TopicSet};
+use sluice_wire::EventId;
+
+use super::Hub;
+use super::window::Encoded;
+
+impl Hub {
+    /// At most `limit` events of a topic behind `position`, if its window reaches back to it.
+    pub(crate) fn window_page(
+        &self,
+        key: TopicKey,
+        position: EventId,
+        is_event: bool,
+        limit: usize,
+    ) -> Option<Vec<Encoded>> {
+        self.lock().topics.page(key, position, is_event, limit)
+    }
+
+    /// How often each topic of `set` was taken to a place that does not follow from the one before.
+    pub(crate) fn jumps(&self, set: &TopicSet) -> Vec<u32> {
+        let state = self.lock();
+        set.keys().map(|key| state.topics.get(key).map_or(0, |active| active.jumps)).collect()
+    }
+
+    /// Offers a topic's window all retained events behind `from`, as read from the log.
+    pub(crate) fn offer_page(&self, key: TopicKey, from: EventId, page: &[Encoded]) {
+        self.lock().topics.extend_back(key, from, page);
+    }
+
+    /// The moment up to which this node has everything of a topic. Milliseconds.
+    pub(crate) fn floor_ms(&self, key: TopicKey) -> u64 {
+        self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
+    }
+
+    /// The moment up to which a stream of `set` that stands at `positions` has everything. Milliseconds.
+    pub(crate) fn floor_at(&self, set: &TopicSet, positions: &[EventId]) -> u64 {
+        let state = self.lock();
+        let floors = set.keys().zip(positions).map(|(key, position)| match state.topics.get(key) {
+            Some(active) if active.position <= *position => active.floor_ms,
+            // Whatever it lacks of this topic has a later id than the last it was given.
+            Some(active) => active.floor_ms.min(position.ms.saturating_sub(1)),
+            None => 0,
+        });
+        floors.min().unwrap_or(0)
+    }
+}
