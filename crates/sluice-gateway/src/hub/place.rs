@@ -38,8 +38,9 @@ impl Hub {
     pub(crate) fn floor_at(&self, set: &TopicSet, positions: &[EventId]) -> u64 {
         let state = self.lock();
         let floors = set.keys().zip(positions).map(|(key, position)| match state.topics.get(key) {
-            Some(active) if active.position <= *position => active.floor_ms,
-            // Whatever it lacks of this topic has a later id than the last it was given.
+            Some(active) if active.position == *position => active.floor_ms,
+            // Whatever it lacks of this topic has a later id than the last it was given; and an event that Redis
+            // lost must be named by the cursor, or nobody is told.
             Some(active) => active.floor_ms.min(position.ms.saturating_sub(1)),
             None => 0,
         });
