@@ -4,34 +4,13 @@
 set -eu
 
 cd "$(dirname "$0")/.."
+. scripts/steps.sh
 . scripts/chart/tools.sh
 chart=helm/sluice
 out=target/chart
 sluice=${SLUICE:-target/debug/sluice}
 # Unquoted where it is used: it is one flag or none.
 write=${BLESS:+--write}
-faults=0
-skipped=
-
-step() {
-    "$@" || faults=$((faults + 1))
-}
-
-skip() {
-    skipped="$skipped
-SKIPPED: $*"
-}
-
-finish() {
-    [ -z "$skipped" ] || echo "$skipped"
-    [ -z "$skipped" ] || [ -z "${CHART_STRICT:-}" ] || faults=$((faults + 1))
-    if [ "$faults" -ne 0 ]; then
-        echo "check-chart: faults in $faults steps" >&2
-        exit 1
-    fi
-    echo "check-chart: well${skipped:+, as far as it was checked}"
-    exit 0
-}
 
 # render <case> <flag>..: lints and renders the chart with the flags of a case.
 render() {
@@ -51,7 +30,7 @@ validate() {
 
 [ -n "$python" ] || {
     skip "all checks of the chart: they need Python 3.11 with venv, and PyPI for kubernetes-validate"
-    finish
+    finish check-chart "${CHART_STRICT:-}"
 }
 step "$python" scripts/chart/config_schema.py $write
 step "$python" scripts/chart/schema_closed.py
@@ -59,7 +38,7 @@ step "$python" scripts/chart/readme.py $write
 
 if [ -z "$helm" ]; then
     skip "rendering, and all that is checked of it: there is no helm, and no Go to install it with"
-    finish
+    finish check-chart "${CHART_STRICT:-}"
 fi
 newest=$(echo "$KUBERNETES_VERSIONS" | sed 's/.* //').0
 rm -rf "$out"
@@ -103,4 +82,4 @@ else
     step "$python" scripts/chart/accepted.py "$sluice" "$out"/*/*.yaml
     step "$python" scripts/chart/every_key.py "$sluice" "$helm" --kube-version "$newest"
 fi
-finish
+finish check-chart "${CHART_STRICT:-}"

@@ -5,23 +5,13 @@
 set -eu
 
 cd "$(dirname "$0")/.."
+. scripts/steps.sh
 sluice=${SLUICE:-target/debug/sluice}
 # One script reads another; what Python compiles of it does not belong among the sources.
 export PYTHONDONTWRITEBYTECODE=1
-faults=0
-skipped=
 
 has() {
     command -v "$1" >/dev/null 2>&1
-}
-
-step() {
-    "$@" || faults=$((faults + 1))
-}
-
-skip() {
-    skipped="$skipped
-SKIPPED: $*"
 }
 
 # The package would also start a Prometheus of its own on port 9090: policy-rc.d is how Debian is told not to.
@@ -62,10 +52,4 @@ else
     step python3 scripts/observability/live.py "$sluice" "$(command -v prometheus)"
 fi
 
-[ -z "$skipped" ] || echo "$skipped"
-[ -z "$skipped" ] || [ -z "${OBSERVABILITY_STRICT:-}" ] || faults=$((faults + 1))
-if [ "$faults" -ne 0 ]; then
-    echo "check-observability: faults in $faults steps" >&2
-    exit 1
-fi
-echo "check-observability: well${skipped:+, as far as it was checked}"
+finish check-observability "${OBSERVABILITY_STRICT:-}"

@@ -16,7 +16,7 @@ use sluice_wire::{Event, EventId, Topic};
 pub use self::gap::{Gap, GapReason};
 use self::judge::{Evidence, First, Verdict};
 pub use self::since::{resolve_since, settle};
-use crate::{Broker, BrokerError, Page};
+use crate::{Broker, BrokerError, LogHead, Page};
 
 /// What a replay starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,14 +184,12 @@ impl Replay {
     /// not reached is worth a word.
     async fn at_or_beyond_fence(&mut self) -> Result<ReplayPage, BrokerError> {
         let mut gap = None;
-        if self.position > self.to && self.seen {
-            let evidence = self.evidence(None).await?;
-            if evidence.head.last < self.position {
-                match judge::lost(&evidence) {
-                    Verdict::Rewound => return self.rewind().await,
-                    Verdict::Expired => gap = Some(self.gap(self.position, GapReason::Expired, true)),
-                    Verdict::Continuous | Verdict::Trimmed { .. } => {}
-                }
+        let ahead = self.position > self.to && self.seen;
+        if ahead && self.head().await?.last < self.position {
+            match judge::lost(self.position, self.seen, self.floor_ms, self.horizon_ms().await?) {
+                Verdict::Rewound => return self.rewind().await,
+                Verdict::Expired => gap = Some(self.gap(self.position, GapReason::Expired, true)),
+                Verdict::Continuous | Verdict::Trimmed { .. } => {}
             }
         }
         self.done = true;
@@ -201,7 +199,7 @@ impl Replay {
     async fn rewind(&mut self) -> Result<ReplayPage, BrokerError> {
         let margin_ms = u64::try_from(self.settings.rewind_margin.as_millis()).unwrap_or(u64::MAX);
         // A position ahead of the log says nothing of where the two parted.
-        let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
+        let head = self.head().await?;
         let parted_ms = self.position.ms.min(head.last.ms);
         let safe = EventId::new(parted_ms.saturating_sub(margin_ms), u64::MAX);
         let restart = match self.broker.newest_until(&self.topic, safe).await? {
@@ -229,6 +227,10 @@ impl Replay {
         Ok(judge::judge(&self.evidence(first).await?))
     }
 
+    async fn head(&self) -> Result<LogHead, BrokerError> {
+        Ok(self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default())
+    }
+
     /// What is to be known around the position, beside the `first` entry at or behind it.
     async fn evidence(&self, first: Option<First>) -> Result<Evidence, BrokerError> {
         let at_or_before = if self.seen { self.position.before() } else { self.position };
@@ -236,14 +238,13 @@ impl Replay {
             EventId::ZERO => None,
             _ => self.broker.newest_until(&self.topic, at_or_before).await?,
         };
-        let head = self.broker.heads(std::slice::from_ref(&self.topic)).await?.pop().unwrap_or_default();
         Ok(Evidence {
             position: self.position,
             seen: self.seen,
             floor_ms: self.floor_ms,
             first,
             older: older.is_some(),
-            head,
+            head: self.head().await?,
             to: self.to,
             horizon_ms: self.horizon_ms().await?,
         })

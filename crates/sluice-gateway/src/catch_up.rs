@@ -42,7 +42,8 @@ pub(crate) enum Progress {
     Frames(Vec<RingFrame>),
     /// The stream stands at the fence.
     Reached,
-    /// The client knows more than the fence: take a new one, the node has caught up meanwhile.
+    /// The fence is none to go to: the client knows more and the node has caught up meanwhile, or the log was
+    /// rewound. Take a new one.
     Overtaken,
 }
 

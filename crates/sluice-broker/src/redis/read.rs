@@ -6,7 +6,7 @@ use sluice_wire::{EventId, Topic};
 use super::keys::Keys;
 use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse};
-use crate::{BrokerError, LogHead, Page, ReplicaWait, Tail, Tails};
+use crate::{BrokerError, LogHead, Page, Tail, Tails};
 
 /// Entries of one read where only their ids are wanted.
 const COUNTING_PAGE: usize = 512;
@@ -50,9 +50,7 @@ pub(super) async fn heads(
         command.arg("STREAM").arg(keys.log(topic));
         Routed { slot: keys.slot(topic), command }
     });
-    let request =
-        Request { commands: commands.collect(), preface: None, changes: false, wait: ReplicaWait::default() };
-    let answers = servers.ask(request).await.answers;
+    let answers = servers.ask(Request::reading(commands.collect())).await.answers;
     answers
         .into_iter()
         .map(|answer| match answer? {
@@ -122,7 +120,7 @@ pub(super) async fn tails(
 /// Every server's clock is read ahead of its logs, in the same pipeline: what has an id up to then was there
 /// to be read.
 fn after_time(commands: Vec<Routed>) -> Request {
-    Request { commands, preface: Some(redis::cmd("TIME")), changes: false, wait: ReplicaWait::default() }
+    Request { preface: Some(redis::cmd("TIME")), ..Request::reading(commands) }
 }
 
 /// The clock of whoever is furthest behind.

@@ -50,6 +50,13 @@ pub(super) struct Request {
     pub(super) wait: ReplicaWait,
 }
 
+impl Request {
+    /// Questions that change nothing.
+    pub(super) fn reading(commands: Vec<Routed>) -> Self {
+        Self { commands, preface: None, changes: false, wait: ReplicaWait::default() }
+    }
+}
+
 /// What came of a request.
 #[derive(Debug)]
 pub(super) struct Answers {
@@ -136,9 +143,7 @@ impl Servers {
 
     /// Asks one question that changes nothing.
     pub(super) async fn read(&self, slot: Slot, command: Cmd) -> Result<Value, BrokerError> {
-        let commands = vec![Routed { slot, command }];
-        let wait = ReplicaWait::default();
-        let answers = self.ask(Request { commands, preface: None, changes: false, wait }).await.answers;
+        let answers = self.ask(Request::reading(vec![Routed { slot, command }])).await.answers;
         let answer = answers.into_iter().next();
         failure::checked(answer.unwrap_or_else(|| Err(failure::odd("a question", "answer")))?)
     }

@@ -80,10 +80,10 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
         return if seen { Verdict::Rewound } else { Verdict::Continuous };
     }
     match first {
-        Some(First { prev: Some(prev), .. }) if prev < position => lost(evidence),
+        Some(First { prev: Some(prev), .. }) if prev < position => evidence.lost(),
         Some(First { prev: Some(prev), .. }) => evidence.trimmed(prev),
         // Nothing was ever trimmed, so the position is not of this log, or was before its first entry.
-        Some(_) if head.whole && seen && position != EventId::ZERO => lost(evidence),
+        Some(_) if head.whole && seen && position != EventId::ZERO => evidence.lost(),
         Some(_) if head.whole => Verdict::Continuous,
         Some(First { id, prev: None }) => Verdict::Trimmed { to: id.before(), possible: true },
         None => judge_without_entries(evidence),
@@ -96,7 +96,7 @@ fn judge_without_entries(evidence: &Evidence) -> Verdict {
     if head.last < position {
         // Of a moment it cannot be said that anything was there; a log that is gone altogether may have
         // taken what came behind it.
-        return if seen || head.last == EventId::ZERO { lost(evidence) } else { Verdict::Continuous };
+        return if seen || head.last == EventId::ZERO { evidence.lost() } else { Verdict::Continuous };
     }
     if head.last == position || (!seen && position == EventId::ZERO) {
         return Verdict::Continuous;
@@ -106,8 +106,7 @@ fn judge_without_entries(evidence: &Evidence) -> Verdict {
 }
 
 /// The log does not know the position: it expired (and perhaps began anew), or it was rewound.
-pub(super) fn lost(evidence: &Evidence) -> Verdict {
-    let Evidence { position, seen, floor_ms, horizon_ms, .. } = *evidence;
+pub(super) fn lost(position: EventId, seen: bool, floor_ms: u64, horizon_ms: Option<u64>) -> Verdict {
     match horizon_ms {
         // What came behind the floor would not have let the log expire before now.
         Some(horizon_ms) if position.ms <= horizon_ms && floor_ms > horizon_ms => Verdict::Continuous,
@@ -118,6 +117,10 @@ pub(super) fn lost(evidence: &Evidence) -> Verdict {
 }
 
 impl Evidence {
+    fn lost(&self) -> Verdict {
+        lost(self.position, self.seen, self.floor_ms, self.horizon_ms)
+    }
+
     /// Everything up to `to` is gone, which is a gap unless somebody vouches for that much.
     fn trimmed(&self, to: EventId) -> Verdict {
         if self.floor_ms > 0 && to <= EventId::new(self.floor_ms, u64::MAX) {

@@ -118,8 +118,7 @@ impl World {
             }
             Step::TakeLook => {
                 if let Some((asked, epoch, tails)) = self.look.take() {
-                    let look = Look { asked: &asked, inclusive: false, epoch };
-                    self.topics.looked(look, &tails, &self.sink);
+                    self.topics.looked(Look { asked: &asked, inclusive: false, epoch }, &tails, &self.sink);
                 }
             }
             Step::ReadPage => self.read_page(),
@@ -174,8 +173,8 @@ impl World {
         let inclusive: Vec<_> =
             asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
         let tails = self.model.tails(&inclusive, 4).now_or_never().unwrap().unwrap();
-        let look = Look { asked: &asked, inclusive: true, epoch: self.topics.epoch };
-        self.topics.looked(look, &tails, &self.sink);
+        let epoch = self.topics.epoch;
+        self.topics.looked(Look { asked: &asked, inclusive: true, epoch }, &tails, &self.sink);
     }
 
     /// Nothing else happens any more: what the follower's tasks then do, to the end.

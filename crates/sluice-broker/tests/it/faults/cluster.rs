@@ -23,14 +23,23 @@ fn topics() -> Vec<Topic> {
     (0..6).map(|n| topic(&format!("t{n}"))).collect()
 }
 
+/// All topics are followed and published to, until the token says that enough has happened.
+async fn under_load(
+    stage: &Stage,
+    settings: FollowerSettings,
+) -> (Following, CancellationToken, Vec<JoinHandle<Vec<EventId>>>) {
+    let following = Following::with(stage, settings);
+    following.follower.follow(&topics()).await;
+    let over = CancellationToken::new();
+    let publishing = topics().iter().map(|topic| publish(stage, topic.as_str(), &over)).collect();
+    (following, over, publishing)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_replaced() {
     let mut cluster = RedisCluster::start().await.unwrap();
     let stage = stage(&cluster);
-    let following = Following::with(&stage, without_tail_check());
-    following.follower.follow(&topics()).await;
-    let over = CancellationToken::new();
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
+    let (following, over, publishing) = under_load(&stage, without_tail_check()).await;
     following.heard(&topic("t0"), 20).await;
     let was = cluster.kill_primary_of("t0").await.unwrap();
     cluster.failed_over("t0", was).await.unwrap();
@@ -47,10 +56,7 @@ async fn a_killed_primary_is_replaced() {
 async fn a_failover_without_loss_loses_nothing() {
     let cluster = RedisCluster::start().await.unwrap();
     let stage = stage(&cluster);
-    let following = Following::with(&stage, without_tail_check());
-    following.follower.follow(&topics()).await;
-    let over = CancellationToken::new();
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
+    let (following, over, publishing) = under_load(&stage, without_tail_check()).await;
     following.heard(&topic("t0"), 20).await;
     cluster.failover_of("t0").await.unwrap();
     over.cancel();
@@ -209,10 +215,7 @@ async fn cut_connections_lose_nothing() {
     let cluster = RedisCluster::start().await.unwrap();
     let stage = stage(&cluster);
     let settings = FollowerSettings { linger: Duration::from_secs(60), ..without_tail_check() };
-    let following = Following::with(&stage, settings);
-    following.follower.follow(&topics()).await;
-    let over = CancellationToken::new();
-    let publishing: Vec<_> = topics().iter().map(|topic| publish(&stage, topic.as_str(), &over)).collect();
+    let (following, over, publishing) = under_load(&stage, settings).await;
     for round in 1..=3 {
         following.heard(&topic("t0"), 20).await;
         for node in cluster.nodes() {
