@@ -16,10 +16,10 @@ fault() {
 allowed() {
     case $1 in
     sluice-wire) echo ;;
-    sluice-broker | sluice-fanout | sluice-runtime | sluice-testkit | sluice-loadtest) echo sluice-wire ;;
-    sluice-gateway) echo sluice-wire sluice-broker sluice-fanout ;;
-    sluice-publisher) echo sluice-wire sluice-broker ;;
-    sluice) echo sluice-wire sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
+    sluice-access | sluice-broker | sluice-fanout | sluice-runtime | sluice-testkit | sluice-loadtest) echo sluice-wire ;;
+    sluice-gateway) echo sluice-wire sluice-access sluice-broker sluice-fanout ;;
+    sluice-publisher) echo sluice-wire sluice-access sluice-broker ;;
+    sluice) echo sluice-wire sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
     *) return 1 ;;
     esac
 }
@@ -29,7 +29,7 @@ forbidden() {
     case $1 in
     sluice-wire) echo tokio redis hyper axum serde_json ;;
     sluice-fanout) echo tokio redis hyper http axum serde_json ;;
-    sluice-runtime | sluice-testkit | sluice-loadtest) echo redis deadpool-redis ;;
+    sluice-access | sluice-runtime | sluice-testkit | sluice-loadtest) echo redis deadpool-redis ;;
     esac
 }
 
