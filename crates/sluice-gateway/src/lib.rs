@@ -48,7 +48,7 @@ use crate::hub::Hub;
 use crate::routes::Edge;
 pub use crate::routes::finish;
 use crate::runs::Runs;
-pub use crate::server::serve;
+pub use crate::server::{ForwardedField, ListenerSettings, ProxyProtocol, TrustedProxies, serve};
 pub use crate::settings::{
     CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
 };

@@ -73,10 +73,6 @@ pub struct Limits {
     pub accept_burst: u32,
     /// Topics of one stream.
     pub topics_per_stream_max: usize,
-    /// Size of a request's head. Bytes.
-    pub header_bytes_max: usize,
-    /// How long a request's head may take.
-    pub header_read_timeout: Duration,
 }
 
 /// Which pages of other origins may read.
@@ -129,8 +125,6 @@ impl Default for Limits {
             accept_per_second: 5_000,
             accept_burst: 5_000,
             topics_per_stream_max: 64,
-            header_bytes_max: 16 << 10,
-            header_read_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -33,7 +33,7 @@ pub use drain::Drain;
 pub use error::{ConfigError, ConfigErrors};
 pub use layers::Layers;
 pub use limits::Limits;
-pub use listen::Listen;
+pub use listen::{ClientAddressField, Listen, ProxyProtocol};
 pub use ops::Ops;
 pub use otlp::{Otlp, OtlpProtocol};
 pub use publisher::Publisher;
@@ -176,6 +176,10 @@ impl Config {
                 "cors.credentials",
                 "browsers refuse credentials with origins \"*\": list the origins",
             );
+        }
+        if self.listen.proxy_protocol != ProxyProtocol::Off && self.listen.trusted_proxies.is_empty() {
+            let problem = "must name the balancers whose PROXY header is read (listen.proxy_protocol)";
+            reader.refuse("listen.trusted_proxies", problem);
         }
         if self.ops.addr.port() != 0 && self.ops.addr == self.listen.addr {
             reader.refuse("ops.addr", "must differ from listen.addr: operations are never public");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use sluice_broker::{Broker, BrokerSettings, connect};
-use sluice_gateway::{CorsSettings, Gateway, GatewaySettings};
+use sluice_gateway::{CorsSettings, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
 use sluice_runtime::lifecycle::Lifecycle;
@@ -58,6 +58,7 @@ struct Parts {
     gateway: Option<Gateway>,
     publisher: Option<Publisher>,
     gateway_settings: GatewaySettings,
+    listener_settings: ListenerSettings,
     public: Option<Router>,
     publishing: Option<Router>,
 }
@@ -94,7 +95,8 @@ impl Parts {
             Role::Dev => router.merge(console::routes()),
             _ => router,
         });
-        Ok(Self { gateway, publisher, gateway_settings, public, publishing })
+        let listener_settings = settings::listener(config);
+        Ok(Self { gateway, publisher, gateway_settings, listener_settings, public, publishing })
     }
 
     fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
@@ -117,10 +119,10 @@ impl Parts {
 
     fn serve(&self, listener: TcpListener, router: Router, cors: &CorsSettings, lifecycle: &Lifecycle) {
         let router = sluice_gateway::finish(router, cors);
-        let (limits, tracker, stop) =
-            (self.gateway_settings.limits, lifecycle.tracker.clone(), lifecycle.hard.clone());
+        let (settings, tracker, stop) =
+            (self.listener_settings.clone(), lifecycle.tracker.clone(), lifecycle.hard.clone());
         lifecycle.tracker.spawn(async move {
-            sluice_gateway::serve(listener, router, &limits, &tracker, stop).await;
+            sluice_gateway::serve(listener, router, settings, &tracker, stop).await;
         });
     }
 }

@@ -5,7 +5,8 @@ use sluice_broker::{
     ReplaySettings, Retention, RetentionPolicies,
 };
 use sluice_gateway::{
-    CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
+    CorsSettings, ForwardedField, GatewaySettings, Limits, ListenerSettings, OnLag, ProxyProtocol,
+    RingLimits, StreamSettings, TrustedProxies, WindowLimits,
 };
 use sluice_publisher::{PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins};
@@ -96,12 +97,33 @@ pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
             accept_per_second: limits.accept_per_second,
             accept_burst: limits.accept_burst,
             topics_per_stream_max: topics.per_stream_max,
-            header_bytes_max: limits.header_bytes_max,
-            header_read_timeout: limits.header_read_timeout,
         },
         anonymous: config.auth.anonymous.subscribe.clone(),
         cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
         traced: is_traced(config),
+    }
+}
+
+/// Settings of the public listeners.
+pub(crate) fn listener(config: &Config) -> ListenerSettings {
+    let Config { listen, limits, streams, .. } = config;
+    let field = match listen.client_address {
+        config::ClientAddressField::XForwardedFor => ForwardedField::XForwardedFor,
+        config::ClientAddressField::Forwarded => ForwardedField::Forwarded,
+        config::ClientAddressField::Off => ForwardedField::Off,
+    };
+    ListenerSettings {
+        proxies: TrustedProxies { networks: listen.trusted_proxies.clone(), field },
+        proxy_protocol: match listen.proxy_protocol {
+            config::ProxyProtocol::Off => ProxyProtocol::Off,
+            config::ProxyProtocol::Optional => ProxyProtocol::Optional,
+            config::ProxyProtocol::Required => ProxyProtocol::Required,
+        },
+        handshake_timeout: listen.handshake_timeout,
+        header_read_timeout: limits.header_read_timeout,
+        header_bytes_max: limits.header_bytes_max,
+        header_count_max: limits.header_count_max,
+        write_stall: streams.write_stall,
     }
 }
 

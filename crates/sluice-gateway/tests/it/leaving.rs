@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluice_gateway::ListenerSettings;
 use sluice_testkit::{RawConnection, eventually};
 
 use crate::stage::{SOON, Stage, answer, dechunked, event, fields, get_history, get_stream, greeting, head};
@@ -139,8 +140,8 @@ async fn an_earlier_answer_that_nobody_has_read_keeps_its_place() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_head_that_trickles_in_is_cut_off() {
-    let stage =
-        Stage::start_with(|settings| settings.limits.header_read_timeout = Duration::from_millis(300)).await;
+    let header_read_timeout = Duration::from_millis(300);
+    let stage = Stage::listening(ListenerSettings { header_read_timeout, ..Default::default() }).await;
     let mut connection = RawConnection::connect(stage.address).await.unwrap();
     let request = get_stream("a");
     connection.send(&request[..request.len() - 2]).await.unwrap();

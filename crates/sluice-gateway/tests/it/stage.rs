@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::routing::get;
+use sluice_access::ClientAddress;
 use sluice_broker::{Broker, BrokerSettings, MemoryBroker};
-use sluice_gateway::{Gateway, GatewaySettings, GatewayStatus};
+use sluice_gateway::{Gateway, GatewaySettings, GatewayStatus, ListenerSettings};
 use sluice_testkit::{RawConnection, eventually};
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::net::TcpListener;
@@ -31,6 +34,15 @@ impl Stage {
 
     /// A gateway with settings as `settle` leaves them.
     pub(crate) async fn start_with(settle: impl FnOnce(&mut GatewaySettings)) -> Self {
+        Self::start_on(settle, ListenerSettings::default()).await
+    }
+
+    /// A gateway with a listener of its own kind.
+    pub(crate) async fn listening(listener: ListenerSettings) -> Self {
+        Self::start_on(|_| {}, listener).await
+    }
+
+    async fn start_on(settle: impl FnOnce(&mut GatewaySettings), listening: ListenerSettings) -> Self {
         let mut settings = GatewaySettings { anonymous: vec!["**".parse().unwrap()], ..Default::default() };
         settings.streams.shards = 2;
         settings.follower.linger = Duration::ZERO;
@@ -41,10 +53,11 @@ impl Stage {
         let gateway = Gateway::start(broker.clone(), settings.clone(), &tracker, &stop).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = sluice_gateway::finish(gateway.router(), &settings.cors);
-        let (limits, serving, token) = (settings.limits, tracker.clone(), stop.clone());
+        let router = gateway.router().route("/address", get(address_of_client));
+        let router = sluice_gateway::finish(router, &settings.cors);
+        let (serving, token) = (tracker.clone(), stop.clone());
         tracker.spawn(async move {
-            sluice_gateway::serve(listener, router, &limits, &serving, token).await;
+            sluice_gateway::serve(listener, router, listening, &serving, token).await;
         });
         let stage = Self { gateway, broker, address, tracker, stop };
         stage.reach("the follower to be live", |status| status.follower.live).await;
@@ -87,6 +100,11 @@ impl Stage {
     pub(crate) async fn drain(&self) {
         self.gateway.drain(Duration::ZERO, &CancellationToken::new()).await;
     }
+}
+
+/// What the handlers of a listener are told of the client.
+async fn address_of_client(Extension(ClientAddress(address)): Extension<ClientAddress>) -> String {
+    address.to_string()
 }
 
 impl Drop for Stage {

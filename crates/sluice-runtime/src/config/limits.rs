@@ -17,6 +17,8 @@ pub struct Limits {
     pub accept_burst: u32,
     /// `limits.header_bytes_max`: 16 KiB of request head.
     pub header_bytes_max: usize,
+    /// `limits.header_count_max`: 100 fields of a request head.
+    pub header_count_max: usize,
     /// `limits.header_read_timeout_ms`: 10,000 for a request head to arrive.
     pub header_read_timeout: Duration,
 }
@@ -28,6 +30,7 @@ impl Default for Limits {
             accept_per_second: 5_000,
             accept_burst: 1_000,
             header_bytes_max: 16 * KIB,
+            header_count_max: 100,
             header_read_timeout: Duration::from_secs(10),
         }
     }
@@ -41,6 +44,7 @@ impl Limits {
             accept_burst: section.integer("accept_burst", d.accept_burst, 1..=1_000_000),
             // hyper refuses a read buffer below 8 KiB.
             header_bytes_max: section.bytes("header_bytes_max", d.header_bytes_max, 8 * KIB..=1_024 * KIB),
+            header_count_max: section.integer("header_count_max", d.header_count_max, 16..=1_000),
             header_read_timeout: section.millis(
                 "header_read_timeout_ms",
                 d.header_read_timeout,

@@ -1,6 +1,9 @@
 //! `[listen]`: the public listener.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use sluice_wire::{Network, NetworkError};
 
 use super::Role;
 use super::section::Section;
@@ -13,15 +16,78 @@ pub(super) const ADDRESS: &str = "must be address:port, such as 0.0.0.0:8080 or 
 pub struct Listen {
     /// `listen.addr`: 0.0.0.0:8080; 127.0.0.1:8080 in `dev`.
     pub addr: SocketAddr,
+    /// `listen.trusted_proxies`: none. Who is believed about whose request it forwards.
+    pub trusted_proxies: Vec<Network>,
+    /// `listen.client_address`: `x-forwarded-for`. The field in which they say it.
+    pub client_address: ClientAddressField,
+    /// `listen.proxy_protocol`: `off`. Whether their connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// `listen.handshake_timeout_ms`: 10,000 for what comes before the first request.
+    pub handshake_timeout: Duration,
+}
+
+/// The field of a request that names the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAddressField {
+    /// `X-Forwarded-For`
+    XForwardedFor,
+    /// `Forwarded`, of RFC 7239
+    Forwarded,
+    /// None.
+    Off,
+}
+
+/// Whether a trusted proxy begins its connections with a PROXY header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// Never.
+    Off,
+    /// It may.
+    Optional,
+    /// It must.
+    Required,
 }
 
 impl Listen {
     pub(super) fn default_for(role: Role) -> Self {
-        Self { addr: default_addr(role, 8080) }
+        Self {
+            addr: default_addr(role, 8080),
+            trusted_proxies: Vec::new(),
+            client_address: ClientAddressField::XForwardedFor,
+            proxy_protocol: ProxyProtocol::Off,
+            handshake_timeout: Duration::from_secs(10),
+        }
     }
 
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
-        Self { addr: section.parsed("addr", default.addr, ADDRESS) }
+        let networks = "must list networks such as \"10.0.0.0/8\" or \"2001:db8::/32\"";
+        let network = |text: &str| text.parse().map_err(|error: NetworkError| format!("{text:?}: {error}"));
+        let fields = [
+            ("x-forwarded-for", ClientAddressField::XForwardedFor),
+            ("forwarded", ClientAddressField::Forwarded),
+            ("off", ClientAddressField::Off),
+        ];
+        let headers = [
+            ("off", ProxyProtocol::Off),
+            ("optional", ProxyProtocol::Optional),
+            ("required", ProxyProtocol::Required),
+        ];
+        Self {
+            addr: section.parsed("addr", default.addr, ADDRESS),
+            trusted_proxies: section.list(
+                "trusted_proxies",
+                default.trusted_proxies.clone(),
+                networks,
+                network,
+            ),
+            client_address: section.choice("client_address", default.client_address, &fields),
+            proxy_protocol: section.choice("proxy_protocol", default.proxy_protocol, &headers),
+            handshake_timeout: section.millis(
+                "handshake_timeout_ms",
+                default.handshake_timeout,
+                100..=300_000,
+            ),
+        }
     }
 }
 
