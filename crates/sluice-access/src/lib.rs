@@ -4,5 +4,5 @@
 mod address;
 mod identity;
 
-pub use address::ClientAddress;
+pub use address::{AddressPrefixes, ClientAddress};
 pub use identity::{Grants, Identity};

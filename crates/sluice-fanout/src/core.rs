@@ -23,7 +23,7 @@ mod watched;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-pub use self::ending::Dismissal;
+pub use self::ending::{Dismissal, LastWords};
 pub use self::figures::Figures;
 pub use self::joining::{Joining, Laggard, Left};
 use self::pass::Joined;

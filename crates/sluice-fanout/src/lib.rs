@@ -20,7 +20,8 @@ mod view;
 mod witness;
 
 pub use self::core::{
-    Core, Dismissal, Figures, Housekeeping, Joining, Laggard, Left, Output, Pass, Sent, StreamReport, Survey,
+    Core, Dismissal, Figures, Housekeeping, Joining, Laggard, LastWords, Left, Output, Pass, Sent,
+    StreamReport, Survey,
 };
 pub use buckets::Buckets;
 pub use feed::{Feed, RingLimits, cursor_of};
@@ -30,7 +31,7 @@ pub use pace::Pace;
 pub use polled::{HeldFence, Polled, PolledStream, PolledView};
 pub use ring::{Framing, Ring, RingFrame, Step};
 pub use set::{FeedId, TopicKey, TopicSet};
-pub use shard::{Host, PASS_STREAMS, Shard, ShardSettings, ShardStatus, TURN_US};
+pub use shard::{End, Host, PASS_STREAMS, Shard, ShardSettings, ShardStatus, TURN_US};
 pub use slot::{Phase, SlotKey, Token};
 pub use view::{Entry, Notice, View};
 pub use witness::Witness;

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use sluice_wire::EventId;
 use sluice_wire::sse::Frame;
 
-use self::audience::{Audience, Seat};
+use self::audience::{Audience, Seat, State};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::ring::RingFrame;
@@ -154,6 +154,33 @@ impl PolledView {
         left
     }
 
+    /// Ends the streams of principals that are `sentenced`, each once it has what it lacks, in a walk over the
+    /// feeds that begins at `hand` and looks at about `count` streams. Where it is to go on; `None` when it is
+    /// through. Nobody is asked about principal 0.
+    #[must_use]
+    pub fn sweep(&self, hand: u32, count: usize, sentenced: impl Fn(u32) -> bool) -> Option<u32> {
+        let (mut wakers, mut ended, mut looks, mut at) = (Vec::new(), 0, 0, hand);
+        let mut view = self.shared.lock();
+        let extent = view.extent();
+        while (at as usize) < extent && looks < count {
+            if let Some(entry) = view.get_mut(FeedId(at)) {
+                looks += entry.extra.seats.len();
+                for (_, seat) in &mut entry.extra.seats {
+                    if seat.principal != 0 && sentenced(seat.principal) {
+                        let (ends_now, waker) = seat.end();
+                        ended += usize::from(ends_now);
+                        wakers.extend(waker);
+                    }
+                }
+            }
+            (at, looks) = (at + 1, looks + 1);
+        }
+        self.shared.standing.fetch_sub(ended, Ordering::Relaxed);
+        drop(view);
+        wakers.into_iter().for_each(Waker::wake);
+        ((at as usize) < extent).then_some(at)
+    }
+
     /// Ends every stream, once it has what it lacks.
     pub fn close(&self) {
         self.shared.closed.store(true, Ordering::Release);
@@ -178,15 +205,15 @@ impl PolledView {
         Some(HeldFence { shared: self.shared.clone(), feed, fence: Fence::of(&entry.feed) })
     }
 
-    /// A stream that has everything up to `fence`; `None` when the ring no longer holds what comes behind.
+    /// A stream of `principal` that has everything up to `fence`; `None` when the ring no longer holds what comes behind.
     #[must_use]
-    pub fn join(&self, feed: FeedId, fence: &Fence) -> Option<PolledStream> {
+    pub fn join(&self, feed: FeedId, fence: &Fence, principal: u32) -> Option<PolledStream> {
         let mut view = self.shared.lock();
         let entry = view.get_mut(feed)?;
         if fence.sequence < entry.feed.ring().base() {
             return None;
         }
-        let place = entry.extra.seats.insert(Seat::Awake);
+        let place = entry.extra.seats.insert(Seat { principal, state: State::Awake });
         self.shared.standing.fetch_add(1, Ordering::Relaxed);
         let positions = fence.positions.clone();
         Some(PolledStream { shared: self.shared.clone(), feed, place, sequence: fence.sequence, positions })
@@ -219,10 +246,10 @@ impl PolledStream {
         let frames: Vec<_> = frames.take(FRAMES_PER_POLL).cloned().collect();
         if frames.is_empty() {
             let seat = &mut entry.extra.seats[self.place];
-            if self.shared.closed.load(Ordering::Acquire) || matches!(seat, Seat::Ended) {
+            if self.shared.closed.load(Ordering::Acquire) || matches!(seat.state, State::Ended) {
                 return Poll::Ready(Polled::Closed);
             }
-            *seat = Seat::Asleep(context.waker().clone());
+            seat.state = State::Asleep(context.waker().clone());
             return Poll::Pending;
         }
         drop(view);

@@ -8,6 +8,7 @@ mod drain;
 mod driver;
 mod poller;
 mod surveys;
+mod sweep;
 mod totals;
 
 use std::io;
@@ -16,13 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sluice_wire::sse::Frame;
-
 use self::driver::Driver;
 use self::poller::Waker;
 use self::totals::Totals;
 pub use self::totals::{PASS_STREAMS, ShardStatus, TURN_US};
-use crate::core::{Housekeeping, Joining, Laggard, Left, StreamReport, Survey};
+use crate::core::{Housekeeping, Joining, Laggard, LastWords, Left, StreamReport, Survey};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::inbox::Inbox;
@@ -46,10 +45,22 @@ pub trait Host: Send + Sync + 'static {
     fn left(&self, left: Left<OwnedFd>);
     /// A stream must be fed from its log.
     fn lagging(&self, laggard: Laggard<OwnedFd>);
-    /// What a stream is sent last.
-    fn farewell(&self) -> Frame;
+    /// What a stream of `principal` is told that comes to this end.
+    fn last_words(&self, principal: u32, end: End) -> LastWords;
+    /// What the streams of `principal` are told if they are to be ended now, wherever they stand: whoever
+    /// arrives is asked about, and everybody after [`Shard::sweep`]. Never asked about principal 0.
+    fn sentence(&self, principal: u32) -> Option<LastWords>;
     /// A pass over a feed of `streams` streams brought out the event published at `published_ms`.
     fn delivered(&self, published_ms: u64);
+}
+
+/// Why a stream comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The node is going away.
+    Drain,
+    /// Its time is over: see [`Joining::ends_at_s`].
+    Age,
 }
 
 /// What a shard is told beside notices.
@@ -60,6 +71,7 @@ enum Command {
     Join(Box<Joining<OwnedFd>>, u64),
     Park(Box<Joining<OwnedFd>>),
     Drain { window: Duration },
+    Sweep { grace: Duration },
     Survey(Box<Asked>),
     Stop,
 }
@@ -133,6 +145,12 @@ impl Shard {
     /// Ends every stream, evenly over `window`, and from then on any that still joins.
     pub fn drain(&self, window: Duration) {
         self.send(Command::Drain { window });
+    }
+
+    /// Ends every stream that the host has a [`Host::sentence`] for, a bounded number of them a turn. One that
+    /// takes nothing now has `grace` to take its last words and is then cut off.
+    pub fn sweep(&self, grace: Duration) {
+        self.send(Command::Sweep { grace });
     }
 
     /// Looks at every slot, a part of them a turn, and reports the streams that lag most. `None` when the

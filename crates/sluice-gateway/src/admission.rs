@@ -1,9 +1,26 @@
-//! Admission: how many streams a node takes, and how fast.
+//! Admission: how many streams a node takes, whose, and how fast.
+//!
+//! A stream has a [`Place`] from its admission to its end, and the place knows the number of the stream's
+//! principal. In a slot the number alone stands for both: [`Place::keep`] leaves it there, [`Admission::leave`]
+//! and [`Admission::resume`] take it up. Each place is given back once, whatever way its stream takes.
+
+mod book;
+mod bucket;
+mod counted;
+mod label;
+mod sentence;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub(crate) use self::book::Applicant;
+use self::book::Book;
+use self::bucket::Bucket;
+pub use self::label::Principal;
+pub use self::sentence::Sentence;
 use crate::settings::Limits;
 use crate::tallies::Tallies;
 
@@ -17,6 +34,12 @@ pub(crate) enum Refusal {
     Full,
     /// Streams come faster than they may.
     Rate,
+    /// The client's network has as many as it may.
+    Address,
+    /// The client has as many as it may, by its token.
+    Subject,
+    /// One of the topics has as many as it may on this node.
+    Topic,
     /// The node is going away.
     Draining,
 }
@@ -27,6 +50,9 @@ impl Refusal {
         match self {
             Self::Full => "streams-max",
             Self::Rate => "accept-rate",
+            Self::Address => "streams-per-address-max",
+            Self::Subject => "streams-per-subject-max",
+            Self::Topic => "streams-per-topic-max",
             Self::Draining => "draining",
         }
     }
@@ -46,6 +72,9 @@ struct Gate {
     over: AtomicBool,
     streams_max: usize,
     bucket: Mutex<Bucket>,
+    book: Mutex<Book>,
+    /// Principals under a sentence, so that nobody need look when there are none.
+    sentenced: AtomicUsize,
     tallies: Tallies,
 }
 
@@ -53,10 +82,19 @@ struct Gate {
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
+    /// Whose the stream is: a number in the book.
+    principal: u32,
     /// Why the stream ended, for the count.
     reason: &'static str,
     /// The stream is in a slot, which gives the place back.
     kept: bool,
+}
+
+/// Whose a stream is, for those who do not keep its place. It says nothing of use once the stream has left.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    gate: Arc<Gate>,
+    principal: u32,
 }
 
 impl Admission {
@@ -69,41 +107,57 @@ impl Admission {
                 over: AtomicBool::new(false),
                 streams_max: limits.streams_max,
                 bucket: Mutex::new(bucket),
+                book: Mutex::new(Book::new(limits)),
+                sentenced: AtomicUsize::new(0),
                 tallies,
             }),
         }
     }
 
-    /// A place for one more stream.
-    pub(crate) fn admit(&self, now: Instant) -> Result<Place, Refusal> {
+    /// A place for one more stream. Whoever also refuses streams by a list of its own looks at that list after
+    /// this: then a stream that was not on the list is found by whoever ends those that are.
+    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refusal> {
         let gate = &self.gate;
-        let refuse = |refusal: Refusal| {
-            gate.tallies.refused(refusal.as_str());
-            Err(refusal)
-        };
-        if gate.draining.load(Ordering::Acquire) {
-            return refuse(Refusal::Draining);
+        let admitted = gate.admit(now, applicant);
+        match admitted {
+            Ok(principal) => {
+                gate.tallies.opened();
+                Ok(self.resume(principal))
+            }
+            Err(refusal) => {
+                gate.tallies.refused(refusal.as_str());
+                Err(refusal)
+            }
         }
-        if gate.open.fetch_add(1, Ordering::AcqRel) >= gate.streams_max {
-            gate.open.fetch_sub(1, Ordering::AcqRel);
-            return refuse(Refusal::Full);
-        }
-        if !gate.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
-            gate.open.fetch_sub(1, Ordering::AcqRel);
-            return refuse(Refusal::Rate);
-        }
-        gate.tallies.opened();
-        Ok(Place { gate: gate.clone(), reason: CLIENT, kept: false })
     }
 
     /// The place of a stream that comes out of a slot.
-    pub(crate) fn resume(&self) -> Place {
-        Place { gate: self.gate.clone(), reason: CLIENT, kept: false }
+    pub(crate) fn resume(&self, principal: u32) -> Place {
+        Place { gate: self.gate.clone(), principal, reason: CLIENT, kept: false }
     }
 
     /// Gives back the place of a stream that was in a slot.
-    pub(crate) fn leave(&self, reason: &'static str) {
-        self.gate.release(reason);
+    pub(crate) fn leave(&self, principal: u32, reason: &'static str) {
+        self.gate.release(principal, reason);
+    }
+
+    /// Sentences every stream of the principals that `who` names; how many there are. A stream is ended where
+    /// somebody comes by who asks for its [`Admission::sentence_on`].
+    pub(crate) fn sentence(&self, who: impl Fn(&Principal<'_>) -> bool, sentence: &Sentence) -> u64 {
+        let mut book = self.gate.book();
+        let streams = book.sentence(who, sentence);
+        self.gate.sentenced.store(book.sentenced(), Ordering::Release);
+        streams
+    }
+
+    /// The sentence on a principal, if there is one.
+    pub(crate) fn sentence_on(&self, principal: u32) -> Option<Sentence> {
+        self.gate.sentence_on(principal)
+    }
+
+    /// What is known of a principal.
+    pub(crate) fn principal<T>(&self, number: u32, read: impl FnOnce(Principal<'_>) -> T) -> Option<T> {
+        self.gate.book().principal(number).map(read)
     }
 
     /// Takes no stream from now on.
@@ -136,99 +190,87 @@ impl Place {
         self.reason = reason;
     }
 
-    /// Leaves the place to a slot: [`Admission::leave`] gives it back, [`Admission::resume`] takes it up.
-    pub(crate) fn keep(mut self) {
+    /// Leaves the place to a slot, which keeps the number of the stream's principal: [`Admission::leave`] gives it
+    /// back, [`Admission::resume`] takes it up.
+    pub(crate) fn keep(mut self) -> u32 {
         self.kept = true;
+        self.principal
+    }
+
+    /// Whose the stream is.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing { gate: self.gate.clone(), principal: self.principal }
+    }
+}
+
+impl Standing {
+    /// The number of the principal.
+    pub(crate) fn principal(&self) -> u32 {
+        self.principal
+    }
+
+    /// Whether the stream is to be ended.
+    pub(crate) fn is_sentenced(&self) -> bool {
+        self.sentence().is_some()
+    }
+
+    /// The sentence on the stream, if there is one.
+    pub(crate) fn sentence(&self) -> Option<Sentence> {
+        self.gate.sentence_on(self.principal)
     }
 }
 
 impl Gate {
-    fn release(&self, reason: &'static str) {
+    /// Takes one more stream; the number of its principal.
+    fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refusal> {
+        if self.draining.load(Ordering::Acquire) {
+            return Err(Refusal::Draining);
+        }
+        if self.open.fetch_add(1, Ordering::AcqRel) >= self.streams_max {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return Err(Refusal::Full);
+        }
+        // Whoever has enough streams does not use up the rate of those who have not.
+        let principal = self.book().enter(applicant).inspect_err(|_| {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+        })?;
+        if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
+            self.give_back(principal);
+            return Err(Refusal::Rate);
+        }
+        Ok(principal)
+    }
+
+    fn release(&self, principal: u32, reason: &'static str) {
         // What is dropped on its way has no other reason to give.
         let reason = if reason == CLIENT && self.over.load(Ordering::Acquire) { "cut" } else { reason };
-        self.open.fetch_sub(1, Ordering::AcqRel);
+        self.give_back(principal);
         self.tallies.closed(reason);
+    }
+
+    fn give_back(&self, principal: u32) {
+        if principal != 0 {
+            let mut book = self.book();
+            book.leave(principal);
+            self.sentenced.store(book.sentenced(), Ordering::Release);
+        }
+        self.open.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn sentence_on(&self, principal: u32) -> Option<Sentence> {
+        let nobody = principal == 0 || self.sentenced.load(Ordering::Acquire) == 0;
+        if nobody { None } else { self.book().sentence_on(principal) }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.kept {
-            self.gate.release(self.reason);
+            self.gate.release(self.principal, self.reason);
         }
-    }
-}
-
-/// A token bucket on a clock that is given to it.
-#[derive(Debug)]
-struct Bucket {
-    per_second: f64,
-    burst: f64,
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        let burst = f64::from(burst.max(1));
-        Self { per_second: f64::from(per_second), burst, tokens: burst, filled: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_secs_f64();
-        self.filled = self.filled.max(now);
-        self.tokens = (self.tokens + passed * self.per_second).min(self.burst);
-        let taken = self.tokens >= 1.0;
-        if taken {
-            self.tokens -= 1.0;
-        }
-        taken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn admission(streams_max: usize, accept_per_second: u32, accept_burst: u32, now: Instant) -> Admission {
-        let limits = Limits { streams_max, accept_per_second, accept_burst, ..Limits::default() };
-        Admission::new(&limits, Tallies::register(), now)
-    }
-
-    #[test]
-    fn a_full_node_takes_a_stream_again_when_one_has_left() {
-        let now = Instant::now();
-        let admission = admission(2, 1_000, 1_000, now);
-        let first = admission.admit(now).unwrap();
-        let _second = admission.admit(now).unwrap();
-        assert_eq!(admission.admit(now).unwrap_err(), Refusal::Full);
-        drop(first);
-        assert!(admission.admit(now).is_ok());
-        assert_eq!(admission.open(), 1, "the place that was not kept was given back");
-    }
-
-    #[test]
-    fn the_rate_holds_over_any_time_and_the_burst_at_once() {
-        let start = Instant::now();
-        let admission = admission(usize::MAX, 100, 10, start);
-        let taken = |millis: u64| {
-            let now = start + Duration::from_millis(millis);
-            (0..1_000).take_while(|_| admission.admit(now).is_ok()).count()
-        };
-        assert_eq!(taken(0), 10);
-        assert_eq!(taken(0), 0);
-        assert_eq!(taken(50), 5);
-        assert_eq!(taken(60_000), 10, "a quiet minute saves up no more than the burst");
-        assert_eq!(admission.open(), 0, "refusals leave nothing behind");
-    }
-
-    #[test]
-    fn a_draining_node_takes_nothing() {
-        let now = Instant::now();
-        let admission = admission(9, 9, 9, now);
-        admission.drain();
-        assert_eq!(admission.admit(now).unwrap_err(), Refusal::Draining);
     }
 }

@@ -52,6 +52,8 @@ pub(crate) enum Halt {
     Gone,
     /// The client takes nothing more now.
     Full,
+    /// The stream is to be ended: its principal is under a sentence.
+    Sentenced,
 }
 
 /// A stream on its way into the ring.

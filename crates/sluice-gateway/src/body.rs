@@ -16,7 +16,7 @@ use sluice_fanout::{Framing, Polled, PolledStream, PolledView, RingFrame};
 use sluice_wire::EventId;
 use tokio::sync::mpsc;
 
-use crate::admission::Place;
+use crate::admission::{Place, Standing};
 use crate::approach::{Approach, Halt, Outlet};
 use crate::control;
 use crate::hub::FeedHold;
@@ -56,9 +56,9 @@ impl SseBody {
         let (parts, received) = mpsc::channel(1);
         let context = runs.ground.hub.spans().subscribe(&subscription);
         let task = {
-            let runs = runs.clone();
+            let (runs, standing) = (runs.clone(), place.standing());
             async move {
-                let mut outlet = ToBody(parts);
+                let mut outlet = ToBody { parts, standing };
                 let begun = Approach::begin(&runs.ground, ViewKey::Polled, &subscription, &mut outlet).await;
                 if let Ok(approach) = begun {
                     join(&runs, approach, outlet).await;
@@ -78,8 +78,8 @@ impl SseBody {
             OnLag::CatchUp => {
                 let approach = Approach::resume(&self.runs.ground, hold, stream.positions());
                 let (parts, received) = mpsc::channel(1);
-                let runs = self.runs.clone();
-                self.runs.spawn(async move { join(&runs, approach, ToBody(parts)).await });
+                let (runs, standing) = (self.runs.clone(), self.place.standing());
+                self.runs.spawn(async move { join(&runs, approach, ToBody { parts, standing }).await });
                 self.state = State::Approaching(received);
                 None
             }
@@ -93,9 +93,14 @@ impl SseBody {
         control::farewell(self.runs.ground.retry()).payload()
     }
 
-    /// Why a node ends a stream.
-    fn why_ended(&self) -> &'static str {
-        if self.runs.admission.is_draining() { "drained" } else { "stop" }
+    /// What the stream is told that its node ends.
+    fn say_why_ended(&mut self) -> Bytes {
+        let Some(sentence) = self.place.standing().sentence() else {
+            return self.say_farewell(if self.runs.admission.is_draining() { "drained" } else { "stop" });
+        };
+        self.state = State::Ended;
+        self.place.ends_by(sentence.reason);
+        sentence.frame(self.runs.ground.retry()).payload()
     }
 
     /// What the stream is sent next; `None` when the state has changed and is to be asked again.
@@ -103,11 +108,15 @@ impl SseBody {
         match &mut self.state {
             State::Approaching(parts) => match ready!(parts.poll_recv(context)) {
                 Some(Part::Text(text)) => Poll::Ready(Some(Some(text))),
+                // A sweep may have come by before the stream stood there.
+                Some(Part::Joined(..)) if self.place.standing().is_sentenced() => {
+                    Poll::Ready(Some(Some(self.say_why_ended())))
+                }
                 Some(Part::Joined(stream, hold)) => {
                     self.state = State::Live(stream, hold);
                     Poll::Ready(None)
                 }
-                None => Poll::Ready(Some(Some(self.say_farewell(self.why_ended())))),
+                None => Poll::Ready(Some(Some(self.say_why_ended()))),
             },
             State::Live(stream, _) => match stream.poll(context) {
                 Poll::Pending if self.ends_at.is_some_and(|ends_at| Instant::now() >= ends_at) => {
@@ -115,7 +124,7 @@ impl SseBody {
                 }
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Polled::Frames(frames)) => Poll::Ready(Some(Some(joined(&frames)))),
-                Poll::Ready(Polled::Closed) => Poll::Ready(Some(Some(self.say_farewell(self.why_ended())))),
+                Poll::Ready(Polled::Closed) => Poll::Ready(Some(Some(self.say_why_ended()))),
                 Poll::Ready(Polled::Passed) => {
                     let State::Live(stream, hold) = std::mem::replace(&mut self.state, State::Ended) else {
                         return Poll::Ready(Some(None));
@@ -145,14 +154,20 @@ impl Body for SseBody {
 }
 
 /// An approach that writes into the body's channel.
-struct ToBody(mpsc::Sender<Part>);
+struct ToBody {
+    parts: mpsc::Sender<Part>,
+    standing: Standing,
+}
 
 impl Outlet for ToBody {
     async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
         if frames.is_empty() {
             return Ok(());
         }
-        self.0.send(Part::Text(joined(&frames))).await.map_err(|_| Halt::Gone)
+        if self.standing.is_sentenced() {
+            return Err(Halt::Sentenced);
+        }
+        self.parts.send(Part::Text(joined(&frames))).await.map_err(|_| Halt::Gone)
     }
 
     /// The channel holds back whoever writes, so no page is left in the middle.
@@ -166,12 +181,12 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
         match approach.go_to(&fence, &mut outlet).await {
             Ok(true) => {}
             Ok(false) => continue,
-            Err(Halt::Gone | Halt::Full) => return,
+            Err(Halt::Gone | Halt::Full | Halt::Sentenced) => return,
         }
-        if let Some(stream) = view.join(feed, &fence) {
+        if let Some(stream) = view.join(feed, &fence, outlet.standing.principal()) {
             trace::arrived("joined");
             // The body being gone, both are given back here.
-            let _ = outlet.0.send(Part::Joined(stream, approach.into_hold())).await;
+            let _ = outlet.parts.send(Part::Joined(stream, approach.into_hold())).await;
             return;
         }
     }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use sluice_fanout::{StreamReport, Survey};
+use sluice_fanout::{Phase, StreamReport, Survey};
 use sluice_wire::Topic;
 use tokio::sync::oneshot;
 
 use crate::Gateway;
+use crate::admission::Admission;
 use crate::runs::Runs;
 
 /// How long a shard may take to answer. One that is busier than that is the answer.
@@ -24,8 +25,21 @@ pub struct Census {
     pub on_hyper: usize,
     /// Shards that did not answer in time.
     pub silent_shards: usize,
-    /// The streams that lag most, with their shards.
-    pub worst: Vec<(u16, StreamReport)>,
+    /// The streams that lag most.
+    pub worst: Vec<Listed>,
+}
+
+/// A stream of a census.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The number of its shard.
+    pub shard: u16,
+    /// What its slot tells.
+    pub report: StreamReport,
+    /// Whose it is, by its token.
+    pub subject: Option<String>,
+    /// That token's own id.
+    pub token_id: Option<String>,
 }
 
 impl Gateway {
@@ -49,15 +63,27 @@ impl Gateway {
         };
         for (number, answer) in asked {
             match tokio::time::timeout(PATIENCE, answer).await {
-                Ok(Ok(reports)) => census.worst.extend(reports?.into_iter().map(|report| (number, report))),
+                Ok(Ok(reports)) => {
+                    census.worst.extend(reports?.into_iter().map(|report| listed(admission, number, report)));
+                }
                 Ok(Err(_)) | Err(_) => census.silent_shards += 1,
             }
         }
-        census.worst.sort_by_key(|(_, report)| {
+        census.worst.sort_by_key(|Listed { report, .. }| {
             let StreamReport { behind_frames, idle_s, age_s, .. } = report;
             std::cmp::Reverse((*behind_frames, *idle_s, *age_s))
         });
         census.worst.truncate(limit);
         Some(census)
     }
+}
+
+fn listed(admission: &Admission, shard: u16, report: StreamReport) -> Listed {
+    // One that has left its principal behind may stand there with the number of another.
+    let number = if report.phase == Phase::Closing { 0 } else { report.principal };
+    let names = admission.principal(number, |principal| {
+        (principal.subject.map(str::to_owned), principal.token_id.map(str::to_owned))
+    });
+    let (subject, token_id) = names.unwrap_or_default();
+    Listed { shard, report, subject, token_id }
 }

@@ -19,6 +19,7 @@ mod server;
 mod settings;
 mod socket;
 mod subscription;
+mod sweep;
 mod tallies;
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
+pub use crate::admission::{Principal, Sentence};
 use crate::approach::Ground;
 use crate::catch_up::{LogAccess, SharedReads};
-pub use crate::census::Census;
+pub use crate::census::{Census, Listed};
 pub use crate::drain::Drained;
 use crate::hub::Hub;
 use crate::routes::Edge;

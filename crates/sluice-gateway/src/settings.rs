@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluice_access::AddressPrefixes;
 use sluice_broker::FollowerSettings;
 pub use sluice_fanout::RingLimits;
 use sluice_wire::TopicPattern;
@@ -71,6 +72,14 @@ pub struct Limits {
     pub accept_per_second: u32,
     /// Streams accepted at once after a quiet time.
     pub accept_burst: u32,
+    /// Streams open at once from one network; 0 for any number.
+    pub streams_per_address_max: u32,
+    /// Which addresses are one network.
+    pub address_prefixes: AddressPrefixes,
+    /// Streams open at once of one subject; 0 for any number.
+    pub streams_per_subject_max: u32,
+    /// Streams open at once of one topic; 0 for any number.
+    pub streams_per_topic_max: u32,
     /// Topics of one stream.
     pub topics_per_stream_max: usize,
 }
@@ -124,6 +133,10 @@ impl Default for Limits {
             streams_max: usize::MAX,
             accept_per_second: 5_000,
             accept_burst: 5_000,
+            streams_per_address_max: 0,
+            address_prefixes: AddressPrefixes::default(),
+            streams_per_subject_max: 0,
+            streams_per_topic_max: 0,
             topics_per_stream_max: 64,
         }
     }

@@ -47,16 +47,20 @@ pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
         let Departed { socket, framing, head, subscription, place } = departed;
         let shard = own.ground.hub.lightest_shard();
         let stall = own.ground.streams.write_stall;
-        let mut outlet = ToSocket { socket, framing, stall, positions: None, rest: None };
+        let standing = place.standing();
+        let mut outlet = ToSocket { socket, framing, standing, stall, positions: None, rest: None };
         if outlet.write_all(&head).await.is_err() {
             return;
         }
         let view = ViewKey::Shard(shard);
-        let begun = Approach::begin(&own.ground, view, &subscription, &mut outlet).await;
-        if let Ok(approach) = begun {
-            let ends_at_s = ends_at_s(&own, shard);
-            let opened_s = own.ground.hub.shard(shard).seconds_from_now(Duration::ZERO);
-            Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s, principal: 0 }.run().await;
+        match Approach::begin(&own.ground, view, &subscription, &mut outlet).await {
+            Ok(approach) => {
+                let ends_at_s = ends_at_s(&own, shard);
+                let opened_s = own.ground.hub.shard(shard).seconds_from_now(Duration::ZERO);
+                Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s }.run().await;
+            }
+            Err(Halt::Sentenced) => part(&own, place, outlet).await,
+            Err(Halt::Gone | Halt::Full) => {}
         }
     };
     runs.spawn(approach.with_context(context));
@@ -77,7 +81,6 @@ struct Turn {
     place: Place,
     ends_at_s: u32,
     opened_s: u32,
-    principal: u32,
 }
 
 impl Turn {
@@ -102,6 +105,10 @@ impl Turn {
                     drop(pinned);
                     return self.park();
                 }
+                Err(Halt::Sentenced) => {
+                    drop(pinned);
+                    return part(&self.runs, self.place, self.outlet).await;
+                }
             }
         }
     }
@@ -124,15 +131,20 @@ impl Turn {
         positions: Box<[EventId]>,
         rest: Option<(RingFrame, u32)>,
     ) -> Option<Joining<OwnedFd>> {
-        let Self { approach, outlet, place, ends_at_s, opened_s, principal, .. } = self;
+        let Self { approach, outlet, place, ends_at_s, opened_s, .. } = self;
         let socket = outlet.socket.into_std().ok()?.into();
         let hold = approach.into_hold();
         let feed = hold.feed();
         hold.keep();
-        place.keep();
+        let principal = place.keep();
         let framing = outlet.framing;
         Some(Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest })
     }
+}
+
+/// Ends a stream whose principal is under a sentence.
+async fn part(runs: &Runs, mut place: Place, mut outlet: ToSocket) {
+    place.ends_by(outlet.say_last_words(runs.ground.retry()).await.unwrap_or("cut"));
 }
 
 /// A fence that is given back unless it is used.
@@ -173,19 +185,20 @@ impl Drop for Pinned {
 /// Feeds a stream from its log until it is in the ring again, or full.
 fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
     let own = runs.clone();
+    let mut place = runs.admission.resume(stream.principal);
     let Some(hold) = runs.ground.hub.resume(stream.feed) else { return };
-    let mut place = runs.admission.resume();
     runs.spawn(async move {
-        let Joining { socket, framing, ends_at_s, opened_s, principal, positions, rest, feed: _ } = stream;
+        let Joining { socket, framing, ends_at_s, opened_s, positions, rest, .. } = stream;
         let Ok(socket) = TcpStream::from_std(std::net::TcpStream::from(socket)) else {
             place.ends_by("poller");
             return;
         };
         let stall = own.ground.streams.write_stall;
         let approach = Approach::resume(&own.ground, hold, &positions);
-        let outlet = ToSocket { socket, framing, stall, positions: Some(positions.into_vec()), rest };
+        let (standing, positions) = (place.standing(), Some(positions.into_vec()));
+        let outlet = ToSocket { socket, framing, standing, stall, positions, rest };
         let Some(ViewKey::Shard(shard)) = own.ground.hub.view_of(approach.hold().feed()) else { return };
-        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s, principal };
+        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s };
         match turn.outlet.write_rest() {
             Ok(true) => turn.run().await,
             Ok(false) => turn.park(),

@@ -1,5 +1,6 @@
 //! From the configuration's tree to each crate's plain settings. The only place that knows both.
 
+use sluice_access::AddressPrefixes;
 use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
     ReplaySettings, Retention, RetentionPolicies,
@@ -96,6 +97,13 @@ pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
             streams_max: streams_max(limits.streams_max, descriptors),
             accept_per_second: limits.accept_per_second,
             accept_burst: limits.accept_burst,
+            streams_per_address_max: limits.streams_per_address_max,
+            address_prefixes: AddressPrefixes {
+                v4_bits: limits.address_prefix_v4,
+                v6_bits: limits.address_prefix_v6,
+            },
+            streams_per_subject_max: limits.streams_per_subject_max,
+            streams_per_topic_max: limits.streams_per_topic_max,
             topics_per_stream_max: topics.per_stream_max,
         },
         anonymous: config.auth.anonymous.subscribe.clone(),

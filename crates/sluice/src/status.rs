@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_broker::FollowerStatus;
-use sluice_gateway::{Census, Gateway, StreamPhase, StreamReport};
+use sluice_gateway::{Census, Gateway, Listed, StreamPhase};
 use sluice_runtime::config::Config;
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::ops::CheckState;
@@ -79,7 +79,7 @@ pub(crate) fn drain_plan(config: &Config, gateway: Option<&Gateway>) -> Value {
 
 /// The answer of `/v1/streams`.
 pub(crate) fn streams(census: &Census) -> Value {
-    let told = census.worst.iter().map(|(shard, report)| stream(*shard, report));
+    let told = census.worst.iter().map(stream);
     json!({
         "open": census.open,
         "catching_up": census.catching_up,
@@ -90,7 +90,8 @@ pub(crate) fn streams(census: &Census) -> Value {
     })
 }
 
-fn stream(shard: u16, report: &StreamReport) -> Value {
+fn stream(listed: &Listed) -> Value {
+    let report = &listed.report;
     let state = match report.phase {
         StreamPhase::Live => "live",
         StreamPhase::Blocked => "blocked",
@@ -102,12 +103,14 @@ fn stream(shard: u16, report: &StreamReport) -> Value {
     json!({
         "state": state,
         "topics": topics,
+        "subject": listed.subject,
+        "token_id": listed.token_id,
         "peer": report.peer.map(|peer| peer.to_string()),
         "age_s": report.age_s,
         "idle_s": report.idle_s,
         "ends_in_s": report.ends_in_s,
         "behind_frames": report.behind_frames,
         "behind_bytes": report.behind_bytes,
-        "shard": shard,
+        "shard": listed.shard,
     })
 }

@@ -6,7 +6,16 @@ use super::{Core, Housekeeping, Left, Output, Sent};
 use crate::ring::Framing;
 use crate::slot::{Phase, SlotKey};
 
-/// What became of the slot that a drain came to.
+/// What a stream is told at its end.
+#[derive(Debug, Clone)]
+pub struct LastWords {
+    /// Why it ends, for the count.
+    pub reason: &'static str,
+    /// What it is sent last.
+    pub frame: Frame,
+}
+
+/// What became of the slot that somebody came to who ends streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dismissal {
     /// Its stream has its last words; the write side of its socket is to be shut.
@@ -20,6 +29,13 @@ pub enum Dismissal {
 }
 
 impl<S> Core<S> {
+    /// Whose stream stands in slot number `index`; `None` when none does, or it is ending already.
+    #[must_use]
+    pub fn principal_at(&self, index: usize) -> Option<u32> {
+        let slot = self.slots.get(self.slots.key_at(index)?)?;
+        (slot.phase != Phase::Closing).then_some(slot.principal)
+    }
+
     /// Ends the stream of slot number `index`, if there is one. One that takes nothing now is left for later,
     /// unless this is the `last` time.
     pub fn dismiss(
@@ -27,15 +43,27 @@ impl<S> Core<S> {
         index: usize,
         last: bool,
         rules: Housekeeping,
-        farewell: impl FnOnce() -> Frame,
+        words: impl FnOnce(u32) -> LastWords,
         out: &mut impl Output<S>,
     ) -> Dismissal {
-        let Some(key) = self.slots.key_at(index) else { return Dismissal::Nobody };
+        self.slots.key_at(index).map_or(Dismissal::Nobody, |key| self.send_off(key, last, rules, words, out))
+    }
+
+    /// Ends the stream of a slot as [`Core::dismiss`] does.
+    pub fn send_off(
+        &mut self,
+        key: SlotKey,
+        last: bool,
+        rules: Housekeeping,
+        words: impl FnOnce(u32) -> LastWords,
+        out: &mut impl Output<S>,
+    ) -> Dismissal {
         self.write_if_live(key, out);
         let Some(slot) = self.slots.get(key) else { return Dismissal::Nobody };
         match slot.phase {
             Phase::Live => {
-                self.end(key, "drained", rules, &farewell(), out).map_or(Dismissal::Cut, Dismissal::Said)
+                let words = words(slot.principal);
+                self.end(key, rules, &words, out).map_or(Dismissal::Cut, Dismissal::Said)
             }
             Phase::Closing => Dismissal::Nobody,
             Phase::Blocked | Phase::Parked if !last => Dismissal::Waits,
@@ -51,17 +79,17 @@ impl<S> Core<S> {
     pub(super) fn end(
         &mut self,
         key: SlotKey,
-        reason: &'static str,
         rules: Housekeeping,
-        farewell: &Frame,
+        words: &LastWords,
         out: &mut impl Output<S>,
     ) -> Option<SlotKey> {
         self.write_if_live(key, out);
         let slot = self.slots.get(key)?;
         let (feed, principal) = (slot.feed, slot.principal);
+        let frame = &words.frame;
         let last_words = match slot.framing {
-            Framing::Chunked => [farewell.chunk(), b"0\r\n\r\n".as_slice()].concat(),
-            Framing::Raw => farewell.payload_bytes().to_vec(),
+            Framing::Chunked => [frame.chunk(), b"0\r\n\r\n".as_slice()].concat(),
+            Framing::Raw => frame.payload_bytes().to_vec(),
         };
         let said = slot.phase == Phase::Live
             && out.send(slot.socket.as_ref()?, &last_words) == Sent::Bytes(last_words.len());
@@ -75,7 +103,7 @@ impl<S> Core<S> {
         slot.phase = Phase::Closing;
         slot.ends_at_s = ends_at_s;
         self.closing += 1;
-        self.left.push(Left { socket: None, feed, principal, reason });
+        self.left.push(Left { socket: None, feed, principal, reason: words.reason });
         self.forget_what_nobody_needs(feed);
         Some(key)
     }

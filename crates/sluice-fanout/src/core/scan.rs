@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use sluice_wire::sse::Frame;
 
-use super::{Core, Output, Sent};
+use super::{Core, LastWords, Output, Sent};
 use crate::ring::Framing;
 use crate::slot::{Phase, SlotKey, Touched};
 
@@ -25,13 +25,13 @@ impl<S> Core<S> {
         self.now_s = now_s;
     }
 
-    /// Looks at slot number `index`; `farewell` is what an ended stream is sent. The slot's key, when its
-    /// stream was ended and its socket's write side is to be shut.
+    /// Looks at slot number `index`; `words` says what a stream of a principal that has reached its end is
+    /// sent. The slot's key, when its stream was ended and its socket's write side is to be shut.
     pub fn look_at(
         &mut self,
         index: usize,
         rules: Housekeeping,
-        farewell: impl FnOnce() -> Frame,
+        words: impl FnOnce(u32) -> LastWords,
         out: &mut impl Output<S>,
     ) -> Option<SlotKey> {
         let key = self.slots.key_at(index)?;
@@ -42,7 +42,8 @@ impl<S> Core<S> {
             Phase::Blocked | Phase::Parked if idle_s >= rules.stall_s => self.hang_up(key, "stalled"),
             Phase::Closing | Phase::Parked => {}
             Phase::Live | Phase::Blocked if self.now_s >= slot.ends_at_s => {
-                return self.end(key, "aged", rules, &farewell(), out);
+                let words = words(slot.principal);
+                return self.end(key, rules, &words, out);
             }
             Phase::Live if idle_s >= rules.heartbeat_s => self.beat(key, out),
             Phase::Live | Phase::Blocked => {}

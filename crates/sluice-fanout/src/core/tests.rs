@@ -174,8 +174,8 @@ impl World {
 
     fn look_at_all(&mut self) {
         for index in 0..self.core.extent() {
-            let farewell = || Frame::comment("bye");
-            if let Some(key) = self.core.look_at(index, RULES, farewell, &mut self.clients) {
+            let words = |_| LastWords { reason: "aged", frame: Frame::comment("bye") };
+            if let Some(key) = self.core.look_at(index, RULES, words, &mut self.clients) {
                 let socket = *self.core.socket(key).unwrap();
                 self.clients.0.get_mut(&socket).unwrap().ended = true;
             }

@@ -19,7 +19,14 @@ pub(super) struct Audience {
 
 /// A stream's place in a feed.
 #[derive(Debug)]
-pub(super) enum Seat {
+pub(super) struct Seat {
+    pub(super) principal: u32,
+    pub(super) state: State,
+}
+
+/// What a stream is about.
+#[derive(Debug)]
+pub(super) enum State {
     /// It has something to do, or is about to ask.
     Awake,
     /// It waits for frames.
@@ -30,11 +37,11 @@ pub(super) enum Seat {
 
 impl Seat {
     pub(super) fn wake(&mut self) -> Option<Waker> {
-        match std::mem::replace(self, Self::Awake) {
-            Self::Asleep(waker) => Some(waker),
-            Self::Awake => None,
-            Self::Ended => {
-                *self = Self::Ended;
+        match std::mem::replace(&mut self.state, State::Awake) {
+            State::Asleep(waker) => Some(waker),
+            State::Awake => None,
+            State::Ended => {
+                self.state = State::Ended;
                 None
             }
         }
@@ -42,10 +49,10 @@ impl Seat {
 
     /// Tells the stream to end; its waker, if it sleeps. Whether it was not told before.
     pub(super) fn end(&mut self) -> (bool, Option<Waker>) {
-        match std::mem::replace(self, Self::Ended) {
-            Self::Asleep(waker) => (true, Some(waker)),
-            Self::Awake => (true, None),
-            Self::Ended => (false, None),
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Asleep(waker) => (true, Some(waker)),
+            State::Awake => (true, None),
+            State::Ended => (false, None),
         }
     }
 }

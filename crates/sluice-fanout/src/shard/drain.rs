@@ -3,10 +3,8 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use sluice_wire::sse::Frame;
-
 use super::poller::{Sockets, finish};
-use crate::core::{Core, Dismissal, Housekeeping};
+use crate::core::{Core, Dismissal, Housekeeping, LastWords};
 use crate::pace::Pace;
 
 /// Ends of one turn, so that a window of nothing does not hold up those who still read.
@@ -42,7 +40,7 @@ impl Drain {
         now: Instant,
         core: &mut Core<OwnedFd>,
         rules: Housekeeping,
-        farewell: impl Fn() -> Frame,
+        words: impl Fn(u32) -> LastWords,
         sockets: &mut Sockets,
     ) {
         self.pace.keep(now, core.standing());
@@ -52,7 +50,7 @@ impl Drain {
                 break;
             }
             self.hand = if self.hand + 1 < extent { self.hand + 1 } else { 0 };
-            match core.dismiss(self.hand, self.pace.is_over(now), rules, &farewell, sockets) {
+            match core.dismiss(self.hand, self.pace.is_over(now), rules, &words, sockets) {
                 Dismissal::Nobody | Dismissal::Waits => self.passed += 1,
                 dismissed => {
                     if let Dismissal::Said(key) = dismissed

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use super::drain::Drain;
 use super::poller::{Events, Poller, Readiness, Sockets, discard, finish};
 use super::surveys::Surveys;
-use super::{Command, Host, ShardSettings, Shared};
-use crate::core::Core;
+use super::sweep::Sweep;
+use super::{Command, End, Host, ShardSettings, Shared};
+use crate::core::{Core, Dismissal};
 use crate::slot::{Phase, Token};
 
 /// Writes of one turn: about a millisecond. What a small feed waits for beside a large one.
@@ -29,6 +30,7 @@ pub(super) struct Driver {
     sockets: Sockets,
     surveys: Surveys,
     drain: Option<Drain>,
+    sweep: Sweep,
     next_tick: Instant,
     /// Which part of the slots the next step looks at.
     part: usize,
@@ -51,6 +53,7 @@ impl Driver {
             sockets: Sockets,
             surveys: Surveys::default(),
             drain: None,
+            sweep: Sweep::default(),
             next_tick: Instant::now() + TICK,
             part: 0,
             stopped: false,
@@ -85,6 +88,8 @@ impl Driver {
                 self.tick(woken);
             }
             self.dismiss(woken);
+            let Self { sweep, core, settings, host, sockets, .. } = &mut self;
+            sweep.step(woken, core, settings.housekeeping, |principal| host.sentence(principal), sockets);
             self.surveys.go_on(&mut self.core);
             self.hand_out();
             self.shared.totals.publish(&self.core);
@@ -93,11 +98,12 @@ impl Driver {
 
     /// How long the poller may wait.
     fn patience(&self, now: Instant) -> Duration {
-        let busy = self.core.has_work() || !self.surveys.is_empty();
+        let busy = self.core.has_work() || !self.surveys.is_empty() || self.sweep.is_under_way();
         if busy || !self.shared.inbox.may_sleep() {
             return Duration::ZERO;
         }
-        let next = self.drain.as_ref().map_or(self.next_tick, |drain| drain.next().min(self.next_tick));
+        let ends = [self.drain.as_ref().map(Drain::next), self.sweep.next()];
+        let next = ends.into_iter().flatten().fold(self.next_tick, Instant::min);
         next.saturating_duration_since(now)
     }
 
@@ -107,23 +113,39 @@ impl Driver {
             Command::Fence(feed, reply) => reply(self.core.fence(feed)),
             Command::Unpin(feed) => self.core.unpin(feed),
             Command::Join(stream, sequence) => {
+                let principal = stream.principal;
                 let token = self.core.join(*stream, sequence);
-                self.watch(token);
+                self.receive(token, principal);
             }
             Command::Park(stream) => {
+                let principal = stream.principal;
                 let token = self.core.park(*stream);
-                self.watch(Some(token));
+                self.receive(Some(token), principal);
             }
             Command::Drain { window } => {
                 self.drain.get_or_insert_with(|| Drain::new(Instant::now(), window, &self.core));
             }
+            Command::Sweep { grace } => self.sweep.begin(Instant::now(), grace, self.core.extent()),
             Command::Survey(asked) => self.surveys.add(*asked),
             Command::Stop => self.stopped = true,
         }
     }
 
-    fn watch(&mut self, token: Option<Token>) {
+    /// Takes care of a stream that has got a slot, unless it is to be ended: a sweep may have passed the slot.
+    fn receive(&mut self, token: Option<Token>, principal: u32) {
         let Some(token) = token else { return };
+        self.watch(token);
+        let Some(words) = (principal != 0).then(|| self.host.sentence(principal)).flatten() else { return };
+        let Self { core, settings, sockets, .. } = self;
+        let dismissal = core.send_off(token.key, true, settings.housekeeping, |_| words, sockets);
+        if let Dismissal::Said(key) = dismissal
+            && let Some(socket) = core.socket(key)
+        {
+            finish(socket);
+        }
+    }
+
+    fn watch(&mut self, token: Token) {
         let added = self.core.socket(token.key).map(|socket| self.poller.add(socket, token));
         if let Some(Err(error)) = added {
             tracing::warn!(%error, "a stream's socket cannot be watched; it is closed");
@@ -160,8 +182,8 @@ impl Driver {
         self.core.set_time(now_s);
         let rules = self.settings.housekeeping;
         for index in (self.part..self.core.extent()).step_by(TICKS_PER_ROUND) {
-            let farewell = || self.host.farewell();
-            let ended = self.core.look_at(index, rules, farewell, &mut self.sockets);
+            let words = |principal| self.host.last_words(principal, End::Age);
+            let ended = self.core.look_at(index, rules, words, &mut self.sockets);
             if let Some(socket) = ended.and_then(|key| self.core.socket(key)) {
                 finish(socket);
             }
@@ -173,7 +195,8 @@ impl Driver {
     fn dismiss(&mut self, now: Instant) {
         let Self { drain, core, settings, host, sockets, .. } = self;
         if let Some(drain) = drain {
-            drain.step(now, core, settings.housekeeping, || host.farewell(), sockets);
+            let words = |principal| host.last_words(principal, End::Drain);
+            drain.step(now, core, settings.housekeeping, words, sockets);
         }
     }
 

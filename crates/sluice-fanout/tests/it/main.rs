@@ -7,4 +7,5 @@ mod lagging;
 mod serving;
 mod stage;
 mod surveying;
+mod sweeping;
 mod witnessing;

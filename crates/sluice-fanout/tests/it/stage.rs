@@ -1,5 +1,6 @@
 //! A shard, a host that notes what it is told, and clients at the other ends of the sockets.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -9,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sluice_fanout::{
-    FeedId, Fence, Framing, Host, Housekeeping, Joining, Laggard, Left, Notice, RingLimits, Shard,
-    ShardSettings, ShardStatus, TopicKey, TopicSet,
+    End, FeedId, Fence, Framing, Host, Housekeeping, Joining, Laggard, LastWords, Left, Notice, RingLimits,
+    Shard, ShardSettings, ShardStatus, TopicKey, TopicSet,
 };
 use sluice_wire::sse::{Decoder, Frame, Item};
 use sluice_wire::{EventId, Topic};
@@ -30,6 +31,7 @@ pub(crate) struct Told {
 struct Notebook {
     told: Mutex<Told>,
     lagging: Mutex<Sender<Laggard<OwnedFd>>>,
+    sentenced: Mutex<HashSet<u32>>,
 }
 
 impl Host for Notebook {
@@ -41,8 +43,14 @@ impl Host for Notebook {
         self.lagging.lock().unwrap().send(stream).unwrap();
     }
 
-    fn farewell(&self) -> Frame {
-        Frame::comment("farewell")
+    fn last_words(&self, _: u32, end: End) -> LastWords {
+        let reason = if end == End::Drain { "drained" } else { "aged" };
+        LastWords { reason, frame: Frame::comment("farewell") }
+    }
+
+    fn sentence(&self, principal: u32) -> Option<LastWords> {
+        let sentenced = self.sentenced.lock().unwrap().contains(&principal);
+        sentenced.then(|| LastWords { reason: "sentenced", frame: Frame::comment("go") })
     }
 
     fn delivered(&self, published_ms: u64) {
@@ -77,7 +85,11 @@ pub(crate) const RINGS: RingLimits = RingLimits { events_max: 1_024, bytes_max: 
 impl Stage {
     pub(crate) fn new(rings: RingLimits, housekeeping: Housekeeping) -> Self {
         let (lagging, received) = channel();
-        let notebook = Arc::new(Notebook { told: Mutex::default(), lagging: Mutex::new(lagging) });
+        let notebook = Arc::new(Notebook {
+            told: Mutex::default(),
+            lagging: Mutex::new(lagging),
+            sentenced: Mutex::default(),
+        });
         let settings = ShardSettings { rings, housekeeping, pin_cpus: false };
         let shard = Shard::start(0, settings, notebook.clone()).unwrap();
         Self { shard, lagging: received, notebook, next_principal: AtomicU32::new(0) }
@@ -136,6 +148,12 @@ impl Stage {
         };
         self.shard.join(stream, fence.sequence);
         Client::new(theirs)
+    }
+
+    /// Sentences principals, which are numbers of streams in the order in which they joined, and sweeps.
+    pub(crate) fn sweep(&self, principals: impl IntoIterator<Item = u32>, grace: Duration) {
+        self.notebook.sentenced.lock().unwrap().extend(principals);
+        self.shard.sweep(grace);
     }
 
     pub(crate) fn status(&self) -> ShardStatus {

@@ -74,7 +74,7 @@ fn polled_streams_count_when_they_are_woken() {
     let positions = vec![EventId::ZERO].into_boxed_slice();
     view.apply(Notice::Open { feed: FeedId(0), set, positions, floor_ms: 0 }, Instant::now());
     let fence = view.fence(FeedId(0)).unwrap();
-    let streams = [view.join(FeedId(0), &fence).unwrap(), view.join(FeedId(0), &fence).unwrap()];
+    let streams = [view.join(FeedId(0), &fence, 0).unwrap(), view.join(FeedId(0), &fence, 0).unwrap()];
     let (witness, told) = witness();
     view.apply(event(1, "1:", witness), Instant::now());
     assert_eq!(told.try_recv().unwrap(), streams.len());

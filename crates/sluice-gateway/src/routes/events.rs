@@ -8,12 +8,13 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
+use sluice_access::{ClientAddress, Identity};
 use sluice_wire::Problem;
 
 use super::Edge;
 use super::problem::{self, Answer};
-use crate::admission::Refusal;
+use crate::admission::{Applicant, Refusal};
 use crate::control;
 use crate::leave::Ticket;
 use crate::subscription::{Origin, Subscription};
@@ -24,6 +25,7 @@ pub(super) async fn open(
     State(edge): State<Arc<Edge>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
+    extensions: Extensions,
 ) -> Response {
     let subscription = match check(&edge, query.as_deref(), &headers) {
         Ok(subscription) => subscription,
@@ -33,7 +35,12 @@ pub(super) async fn open(
         // Another node of a rolling upgrade can read it.
         return shed(&edge, "newer-cursor");
     }
-    match edge.runs.admission.admit(Instant::now()) {
+    let applicant = Applicant {
+        address: extensions.get::<ClientAddress>().map(|address| address.0),
+        identity: extensions.get::<Identity>(),
+        topics: &subscription.topics,
+    };
+    match edge.runs.admission.admit(Instant::now(), &applicant) {
         Ok(place) => {
             let mut response = stream(Body::empty());
             response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place));
@@ -93,6 +100,9 @@ fn refused(refusal: Refusal) -> Answer {
         Refusal::Full => (503, "this node holds as many streams as it may"),
         Refusal::Rate => (429, "streams are opened faster than this node takes them"),
         Refusal::Draining => (503, "this node is going away"),
+        Refusal::Address => (429, "your network has as many streams open on this node as it may"),
+        Refusal::Subject => (429, "you have as many streams open on this node as you may"),
+        Refusal::Topic => (503, "one of the topics has as many streams on this node as it may"),
     };
     let slug = refusal.as_str();
     Answer(

@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sluice_fanout::{Host, Laggard, Left};
-use sluice_wire::sse::Frame;
+use sluice_fanout::{End, Host, Laggard, LastWords, Left};
 
 use super::catch_up;
 use crate::control;
@@ -29,7 +28,7 @@ impl Host for Harbour {
     fn left(&self, left: Left<OwnedFd>) {
         if let Some(runs) = self.runs.get() {
             runs.ground.hub.leave(left.feed);
-            runs.admission.leave(left.reason);
+            runs.admission.leave(left.principal, left.reason);
         }
     }
 
@@ -41,15 +40,25 @@ impl Host for Harbour {
         // A slow replay is none of its client's fault: only who was level can fall behind.
         if passed && runs.ground.streams.on_lag == OnLag::Disconnect {
             runs.ground.hub.leave(stream.feed);
-            runs.admission.leave("lag");
+            runs.admission.leave(stream.principal, "lag");
         } else {
             catch_up(runs, stream);
         }
     }
 
-    fn farewell(&self) -> Frame {
+    fn last_words(&self, _: u32, end: End) -> LastWords {
+        let reason = match end {
+            End::Drain => "drained",
+            End::Age => "aged",
+        };
         let retry = self.runs.get().map(|runs| runs.ground.retry());
-        control::farewell(retry.unwrap_or(Duration::from_secs(2)))
+        LastWords { reason, frame: control::farewell(retry.unwrap_or(Duration::from_secs(2))) }
+    }
+
+    fn sentence(&self, principal: u32) -> Option<LastWords> {
+        let runs = self.runs.get()?;
+        let sentence = runs.admission.sentence_on(principal)?;
+        Some(LastWords { reason: sentence.reason, frame: sentence.frame(runs.ground.retry()) })
     }
 
     fn delivered(&self, published_ms: u64) {

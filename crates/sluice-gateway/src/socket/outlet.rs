@@ -8,12 +8,15 @@ use sluice_wire::EventId;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use crate::admission::Standing;
 use crate::approach::{Halt, Outlet};
 
 /// See the module.
 pub(super) struct ToSocket {
     pub(super) socket: TcpStream,
     pub(super) framing: Framing,
+    /// Whose the stream is.
+    pub(super) standing: Standing,
     /// A client that takes nothing for so long is given up.
     pub(super) stall: Duration,
     /// Where the client stands, once frames say how they move it.
@@ -27,6 +30,19 @@ impl ToSocket {
     pub(super) async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Halt> {
         let written = tokio::time::timeout(self.stall, self.socket.write_all(bytes)).await;
         written.ok().and_then(Result::ok).ok_or(Halt::Gone)
+    }
+
+    /// Ends the stream with its sentence, which is written where a frame ends.
+    pub(super) async fn say_last_words(&mut self, retry: Duration) -> Option<&'static str> {
+        let sentence = self.standing.sentence()?;
+        let frame = sentence.frame(retry);
+        let words = match self.framing {
+            Framing::Chunked => [frame.chunk(), b"0\r\n\r\n".as_slice()].concat(),
+            Framing::Raw => frame.payload_bytes().to_vec(),
+        };
+        self.write_all(&words).await.ok()?;
+        let _ = self.socket.shutdown().await;
+        Some(sentence.reason)
     }
 
     /// Offers bytes without waiting; how many were taken.
@@ -80,6 +96,9 @@ impl ToSocket {
 
 impl Outlet for ToSocket {
     async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
+        if self.standing.is_sentenced() {
+            return Err(Halt::Sentenced);
+        }
         let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.len(self.framing)).sum());
         frames.iter().for_each(|frame| frame.copy_from(self.framing, 0, &mut bytes));
         if self.positions.is_none() {

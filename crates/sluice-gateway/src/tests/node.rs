@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::history::MARGIN_MS;
 use super::world::UNITS;
-use crate::admission::Admission;
+use crate::admission::{Admission, Applicant};
 use crate::approach::Ground;
 use crate::body::SseBody;
 use crate::catch_up::{LogAccess, SharedReads};
@@ -74,7 +74,7 @@ impl Node {
         let mut headers = HeaderMap::new();
         headers.insert("last-event-id", HeaderValue::from_str(last_event_id).unwrap());
         let subscription = Subscription::parse(query, &headers, 9).unwrap();
-        let place = self.runs.admission.admit(Instant::now()).unwrap();
+        let place = self.runs.admission.admit(Instant::now(), &Applicant::default()).unwrap();
         Box::pin(SseBody::new(self.runs.clone(), subscription, place))
     }
 

@@ -6,5 +6,6 @@ mod addresses;
 mod crowd;
 mod gone;
 mod leaving;
+mod principals;
 mod stage;
 mod stopping;

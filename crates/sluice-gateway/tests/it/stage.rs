@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::routing::get;
-use sluice_access::ClientAddress;
+use sluice_access::{ClientAddress, Identity};
 use sluice_broker::{Broker, BrokerSettings, MemoryBroker};
 use sluice_gateway::{Gateway, GatewaySettings, GatewayStatus, ListenerSettings};
 use sluice_testkit::{RawConnection, eventually};
@@ -54,6 +54,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = gateway.router().route("/address", get(address_of_client));
+        let router = router.layer(axum::middleware::map_request(identify));
         let router = sluice_gateway::finish(router, &settings.cors);
         let (serving, token) = (tracker.clone(), stop.clone());
         tracker.spawn(async move {
@@ -111,6 +112,24 @@ impl Drop for Stage {
     fn drop(&mut self) {
         self.stop.cancel();
     }
+}
+
+/// Takes a client for whom it says it is, by header.
+async fn identify(mut request: axum::extract::Request) -> axum::extract::Request {
+    let said = |name| request.headers().get(name).map(|value| value.to_str().unwrap().into());
+    let (subject, token_id) = (said("x-subject"), said("x-token-id"));
+    let identity = Identity { subject, token_id, expires_at_ms: None, grants: Arc::default() };
+    request.extensions_mut().insert(identity);
+    request
+}
+
+/// A request for a stream of somebody.
+pub(crate) fn get_stream_as(subject: &str, topic: &str) -> String {
+    get_stream(topic).replacen(
+        "host: test",
+        &format!("host: test\r\nx-subject: {subject}\r\nx-token-id: {subject}-1"),
+        1,
+    )
 }
 
 pub(crate) fn get_stream(topic: &str) -> String {

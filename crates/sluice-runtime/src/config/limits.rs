@@ -15,6 +15,16 @@ pub struct Limits {
     pub accept_per_second: u32,
     /// `limits.accept_burst`: 1,000 new streams above that rate at one moment.
     pub accept_burst: u32,
+    /// `limits.streams_per_address_max`: 0. Streams of one network; 0 for any number.
+    pub streams_per_address_max: u32,
+    /// `limits.streams_per_subject_max`: 0. Streams of one subject; 0 for any number.
+    pub streams_per_subject_max: u32,
+    /// `limits.streams_per_topic_max`: 0. Streams of one topic; 0 for any number.
+    pub streams_per_topic_max: u32,
+    /// `limits.address_prefix_v4`: 32 leading bits are a network.
+    pub address_prefix_v4: u8,
+    /// `limits.address_prefix_v6`: 64 leading bits are a network.
+    pub address_prefix_v6: u8,
     /// `limits.header_bytes_max`: 16 KiB of request head.
     pub header_bytes_max: usize,
     /// `limits.header_count_max`: 100 fields of a request head.
@@ -29,6 +39,11 @@ impl Default for Limits {
             streams_max: 0,
             accept_per_second: 5_000,
             accept_burst: 1_000,
+            streams_per_address_max: 0,
+            streams_per_subject_max: 0,
+            streams_per_topic_max: 0,
+            address_prefix_v4: 32,
+            address_prefix_v6: 64,
             header_bytes_max: 16 * KIB,
             header_count_max: 100,
             header_read_timeout: Duration::from_secs(10),
@@ -42,6 +57,23 @@ impl Limits {
             streams_max: section.integer("streams_max", d.streams_max, 0..=100_000_000),
             accept_per_second: section.integer("accept_per_second", d.accept_per_second, 1..=1_000_000),
             accept_burst: section.integer("accept_burst", d.accept_burst, 1..=1_000_000),
+            streams_per_address_max: section.integer(
+                "streams_per_address_max",
+                d.streams_per_address_max,
+                0..=100_000_000,
+            ),
+            streams_per_subject_max: section.integer(
+                "streams_per_subject_max",
+                d.streams_per_subject_max,
+                0..=100_000_000,
+            ),
+            streams_per_topic_max: section.integer(
+                "streams_per_topic_max",
+                d.streams_per_topic_max,
+                0..=100_000_000,
+            ),
+            address_prefix_v4: section.integer("address_prefix_v4", d.address_prefix_v4, 8..=32),
+            address_prefix_v6: section.integer("address_prefix_v6", d.address_prefix_v6, 16..=128),
             // hyper refuses a read buffer below 8 KiB.
             header_bytes_max: section.bytes("header_bytes_max", d.header_bytes_max, 8 * KIB..=1_024 * KIB),
             header_count_max: section.integer("header_count_max", d.header_count_max, 16..=1_000),

@@ -1,0 +1,185 @@
+//! Whose the open streams are, and how many each address, subject and topic has.
+//!
+//! Streams of one principal share an entry, and a stream keeps its number. A stream without an identity, on a
+//! node without limits by address or topic, is nobody's: number 0, which costs nothing.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use sluice_access::{AddressPrefixes, Identity};
+use sluice_wire::Topic;
+
+use super::counted::Counted;
+use super::label::{Principal, decode, encode};
+use super::{Refusal, Sentence};
+use crate::settings::Limits;
+
+/// Who asks for a stream, and for what.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Applicant<'a> {
+    /// Where the request comes from.
+    pub(crate) address: Option<IpAddr>,
+    /// Who it is from, once that was judged.
+    pub(crate) identity: Option<&'a Identity>,
+    /// The topics of the stream.
+    pub(crate) topics: &'a [Topic],
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Book {
+    prefixes: AddressPrefixes,
+    principals: Counted,
+    addresses: Quota,
+    subjects: Quota,
+    topics: Quota,
+    /// Principals whose streams are being ended.
+    sentences: HashMap<u32, Sentence>,
+}
+
+/// How many streams each name has, if anybody wants to know.
+#[derive(Debug)]
+struct Quota {
+    /// How many it may have; 0 for any number, which is not counted.
+    max: u32,
+    counted: Counted,
+}
+
+impl Quota {
+    fn new(max: u32) -> Self {
+        Self { max, counted: Counted::default() }
+    }
+
+    fn is_on(&self) -> bool {
+        self.max > 0
+    }
+
+    fn is_full(&self, name: &[u8]) -> bool {
+        self.is_on() && self.counted.holders(name) >= self.max
+    }
+
+    fn hold(&mut self, name: &[u8]) -> Option<u32> {
+        self.is_on().then(|| self.counted.hold(name))
+    }
+
+    fn release(&mut self, name: &[u8]) {
+        if self.is_on() {
+            self.counted.release_name(name);
+        }
+    }
+}
+
+impl Book {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            prefixes: limits.address_prefixes,
+            principals: Counted::default(),
+            addresses: Quota::new(limits.streams_per_address_max),
+            subjects: Quota::new(limits.streams_per_subject_max),
+            topics: Quota::new(limits.streams_per_topic_max),
+            sentences: HashMap::new(),
+        }
+    }
+
+    /// Enters one more stream of an applicant; the number of its principal.
+    pub(super) fn enter(&mut self, applicant: &Applicant<'_>) -> Result<u32, Refusal> {
+        let identity = applicant.identity;
+        let network = applicant.address.filter(|_| self.addresses.is_on());
+        let principal = Principal {
+            network: network.map(|address| self.prefixes.network_of(address)),
+            subject: identity.and_then(|identity| identity.subject.as_deref()),
+            token_id: identity.and_then(|identity| identity.token_id.as_deref()),
+        };
+        if principal == Principal::default() && !self.topics.is_on() {
+            return Ok(0);
+        }
+        if principal.network.is_some_and(|network| self.addresses.is_full(&octets(network))) {
+            return Err(Refusal::Address);
+        }
+        if principal.subject.is_some_and(|subject| self.subjects.is_full(subject.as_bytes())) {
+            return Err(Refusal::Subject);
+        }
+        if applicant.topics.iter().any(|topic| self.topics.is_full(topic.as_str().as_bytes())) {
+            return Err(Refusal::Topic);
+        }
+        principal.network.map(|network| self.addresses.hold(&octets(network)));
+        principal.subject.map(|subject| self.subjects.hold(subject.as_bytes()));
+        let held = applicant.topics.iter().filter_map(|topic| self.topics.hold(topic.as_str().as_bytes()));
+        let mut topics: Vec<u32> = held.collect();
+        topics.sort_unstable();
+        Ok(self.principals.hold(&encode(principal, &topics)) + 1)
+    }
+
+    /// Crosses out one stream of a principal.
+    pub(super) fn leave(&mut self, number: u32) {
+        let Some(id) = number.checked_sub(1) else { return };
+        let Self { principals, addresses, subjects, topics, sentences, .. } = self;
+        let Some((principal, counted)) = principals.name(id).and_then(decode) else {
+            debug_assert!(false, "a stream leaves once");
+            return;
+        };
+        if let Some(network) = principal.network {
+            addresses.release(&octets(network));
+        }
+        if let Some(subject) = principal.subject {
+            subjects.release(subject.as_bytes());
+        }
+        counted.for_each(|topic| {
+            topics.counted.release(topic);
+        });
+        if principals.release(id) {
+            sentences.remove(&id);
+        }
+    }
+
+    /// Sentences the principals that `who` names; how many streams they have. Whoever comes under the same name
+    /// from now on is another principal.
+    pub(super) fn sentence(&mut self, who: impl Fn(&Principal<'_>) -> bool, sentence: &Sentence) -> u64 {
+        let named = |(id, label, streams): (u32, &[u8], u32)| {
+            let (principal, _) = decode(label)?;
+            who(&principal).then_some((id, u64::from(streams)))
+        };
+        let found: Vec<(u32, u64)> = self
+            .principals
+            .iter()
+            .filter(|(id, ..)| !self.sentences.contains_key(id))
+            .filter_map(named)
+            .collect();
+        for (id, _) in &found {
+            self.principals.hide(*id);
+            self.sentences.insert(*id, sentence.clone());
+        }
+        found.into_iter().map(|(_, streams)| streams).sum()
+    }
+
+    /// The sentence on the principal of this number.
+    pub(super) fn sentence_on(&self, number: u32) -> Option<Sentence> {
+        self.sentences.get(&number.checked_sub(1)?).cloned()
+    }
+
+    /// Principals under a sentence.
+    pub(super) fn sentenced(&self) -> usize {
+        self.sentences.len()
+    }
+
+    /// The principal of this number.
+    pub(super) fn principal(&self, number: u32) -> Option<Principal<'_>> {
+        let (principal, _) = decode(self.principals.name(number.checked_sub(1)?)?)?;
+        Some(principal)
+    }
+
+    /// Principals, and names that are counted: nothing is left of those without streams.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 4] {
+        let Self { principals, addresses, subjects, topics, .. } = self;
+        [principals.len(), addresses.counted.len(), subjects.counted.len(), topics.counted.len()]
+    }
+}
+
+/// A network as counted: the two families have names of different lengths.
+fn octets(network: IpAddr) -> Vec<u8> {
+    match network {
+        IpAddr::V4(network) => network.octets().to_vec(),
+        IpAddr::V6(network) => network.octets().to_vec(),
+    }
+}
