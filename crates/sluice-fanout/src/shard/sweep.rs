@@ -32,7 +32,8 @@ pub(super) struct Sweep {
 impl Sweep {
     /// Begins a walk over `extent` slots.
     pub(super) fn begin(&mut self, now: Instant, grace: Duration, extent: usize) {
-        (self.hand, self.end, self.grace) = (0, extent, grace);
+        self.grace = if self.is_under_way() { self.grace.min(grace) } else { grace };
+        (self.hand, self.end) = (0, extent);
         self.last |= self.cut_at.take_if(|cut_at| now >= *cut_at).is_some();
     }
 
