@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use sluice_wire::{Topic, TopicPattern};
 
+use crate::denial::Denial;
+use crate::grants::is_reserved;
+
 /// Somebody whose credentials, or the lack of them, were judged. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// Who it is; `None` for whoever came without credentials.
+    /// Who it is; `None` for whoever came without credentials. That of an API key is `key:<name>`.
     pub subject: Option<Arc<str>>,
     /// The token's own id (`jti`), where it has one.
     pub token_id: Option<Arc<str>>,
@@ -26,16 +29,75 @@ pub struct Grants {
     pub publish: Vec<TopicPattern>,
 }
 
+/// What somebody wants with a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// To read it.
+    Subscribe,
+    /// To publish to it.
+    Publish,
+}
+
+impl Action {
+    /// The word that claims, scopes and configuration use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+        }
+    }
+}
+
 impl Grants {
     /// Whether `topic` may be read.
     #[must_use]
     pub fn may_subscribe(&self, topic: &Topic) -> bool {
-        self.subscribe.iter().any(|pattern| pattern.matches(topic))
+        !is_reserved(topic) && self.subscribe.iter().any(|pattern| pattern.matches(topic))
     }
 
     /// Whether `topic` may be published to.
     #[must_use]
     pub fn may_publish(&self, topic: &Topic) -> bool {
-        self.publish.iter().any(|pattern| pattern.matches(topic))
+        !is_reserved(topic) && self.publish.iter().any(|pattern| pattern.matches(topic))
+    }
+}
+
+impl Identity {
+    /// Somebody without credentials.
+    #[must_use]
+    pub fn anonymous(grants: Arc<Grants>) -> Self {
+        Self { subject: None, token_id: None, expires_at_ms: None, grants }
+    }
+
+    /// Whether it has a name.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.subject.is_some() || self.token_id.is_some()
+    }
+
+    /// Whether it may do `action` with every one of `topics`.
+    ///
+    /// # Errors
+    ///
+    /// The denial for the first that it may not.
+    pub fn check<'t>(
+        &self,
+        action: Action,
+        topics: impl IntoIterator<Item = &'t Topic>,
+    ) -> Result<(), Denial> {
+        let granted = |topic: &Topic| match action {
+            Action::Subscribe => self.grants.may_subscribe(topic),
+            Action::Publish => self.grants.may_publish(topic),
+        };
+        match topics.into_iter().find(|topic| !granted(topic)) {
+            None => Ok(()),
+            Some(topic) if is_reserved(topic) => Err(Denial::Reserved { topic: topic.clone() }),
+            // Credentials that say neither who nor which are credentials all the same.
+            Some(topic) if self.is_named() || self.expires_at_ms.is_some() => {
+                Err(Denial::NotGranted { action, topic: topic.clone() })
+            }
+            Some(topic) => Err(Denial::Anonymous { action, topic: topic.clone() }),
+        }
     }
 }

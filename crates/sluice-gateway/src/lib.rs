@@ -115,7 +115,7 @@ impl Gateway {
             stop: stop.clone(),
         });
         harbour.open(runs.clone());
-        let edge = Edge { runs, limits: settings.limits, anonymous: settings.anonymous };
+        let edge = Edge { runs, limits: settings.limits, access: settings.access };
         let gateway = Self { edge: Arc::new(edge) };
         tracker.spawn(gateway.clone().keep());
         Ok(gateway)

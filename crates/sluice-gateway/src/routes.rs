@@ -2,14 +2,16 @@
 
 mod events;
 mod history;
+mod identify;
 mod problem;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use http::{HeaderName, HeaderValue, Method};
-use sluice_wire::TopicPattern;
+use sluice_access::Access;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
 use crate::runs::Runs;
@@ -20,14 +22,15 @@ use crate::settings::{CorsSettings, Limits};
 pub(crate) struct Edge {
     pub(crate) runs: Arc<Runs>,
     pub(crate) limits: Limits,
-    pub(crate) anonymous: Vec<TopicPattern>,
+    pub(crate) access: Access,
 }
 
 /// `GET /v1/events` and `GET /v1/topics/{topic}/events`, to be served as they are or merged with others.
 pub(crate) fn router(edge: Arc<Edge>) -> Router {
     Router::new()
-        .route("/v1/events", get(events::open).head(events::head).options(events::options))
+        .route(events::PATH, get(events::open).head(events::head).options(events::options))
         .route("/v1/topics/{*rest}", get(history::read))
+        .route_layer(from_fn_with_state(edge.clone(), identify::identify))
         .with_state(edge)
 }
 
@@ -55,12 +58,15 @@ fn cors_layer(settings: &CorsSettings) -> Option<CorsLayer> {
         http::header::CONTENT_TYPE,
         HeaderName::from_static("idempotency-key"),
         last_event_id,
+        HeaderName::from_static("sluice-wait-replicas"),
+        HeaderName::from_static("traceparent"),
     ];
+    let exposed = [http::header::LOCATION, http::header::RETRY_AFTER, http::header::WWW_AUTHENTICATE];
     let layer = CorsLayer::new()
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
         .allow_headers(allowed)
-        .expose_headers(ExposeHeaders::list([http::header::RETRY_AFTER]))
+        .expose_headers(ExposeHeaders::list(exposed))
         .allow_credentials(settings.credentials);
     Some(match settings.max_age {
         Some(age) => layer.max_age(age),

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use sluice_access::AddressPrefixes;
+use sluice_access::{Access, AddressPrefixes};
 use sluice_broker::FollowerSettings;
 pub use sluice_fanout::RingLimits;
-use sluice_wire::TopicPattern;
 
 pub use crate::hub::window::WindowLimits;
 
@@ -24,8 +23,8 @@ pub struct GatewaySettings {
     pub streams: StreamSettings,
     /// How much a node takes.
     pub limits: Limits,
-    /// Topics that anyone may read.
-    pub anonymous: Vec<TopicPattern>,
+    /// Who may read what.
+    pub access: Access,
     /// Which pages of other origins may read.
     pub cors: CorsSettings,
     /// Whether spans are made, with the process's tracer.
@@ -105,7 +104,7 @@ impl Default for GatewaySettings {
             catch_up_readers_max: 64,
             streams: StreamSettings::default(),
             limits: Limits::default(),
-            anonymous: Vec::new(),
+            access: Access::open(Vec::new(), Vec::new()),
             cors: CorsSettings::default(),
             traced: false,
         }

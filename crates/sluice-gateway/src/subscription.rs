@@ -5,7 +5,7 @@ use std::fmt::Display;
 use http::HeaderMap;
 use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle};
 use sluice_wire::cursor::{Cursor, CursorError};
-use sluice_wire::{EventId, Problem, Since, Topic, TopicPattern, TraceParent};
+use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
 
 /// A checked request for a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,6 @@ pub(crate) struct Subscription {
     /// Distinct, in the order asked for.
     pub(crate) topics: Vec<Topic>,
     pub(crate) origin: Origin,
-    /// The client wants plain statuses instead of a shed stream.
-    pub(crate) plain_errors: bool,
     /// The trace that the request belongs to.
     pub(crate) trace: Option<TraceParent>,
 }
@@ -42,7 +40,7 @@ impl Subscription {
     /// The problem to answer with. A cursor in the header never is one: EventSource would give up.
     pub(crate) fn parse(query: &str, headers: &HeaderMap, topics_max: usize) -> Result<Self, Problem> {
         let mut topics: Vec<Topic> = Vec::new();
-        let (mut since, mut cursor, mut plain_errors) = (None, None, false);
+        let (mut since, mut cursor) = (None, None);
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match key.as_ref() {
                 "topic" => {
@@ -54,7 +52,6 @@ impl Subscription {
                 }
                 "since" => since = Some(value.into_owned()),
                 "last_event_id" => cursor = Some(value.into_owned()),
-                "errors" => plain_errors = value == "status",
                 _ => {}
             }
         }
@@ -69,12 +66,7 @@ impl Subscription {
         let origin = origin(headers, cursor.as_deref(), since.as_deref())?;
         let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
         let trace = trace.and_then(TraceParent::parse);
-        Ok(Self { topics, origin, plain_errors, trace })
-    }
-
-    /// The first topic that no pattern allows.
-    pub(crate) fn forbidden(&self, allowed: &[TopicPattern]) -> Option<&Topic> {
-        self.topics.iter().find(|topic| !allowed.iter().any(|pattern| pattern.matches(topic)))
+        Ok(Self { topics, origin, trace })
     }
 
     /// The cursor that the client came with.
@@ -84,6 +76,11 @@ impl Subscription {
             _ => None,
         }
     }
+}
+
+/// Whether a request's query asks for plain statuses instead of a shed stream.
+pub(crate) fn asks_for_status(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "errors" && value == "status")
 }
 
 fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) -> Result<Origin, Problem> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use sluice_wire::{NewEvent, Topic, TopicPattern};
+use sluice_access::{Access, Action, Identity};
+use sluice_wire::{NewEvent, Topic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{PublishError, Publisher, Receipt, trace};
@@ -16,6 +17,7 @@ use refusal::Refusal;
 mod batch;
 mod body;
 mod headers;
+mod identify;
 mod json;
 mod lines;
 mod one;
@@ -27,8 +29,8 @@ pub use json::read_event;
 /// What the HTTP service allows.
 #[derive(Debug, Clone)]
 pub struct RouteSettings {
-    /// The topics that anyone may publish to.
-    pub anonymous: Vec<TopicPattern>,
+    /// Who may publish what.
+    pub access: Access,
     /// How many bytes the body of one event, or a JSON array of events, has at most.
     pub body_bytes_max: usize,
     /// How many bytes a line of a batch has at most.
@@ -50,7 +52,7 @@ pub struct RouteSettings {
 impl Default for RouteSettings {
     fn default() -> Self {
         Self {
-            anonymous: Vec::new(),
+            access: Access::open(Vec::new(), Vec::new()),
             // Room for an event of 256 KiB whose every character is a six-byte escape in JSON.
             body_bytes_max: 2 << 20,
             line_bytes_max: 2 << 20,
@@ -75,6 +77,7 @@ pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
     Router::new()
         .route("/v1/events", post(batch::publish))
         .route("/v1/topics/{*rest}", post(one::publish))
+        .route_layer(from_fn_with_state(service.clone(), identify::identify))
         .route_layer(from_fn_with_state(spans, trace::around_request))
         .with_state(service)
 }
@@ -93,11 +96,9 @@ struct Service {
 
 impl Service {
     /// Whether the sender may publish to `topic`.
-    fn permit(&self, topic: &Topic) -> Result<(), Refusal> {
-        if self.settings.anonymous.iter().any(|pattern| pattern.matches(topic)) {
-            return Ok(());
-        }
-        Err(Refusal::unauthorized(topic))
+    fn permit(&self, sender: &Identity, topic: &Topic) -> Result<(), Refusal> {
+        let granted = sender.check(Action::Publish, [topic]);
+        Ok(granted.inspect_err(|denial| self.settings.access.count(denial))?)
     }
 
     /// Room for one more request, while the broker is there.
@@ -120,7 +121,7 @@ impl Service {
         let measures = self.publisher.measures();
         match refusal.cause() {
             Some(error) => measures.outcome(&Err(error.clone())),
-            None if refusal.status() == 401 => measures.denied(),
+            None if matches!(refusal.status(), 401 | 403) => measures.denied(),
             None => measures.malformed(),
         }
     }

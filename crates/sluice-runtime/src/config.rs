@@ -27,7 +27,7 @@ mod telemetry;
 mod topics;
 mod unit;
 
-pub use auth::{Anonymous, Auth};
+pub use auth::{ALGORITHMS, Anonymous, ApiKey, Auth, Issuer, IssuerKeys, Jwks, Subject};
 pub use cors::{Cors, Origins};
 pub use drain::Drain;
 pub use error::{ConfigError, ConfigErrors};

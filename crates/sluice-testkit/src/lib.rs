@@ -22,6 +22,7 @@ mod redis_server;
 mod resuming;
 mod sentinel_set;
 mod sse;
+mod tokens;
 
 pub use self::certificates::Certificates;
 pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
@@ -38,4 +39,5 @@ pub use self::redis_server::{RedisServer, RedisServerBuilder};
 pub use self::resuming::Resuming;
 pub use self::sentinel_set::{SentinelSet, SentinelSetBuilder};
 pub use self::sse::{SseOptions, SseStream, is_control};
+pub use self::tokens::{DocumentServer, TokenSigner, key_set};
 pub use sluice_wire::sse::{Item, Received};

@@ -2,8 +2,10 @@
 
 mod health;
 pub(crate) mod http;
+mod key;
 mod publish;
 mod tail;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ enum Verb {
     Dev(Layered),
     Publish(publish::Args),
     Tail(tail::Args),
+    Key(key::Args),
     /// Ask the process of this configuration whether it is alive; for a container's health check
     Health(HealthArgs),
     /// Look for what stands in a node's way: the machine, Redis, and what lies before the public address
@@ -113,6 +116,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Dev(layered) => serve(Role::Dev, layered),
         Verb::Publish(args) => client(publish::run(args)),
         Verb::Tail(args) => client(tail::run(args)),
+        Verb::Key(args) => key::run(&args),
         Verb::Health(HealthArgs { ready, layered }) => match load(Role::Gateway, layered) {
             Ok(config) => client(health::run(config, ready)),
             Err(errors) => Ok(refuse(&errors)),

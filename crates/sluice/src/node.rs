@@ -1,6 +1,7 @@
 //! A running process: builds everything from the configuration, in one place, and runs it to its end.
 
 mod ending;
+pub(crate) mod key_sets;
 mod operations;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use sluice_access::Access;
 use sluice_broker::{Broker, BrokerSettings, connect};
 use sluice_gateway::{CorsSettings, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
@@ -41,12 +43,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
 
     let settings = BrokerSettings { stop: lifecycle.hard.clone(), ..settings::broker(&config)? };
     let broker = connect(settings, &lifecycle.tracker)?;
-    let parts = Parts::build(&config, &broker, descriptors, &lifecycle, &telemetry)?;
+    let fetch = key_sets::fetch(config.auth.jwks.bytes_max, &lifecycle.tracker);
+    let access = settings::access(&config, &fetch)?;
+    let parts = Parts::build(&config, &broker, &access, descriptors, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
     let ops = bind(config.ops.addr, "ops.addr")?;
     operations::serve(ops, &config, &parts, &reached, &lifecycle, &telemetry);
     parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
+    lifecycle.tracker.spawn(lifecycle.hard.clone().run_until_cancelled_owned(access.keep()));
     lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
 
     lifecycle.soft.cancelled().await;
@@ -67,11 +72,12 @@ impl Parts {
     fn build(
         config: &Config,
         broker: &Arc<dyn Broker>,
+        access: &Access,
         descriptors: u64,
         lifecycle: &Lifecycle,
         telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
-        let gateway_settings = settings::gateway(config, descriptors);
+        let gateway_settings = settings::gateway(config, descriptors, access);
         let gateway = if config.role == Role::Publisher {
             None
         } else {
@@ -83,9 +89,9 @@ impl Parts {
         };
         let publisher = (config.role != Role::Gateway)
             .then(|| Publisher::start(broker.clone(), settings::publisher(config), &lifecycle.tracker));
-        let routes = publisher
-            .as_ref()
-            .map(|publisher| sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config)));
+        let routes = publisher.as_ref().map(|publisher| {
+            sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config, access))
+        });
         let (public, publishing) = match (gateway.as_ref().map(Gateway::router), routes) {
             // One listener has both, so that a first try needs one address.
             (Some(streams), Some(routes)) => (Some(streams.merge(routes)), None),
@@ -112,7 +118,7 @@ impl Parts {
         if let Some(router) = &self.publishing {
             let listener = bind(config.publisher.addr, "publisher.addr")?;
             tracing::info!(addr = %listener.local_addr()?, "taking events in");
-            self.serve(listener, router.clone(), &CorsSettings::default(), lifecycle);
+            self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! From the configuration's tree to each crate's plain settings. The only place that knows both.
 
-use sluice_access::AddressPrefixes;
+mod access;
+
+pub(crate) use self::access::access;
+use sluice_access::{Access, AddressPrefixes};
 use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
     ReplaySettings, Retention, RetentionPolicies,
@@ -58,7 +61,7 @@ fn retention(configured: &config::Retention) -> Retention {
 }
 
 /// Settings of the gateway; `descriptors` is what the process may hold.
-pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
+pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> GatewaySettings {
     let Config { topics, streams, limits, .. } = config;
     let replay = ReplaySettings { page_events: streams.catch_up_page_events, ..ReplaySettings::default() };
     let origins = match &config.cors.origins {
@@ -106,7 +109,7 @@ pub(crate) fn gateway(config: &Config, descriptors: u64) -> GatewaySettings {
             streams_per_topic_max: limits.streams_per_topic_max,
             topics_per_stream_max: topics.per_stream_max,
         },
-        anonymous: config.auth.anonymous.subscribe.clone(),
+        access: access.clone(),
         cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
         traced: is_traced(config),
     }
@@ -161,9 +164,9 @@ pub(crate) fn publisher(config: &Config) -> PublisherSettings {
 }
 
 /// Settings of the publisher's routes.
-pub(crate) fn publisher_routes(config: &Config) -> RouteSettings {
+pub(crate) fn publisher_routes(config: &Config, access: &Access) -> RouteSettings {
     RouteSettings {
-        anonymous: config.auth.anonymous.publish.clone(),
+        access: access.clone(),
         body_bytes_max: config.publisher.body_bytes_max,
         line_bytes_max: config.publisher.line_bytes_max,
         batch_events_max: config.publisher.batch_events_max,

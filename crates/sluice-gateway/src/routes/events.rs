@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use sluice_access::{ClientAddress, Identity};
+use sluice_access::{Action, ClientAddress, Identity};
 use sluice_wire::Problem;
 
 use super::Edge;
@@ -17,19 +17,23 @@ use super::problem::{self, Answer};
 use crate::admission::{Applicant, Refusal};
 use crate::control;
 use crate::leave::Ticket;
-use crate::subscription::{Origin, Subscription};
+use crate::subscription::{Origin, Subscription, asks_for_status};
+
+/// Where streams are.
+pub(super) const PATH: &str = "/v1/events";
 
 const EVENT_STREAM: &str = "text/event-stream";
 
 pub(super) async fn open(
     State(edge): State<Arc<Edge>>,
     RawQuery(query): RawQuery,
+    Extension(identity): Extension<Identity>,
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let subscription = match check(&edge, query.as_deref(), &headers) {
+    let subscription = match check(&edge, query.as_deref(), &headers, &identity) {
         Ok(subscription) => subscription,
-        Err(problem) => return Answer(problem).into_response(),
+        Err(answer) => return answer.into_response(),
     };
     if subscription.origin == Origin::NewerCursor {
         // Another node of a rolling upgrade can read it.
@@ -37,7 +41,7 @@ pub(super) async fn open(
     }
     let applicant = Applicant {
         address: extensions.get::<ClientAddress>().map(|address| address.0),
-        identity: extensions.get::<Identity>(),
+        identity: Some(&identity),
         topics: &subscription.topics,
     };
     match edge.runs.admission.admit(Instant::now(), &applicant) {
@@ -46,7 +50,7 @@ pub(super) async fn open(
             response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place));
             response
         }
-        Err(refusal) if wants_status(&subscription, &headers) => refused(refusal).into_response(),
+        Err(refusal) if wants_status(query.as_deref(), &headers) => refused(refusal).into_response(),
         Err(refusal) => shed(&edge, refusal.as_str()),
     }
 }
@@ -55,12 +59,13 @@ pub(super) async fn open(
 pub(super) async fn head(
     State(edge): State<Arc<Edge>>,
     RawQuery(query): RawQuery,
+    Extension(identity): Extension<Identity>,
     headers: HeaderMap,
 ) -> Response {
-    match check(&edge, query.as_deref(), &headers) {
+    match check(&edge, query.as_deref(), &headers, &identity) {
         // A body of unknown length, as the stream's is: the head of a GET has no `content-length`.
         Ok(_) => stream(Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())),
-        Err(problem) => Answer(problem).into_response(),
+        Err(answer) => answer.into_response(),
     }
 }
 
@@ -68,16 +73,20 @@ pub(super) async fn options() -> impl IntoResponse {
     (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")])
 }
 
-fn check(edge: &Edge, query: Option<&str>, headers: &HeaderMap) -> Result<Subscription, Problem> {
+fn check(
+    edge: &Edge,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    identity: &Identity,
+) -> Result<Subscription, Answer> {
     if !accepts_event_stream(headers) {
-        return Err(problem::not_acceptable());
+        return Err(problem::not_acceptable().into());
     }
     let subscription =
         Subscription::parse(query.unwrap_or_default(), headers, edge.limits.topics_per_stream_max)?;
-    match subscription.forbidden(&edge.anonymous) {
-        Some(topic) => Err(problem::unauthorized(topic)),
-        None => Ok(subscription),
-    }
+    let granted = identity.check(Action::Subscribe, &subscription.topics);
+    granted.inspect_err(|denial| edge.access.count(denial))?;
+    Ok(subscription)
 }
 
 fn stream(body: Body) -> Response {
@@ -91,7 +100,7 @@ fn stream(body: Body) -> Response {
 }
 
 /// A stream that ends at once. EventSource never comes back after a status other than 200.
-fn shed(edge: &Edge, reason: &str) -> Response {
+pub(super) fn shed(edge: &Edge, reason: &str) -> Response {
     stream(Body::from(control::shed(reason, edge.runs.ground.retry()).payload()))
 }
 
@@ -105,15 +114,15 @@ fn refused(refusal: Refusal) -> Answer {
         Refusal::Topic => (503, "one of the topics has as many streams on this node as it may"),
     };
     let slug = refusal.as_str();
-    Answer(
+    Answer::from(
         Problem::new(status, slug, "No room for the stream", format!("{detail}; try again")).retry_after(2),
     )
 }
 
 /// Browsers ask for `text/event-stream` and nothing else; whoever does not can read a status.
-fn wants_status(subscription: &Subscription, headers: &HeaderMap) -> bool {
+pub(super) fn wants_status(query: Option<&str>, headers: &HeaderMap) -> bool {
     let asks_as_browser = headers.get(header::ACCEPT).is_some_and(|accept| accept == EVENT_STREAM);
-    subscription.plain_errors || !asks_as_browser
+    !asks_as_browser || asks_for_status(query.unwrap_or_default())
 }
 
 /// Whether some range of `Accept` allows the stream. Source: RFC 9110, section 12.5.1.

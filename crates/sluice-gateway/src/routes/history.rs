@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::Uri;
 use serde::Serialize;
+use sluice_access::{Action, Identity};
 use sluice_broker::{BrokerError, resolve_since};
 use sluice_wire::{Event, EventId, Problem, Since, Topic, TopicPathError, parse_events_path};
 
@@ -35,23 +36,27 @@ struct Entry {
     time: String,
 }
 
-pub(super) async fn read(State(edge): State<Arc<Edge>>, uri: Uri, RawQuery(query): RawQuery) -> Response {
-    match answer(&edge, uri.path(), query.as_deref().unwrap_or_default()).await {
+pub(super) async fn read(
+    State(edge): State<Arc<Edge>>,
+    Extension(identity): Extension<Identity>,
+    uri: Uri,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match answer(&edge, &identity, uri.path(), query.as_deref().unwrap_or_default()).await {
         Ok(history) => ([(http::header::CACHE_CONTROL, "no-store")], Json(history)).into_response(),
-        Err(problem) => Answer(problem).into_response(),
+        Err(answer) => answer.into_response(),
     }
 }
 
-async fn answer(edge: &Edge, path: &str, query: &str) -> Result<History, Problem> {
+async fn answer(edge: &Edge, identity: &Identity, path: &str, query: &str) -> Result<History, Answer> {
     let topic = parse_events_path(path).map_err(|error| match error {
         TopicPathError::Elsewhere => Problem::new(404, "not-found", "Not found", error.to_string()),
         error => bad("invalid-topic", "Not a topic", error),
     })?;
-    if !edge.anonymous.iter().any(|pattern| pattern.matches(&topic)) {
-        return Err(problem::unauthorized(&topic));
-    }
+    let granted = identity.check(Action::Subscribe, [&topic]);
+    granted.inspect_err(|denial| edge.access.count(denial))?;
     let (since, limit) = parse(query)?;
-    page(edge, &topic, &since, limit).await.map_err(|error| problem::broker(&error))
+    page(edge, &topic, &since, limit).await.map_err(|error| problem::broker(&error).into())
 }
 
 async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result<History, BrokerError> {

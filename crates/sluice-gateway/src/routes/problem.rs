@@ -3,22 +3,39 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
+use sluice_access::Denial;
 use sluice_broker::BrokerError;
-use sluice_wire::{PROBLEM_JSON, Problem, Topic};
+use sluice_wire::{PROBLEM_JSON, Problem};
 
 /// A problem on its way out.
 #[derive(Debug)]
-pub(super) struct Answer(pub(super) Problem);
+pub(super) struct Answer {
+    problem: Problem,
+    /// What credentials would be welcome: the `WWW-Authenticate` header.
+    challenge: Option<&'static str>,
+}
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self { problem, challenge: None }
+    }
+}
+
+impl From<&Denial> for Answer {
+    fn from(denial: &Denial) -> Self {
+        Self { problem: denial.problem(), challenge: denial.challenge() }
+    }
+}
+
+impl From<Denial> for Answer {
+    fn from(denial: Denial) -> Self {
+        Self::from(&denial)
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let problem = self.0;
+        let Self { problem, challenge } = self;
         let mut response = Response::new(Body::from(problem.to_json()));
         *response.status_mut() =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -28,18 +45,11 @@ impl IntoResponse for Answer {
         if let Some(seconds) = problem.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        if problem.status == 401 {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(challenge) = challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
-}
-
-pub(super) fn unauthorized(topic: &Topic) -> Problem {
-    let detail = format!(
-        "topic {topic} may not be read without a token; auth.anonymous.subscribe lists those that may"
-    );
-    Problem::new(401, "unauthorized", "Authentication needed", detail)
 }
 
 pub(super) fn not_acceptable() -> Problem {
@@ -64,10 +74,10 @@ pub(super) fn broker(error: &BrokerError) -> Problem {
 
 pub(super) async fn not_found(uri: Uri) -> Answer {
     let detail = format!("there is nothing at {}; streams are at /v1/events?topic=", uri.path());
-    Answer(Problem::new(404, "not-found", "Not found", detail))
+    Problem::new(404, "not-found", "Not found", detail).into()
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Answer {
     let detail = format!("{method} is not for {}", uri.path());
-    Answer(Problem::new(405, "method-not-allowed", "Method not allowed", detail))
+    Problem::new(405, "method-not-allowed", "Method not allowed", detail).into()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::routing::get;
-use sluice_access::{ClientAddress, Identity};
+use sluice_access::{Access, ClientAddress, Grants, Identity};
 use sluice_broker::{Broker, BrokerSettings, MemoryBroker};
 use sluice_gateway::{Gateway, GatewaySettings, GatewayStatus, ListenerSettings};
 use sluice_testkit::{RawConnection, eventually};
@@ -43,7 +43,8 @@ impl Stage {
     }
 
     async fn start_on(settle: impl FnOnce(&mut GatewaySettings), listening: ListenerSettings) -> Self {
-        let mut settings = GatewaySettings { anonymous: vec!["**".parse().unwrap()], ..Default::default() };
+        let access = Access::open(vec!["**".parse().unwrap()], Vec::new());
+        let mut settings = GatewaySettings { access, ..Default::default() };
         settings.streams.shards = 2;
         settings.follower.linger = Duration::ZERO;
         settle(&mut settings);
@@ -118,7 +119,8 @@ impl Drop for Stage {
 async fn identify(mut request: axum::extract::Request) -> axum::extract::Request {
     let said = |name| request.headers().get(name).map(|value| value.to_str().unwrap().into());
     let (subject, token_id) = (said("x-subject"), said("x-token-id"));
-    let identity = Identity { subject, token_id, expires_at_ms: None, grants: Arc::default() };
+    let grants = Arc::new(Grants { subscribe: vec!["**".parse().unwrap()], ..Grants::default() });
+    let identity = Identity { subject, token_id, expires_at_ms: None, grants };
     request.extensions_mut().insert(identity);
     request
 }

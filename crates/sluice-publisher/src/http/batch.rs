@@ -5,10 +5,11 @@
 //! has been published or has its own error, and one more error says where the body ended.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::request::Parts as Head;
 use axum::response::Response;
 use bytes::Bytes;
+use sluice_access::Identity;
 use sluice_wire::{ByteString, NewEvent};
 
 use super::body::Parts;
@@ -22,14 +23,18 @@ use crate::{Receipt, trace};
 const WANTED: &str =
     "send application/x-ndjson with an event a line, or application/json with an array of events";
 
-pub(super) async fn publish(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn publish(
+    State(service): State<Service>,
+    Extension(sender): Extension<Identity>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let entered =
         enter(&head).and_then(|media| Ok((media, headers::wait_replicas(&head.headers)?, service.admit()?)));
     let (media, replicas, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
     let traceparent = trace::traceparent();
     let report = Report::new(service.settings.batch_in_flight_max);
-    let mut batch = Batch { report, service: &service, replicas, traceparent };
+    let mut batch = Batch { report, service: &service, sender: &sender, replicas, traceparent };
     match media {
         Media::Lines => batch.lines(body).await,
         Media::Json | Media::Text => {
@@ -54,6 +59,7 @@ fn enter(head: &Head) -> Result<Media, Refusal> {
 
 struct Batch<'a> {
     service: &'a Service,
+    sender: &'a Identity,
     /// How many replicas must have each event, if the request says so.
     replicas: Option<u8>,
     traceparent: Option<ByteString>,
@@ -118,7 +124,7 @@ impl Batch<'_> {
 
     fn read_event(&self, text: &[u8]) -> Result<NewEvent, Refusal> {
         let mut event = json::batch_event(json::utf8(text)?, None)?;
-        self.service.permit(&event.topic)?;
+        self.service.permit(self.sender, &event.topic)?;
         event.traceparent.clone_from(&self.traceparent);
         Ok(event)
     }

@@ -1,12 +1,13 @@
 //! `POST /v1/topics/{topic}/events`: one event.
 
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::http::request::Parts as Head;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
 use serde::Deserialize;
+use sluice_access::Identity;
 use sluice_wire::{ByteString, NewEvent, Topic, parse_events_path};
 
 use super::body::Parts;
@@ -24,9 +25,13 @@ struct TextQuery {
     event_type: Option<String>,
 }
 
-pub(super) async fn publish(State(service): State<Service>, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn publish(
+    State(service): State<Service>,
+    Extension(sender): Extension<Identity>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let turn = read_topic(&service, &head)
+    let turn = read_topic(&service, &sender, &head)
         .and_then(|topic| Ok((topic, headers::wait_replicas(&head.headers)?, service.admit()?)));
     let (topic, replicas, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
     trace::note(KeyValue::new("messaging.destination.name", topic.to_string()));
@@ -42,9 +47,9 @@ pub(super) async fn publish(State(service): State<Service>, request: Request) ->
     Ok((status, json, format!("{{\"id\":\"{}\"{repeated}}}\n", appended.id)).into_response())
 }
 
-fn read_topic(service: &Service, head: &Head) -> Result<Topic, Refusal> {
+fn read_topic(service: &Service, sender: &Identity, head: &Head) -> Result<Topic, Refusal> {
     let topic = parse_events_path(head.uri.path())?;
-    service.permit(&topic)?;
+    service.permit(sender, &topic)?;
     Ok(topic)
 }
 

@@ -4,7 +4,8 @@
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
-use sluice_wire::{PROBLEM_JSON, Problem, Topic, TopicPathError};
+use sluice_access::Denial;
+use sluice_wire::{PROBLEM_JSON, Problem, TopicPathError};
 
 use crate::{PublishError, trace};
 
@@ -13,7 +14,14 @@ use crate::{PublishError, trace};
 pub(super) struct Refusal {
     problem: Problem,
     /// Boxed, so that every result with a refusal in it stays small.
-    cause: Option<Box<PublishError>>,
+    cause: Option<Box<Cause>>,
+}
+
+/// What lies behind a refusal.
+#[derive(Debug)]
+enum Cause {
+    Publisher(PublishError),
+    Access(Denial),
 }
 
 impl Refusal {
@@ -35,7 +43,10 @@ impl Refusal {
 
     /// The publisher's error behind it.
     pub(super) fn cause(&self) -> Option<&PublishError> {
-        self.cause.as_deref()
+        match self.cause.as_deref() {
+            Some(Cause::Publisher(error)) => Some(error),
+            Some(Cause::Access(_)) | None => None,
+        }
     }
 
     pub(super) fn topic(detail: impl Into<String>) -> Self {
@@ -98,10 +109,11 @@ impl Refusal {
             detail,
         )
     }
+}
 
-    pub(super) fn unauthorized(topic: &Topic) -> Self {
-        let detail = format!("publishing to {topic:?} needs a token, or an entry in auth.anonymous.publish");
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Not allowed without a token", detail)
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self { problem: denial.problem(), cause: Some(Box::new(Cause::Access(denial))) }
     }
 }
 
@@ -165,7 +177,7 @@ impl From<PublishError> for Refusal {
         if let PublishError::NotReplicated { id, .. } = error {
             refusal.problem.event = Some(id);
         }
-        refusal.cause = Some(Box::new(error));
+        refusal.cause = Some(Box::new(Cause::Publisher(error)));
         refusal
     }
 }
@@ -180,8 +192,10 @@ impl IntoResponse for Refusal {
         if let Some(seconds) = self.problem.retry_after_seconds {
             insert(header::RETRY_AFTER, seconds.into());
         }
-        if status == StatusCode::UNAUTHORIZED {
-            insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        if let Some(Cause::Access(denial)) = self.cause.as_deref()
+            && let Some(challenge) = denial.challenge()
+        {
+            insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

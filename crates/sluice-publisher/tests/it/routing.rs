@@ -42,13 +42,14 @@ async fn unknown_paths_and_methods_are_problems() {
 async fn nobody_publishes_without_permission() {
     let (gate, publisher) = gated(PublisherSettings::default());
     gate.open();
-    let anonymous = vec![sluice_wire::TopicPattern::parse("open/*").unwrap()];
-    let service = service(&publisher, RouteSettings { anonymous, ..RouteSettings::default() });
+    let open = vec![sluice_wire::TopicPattern::parse("open/*").unwrap()];
+    let access = sluice_access::Access::open(Vec::new(), open);
+    let service = service(&publisher, RouteSettings { access, ..RouteSettings::default() });
     assert_eq!(post(&service, "/v1/topics/open/a/events", &[JSON], r#"{"data":1}"#).await.status, 201);
     for path in ["/v1/topics/shut/events", "/v1/topics/open/a/b/events", "/v1/topics/open%2Fa%2Fb/events"] {
         let answer = post(&service, path, &[], "neither type nor body are looked at").await;
         assert_eq!((answer.status, answer.problem()), (401, "unauthorized"));
-        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.header("www-authenticate"), "Bearer realm=\"sluice\"");
     }
     let batch = r#"[{"topic":"open/a","data":1},{"topic":"shut","data":2},{"topic":"open/b","data":3}]"#;
     let answer = post(&service, "/v1/events", &[JSON], batch).await;

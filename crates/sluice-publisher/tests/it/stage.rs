@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use sluice_access::Access;
 use sluice_broker::{Broker, BrokerSettings, BrokerUrl, MemoryBroker};
 use sluice_publisher::{Publisher, PublisherSettings, RouteSettings, routes, with_problem_fallbacks};
 use sluice_wire::{Event, EventId, NewEvent, Topic, TopicPattern};
@@ -55,7 +56,8 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 pub(crate) fn open_to_all() -> RouteSettings {
-    RouteSettings { anonymous: vec![TopicPattern::parse("**").unwrap()], ..RouteSettings::default() }
+    let everything = vec![TopicPattern::parse("**").unwrap()];
+    RouteSettings { access: Access::open(Vec::new(), everything), ..RouteSettings::default() }
 }
 
 pub(crate) fn service(publisher: &Publisher, settings: RouteSettings) -> Router {

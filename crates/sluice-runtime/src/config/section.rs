@@ -150,16 +150,43 @@ impl<'r> Section<'r> {
         literal: impl Fn(&T) -> String,
         parse: impl Fn(&Dict) -> Result<T, String>,
     ) -> Vec<T> {
+        self.all_tables(key, (right, false), literal, parse)
+    }
+
+    /// As [`Self::tables`], of tables that hold what must never be shown as it was given. `literal` masks it, and
+    /// what `parse` finds wrong does not repeat it.
+    pub(super) fn secret_tables<T>(
+        &mut self,
+        key: &str,
+        right: &str,
+        literal: impl Fn(&T) -> String,
+        parse: impl Fn(&Dict) -> Result<T, String>,
+    ) -> Vec<T> {
+        self.all_tables(key, (right, true), literal, parse)
+    }
+
+    /// Reports that values which are right by themselves do not fit together.
+    pub(super) fn refuse(&mut self, key: &str, problem: &str) {
+        self.reader.refuse(&format!("{}.{key}", self.name), problem);
+    }
+
+    fn all_tables<T>(
+        &mut self,
+        key: &str,
+        (right, secret): (&str, bool),
+        literal: impl Fn(&T) -> String,
+        parse: impl Fn(&Dict) -> Result<T, String>,
+    ) -> Vec<T> {
         let literal = |items: &Vec<T>| {
             let items: Vec<String> = items.iter().map(&literal).collect();
             format!("[{}]", items.join(", "))
         };
-        let shape = Shape { right, secret: false, literal: &literal };
+        let shape = Shape { right, secret, literal: &literal };
         self.value(key, Vec::new(), &shape, |value| {
             let tables = raw::tables(value).ok_or(String::new())?;
             let numbered = tables.iter().enumerate();
             numbered
-                .map(|(at, table)| parse(table).map_err(|why| format!("rule {}: {why}", at + 1)))
+                .map(|(at, table)| parse(table).map_err(|why| format!("entry {}: {why}", at + 1)))
                 .collect()
         })
     }

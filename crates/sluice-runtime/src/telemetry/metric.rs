@@ -113,6 +113,11 @@ metrics_list! {
     FEEDS = Kind::Gauge, "sluice_feeds", [], "Distinct sets of topics that streams of this node share.";
     TOPICS_ACTIVE = Kind::Gauge, "sluice_topics_active", [], "Topics that this node follows.";
 
+    AUTH_REFUSED = Kind::Counter, "sluice_auth_refused_total", ["reason"], "Requests, and events of a batch, refused for their credentials or for want of them, by why.";
+    AUTH_KEY_LOADS = Kind::Counter, "sluice_auth_key_loads_total", ["source", "outcome"], "Times that keys were read again from a key set or a file: loaded or failed.";
+    AUTH_JWKS_AGE = Kind::Gauge, "sluice_auth_jwks_age_seconds", [], "How long ago a key set was last fetched; of several, the one looked at last.";
+    AUTH_REVOCATIONS = Kind::Gauge, "sluice_auth_revocations", [], "Revocations in force.";
+
     DRAINING = Kind::Gauge, "sluice_draining", [], "1 once the process is on its way out, else 0.";
     DRAIN_AGE = Kind::Gauge, "sluice_drain_age_seconds", [], "How long ago the drain began; 0 before.";
     DRAIN_PLANNED = Kind::Gauge, "sluice_drain_planned_seconds", [], "How long a drain is planned to take: its delay and its window.";

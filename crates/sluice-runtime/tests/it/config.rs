@@ -148,7 +148,7 @@ fn all_errors_are_told_at_once_with_their_sources() {
         ("streams.heartbeat_ms = \"soon\"", "(file ", "a whole number from 100 to 600000"),
         ("streams.on_lag = \"drop\"", "(file ", "\"catch-up\" or \"disconnect\""),
         ("topics.window_bytes_max = 1024", "(file ", "topics.event_bytes_max, 262144"),
-        ("topics.rules = ", "(file ", "rule 1: it has no pattern"),
+        ("topics.rules = ", "(file ", "entry 1: it has no pattern"),
         ("auth.anonymous.publish = \"a,b*\"", "(flag)", "segment \"b*\""),
         ("telemetry.log_level = \"inof\"", "(flag)", "\"inof\" is no level"),
         ("ops.unready_on_redis_loss = \"2\"", "(flag)", "true or false"),

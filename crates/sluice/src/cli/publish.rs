@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::http::{EXIT_UNAVAILABLE, url_or_default};
+use super::token::TokenArgs;
 use destination::{Destination, Failure};
 use input::{Form, Read};
 
@@ -47,6 +48,8 @@ pub(crate) struct Args {
     /// The first part of every key, as in the nodes' redis.prefix; for redis:// only
     #[arg(long, default_value = "sluice")]
     prefix: String,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 fn event_type(text: &str) -> Result<EventType, sluice_wire::EventTypeError> {
@@ -61,7 +64,10 @@ fn key(text: &str) -> Result<IdempotencyKey, sluice_wire::IdempotencyKeyError> {
 /// when the destination is unavailable.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tracker = TaskTracker::new();
-    let mut destination = match Destination::open(&url_or_default(args.url.clone()), &args.prefix, &tracker) {
+    let opened = args.token.authorization().and_then(|authorization| {
+        Destination::open(&url_or_default(args.url.clone()), &args.prefix, authorization, &tracker)
+    });
+    let mut destination = match opened {
         Ok(destination) => destination,
         Err(error) => {
             eprintln!("error: {error}");

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use super::http::{
     Client, EXIT_UNAVAILABLE, RETRY_MAX, Target, backoff, query_value, refusal, url_or_default,
 };
+use super::token::TokenArgs;
 
 /// Heartbeats come every 15 s; a stream that is silent for longer than some of them is dead.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -45,6 +46,8 @@ pub(crate) struct Args {
     /// Resume behind this cursor, as printed by --json or at the end of an earlier run
     #[arg(long, conflicts_with = "since")]
     last_event_id: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// The server reads it again; here it is only checked, so that a mistake is told at once.
@@ -165,7 +168,7 @@ impl Tail {
         End::Done(ExitCode::FAILURE)
     }
 
-    fn request(&self) -> Result<Request<Bytes>, hyper::http::Error> {
+    fn request(&self) -> anyhow::Result<Request<Bytes>> {
         let topics = self.args.topics.iter().map(|topic| format!("topic={}", query_value(topic.as_str())));
         let mut query: Vec<String> = topics.chain(["errors=status".to_owned()]).collect();
         if self.cursor.is_none() {
@@ -177,7 +180,10 @@ impl Tail {
         if let Some(cursor) = &self.cursor {
             request = request.header("last-event-id", cursor.as_str());
         }
-        request.body(Bytes::new())
+        if let Some(authorization) = self.args.token.authorization()? {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        Ok(request.body(Bytes::new())?)
     }
 
     async fn stream(&mut self, mut body: Incoming) -> End {

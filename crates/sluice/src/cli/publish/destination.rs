@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 use hyper::{Request, StatusCode, header};
 use serde_json::Value;
 use sluice_broker::{BrokerSettings, BrokerUrl, Retention, RetentionPolicies};
@@ -17,7 +18,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// A place to publish to.
 pub(super) enum Destination {
-    Http(Client),
+    Http { client: Client, authorization: Option<HeaderValue> },
     Redis(Publisher),
 }
 
@@ -40,10 +41,16 @@ impl Failure {
 }
 
 impl Destination {
-    /// The destination at `url`; `prefix` is that of the keys, where it is Redis. Nothing is connected yet.
-    pub(super) fn open(url: &str, prefix: &str, tracker: &TaskTracker) -> anyhow::Result<Self> {
+    /// The destination at `url`; `prefix` is that of the keys, where it is Redis, and `authorization` what is sent
+    /// to a node. Nothing is connected yet.
+    pub(super) fn open(
+        url: &str,
+        prefix: &str,
+        authorization: Option<HeaderValue>,
+        tracker: &TaskTracker,
+    ) -> anyhow::Result<Self> {
         if url.starts_with("http:") || url.starts_with("https:") {
-            return Ok(Self::Http(Client::new(url.parse()?, tracker.clone())));
+            return Ok(Self::Http { client: Client::new(url.parse()?, tracker.clone()), authorization });
         }
         let url: BrokerUrl =
             url.parse().context("--url is http://host:port, https://host or redis://host:port")?;
@@ -64,7 +71,7 @@ impl Destination {
         events: Vec<NewEvent>,
     ) -> Result<Vec<Result<String, Failure>>, Failure> {
         match self {
-            Self::Http(client) => post(client, &events).await,
+            Self::Http { client, authorization } => post(client, authorization.as_ref(), &events).await,
             Self::Redis(publisher) => {
                 let results = publisher.publish_all(events).await.into_iter();
                 let failure = |error: sluice_publisher::PublishError| Failure {
@@ -85,12 +92,19 @@ impl Destination {
     }
 }
 
-async fn post(client: &mut Client, events: &[NewEvent]) -> Result<Vec<Result<String, Failure>>, Failure> {
+async fn post(
+    client: &mut Client,
+    authorization: Option<&HeaderValue>,
+    events: &[NewEvent],
+) -> Result<Vec<Result<String, Failure>>, Failure> {
     let body: String = events.iter().map(json_line).collect();
-    let request = Request::post("/v1/events")
+    let mut request = Request::post("/v1/events")
         .header(header::CONTENT_TYPE, "application/x-ndjson")
         .body(Bytes::from(body))
         .map_err(|error| Failure::refused(error.to_string()))?;
+    if let Some(authorization) = authorization {
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+    }
     let response =
         client.send(request, ANSWER_WITHIN).await.map_err(|error| Failure::unavailable(error.to_string()))?;
     let status = response.status();

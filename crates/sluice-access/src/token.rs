@@ -1,0 +1,155 @@
+//! The judgement about one token, without clocks and without input or output: which key may have signed it,
+//! whether it did, and whether what it says holds now.
+//!
+//! A token's header is believed in two points only: its `kid` and its `alg` choose among the keys that the
+//! configuration names, each of which has one algorithm. `jku`, `jwk`, `x5u` and `x5c` are never looked at.
+
+mod claims;
+mod provider;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::Validation;
+use jsonwebtoken::errors::ErrorKind;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+pub(crate) use self::claims::{ClaimRules, Claims};
+pub(crate) use self::provider::install;
+use crate::denial::Denial;
+use crate::keys::Key;
+
+/// A token is not longer than this.
+pub(crate) const TOKEN_BYTES_MAX: usize = 8 << 10;
+/// Signatures that are tried for one token at most: several keys may fit one without a `kid`.
+const TRIES_MAX: usize = 16;
+
+/// What a token's header says, as far as it is read.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Header {
+    alg: String,
+    pub(crate) kid: Option<String>,
+    typ: Option<String>,
+    /// What must be understood; there is nothing of the kind that is.
+    #[serde(default)]
+    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    enc: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    zip: Option<serde::de::IgnoredAny>,
+}
+
+/// What is needed of a token before it is verified.
+#[derive(Debug)]
+pub(crate) struct Unverified<'t> {
+    token: &'t str,
+    pub(crate) header: Header,
+    /// Who says that they have signed it.
+    pub(crate) issuer: Option<String>,
+}
+
+/// What came of trying keys.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// A key fits; the verified claims as JSON.
+    Signed(Box<RawValue>),
+    /// Keys were tried, and none has signed it.
+    Forged,
+    /// A key has signed it, and it cannot be read.
+    Unreadable,
+    /// There is no key of this name.
+    UnknownKey,
+    /// There is a key of this name, for another algorithm.
+    OtherAlgorithm,
+}
+
+#[derive(Deserialize)]
+struct Issuer {
+    iss: Option<String>,
+}
+
+impl<'t> Unverified<'t> {
+    /// Takes `token` apart.
+    pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
+        let malformed = |detail: &str| Denial::invalid("malformed", detail);
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(malformed("the token is longer than 8 KiB"));
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(_), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(malformed(
+                "this is neither an API key of this system nor a signed JWT of three parts",
+            ));
+        };
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let header: Option<Header> = decode(header).and_then(|json| serde_json::from_slice(&json).ok());
+        let header = header.ok_or_else(|| malformed("the token's header is not readable"))?;
+        let claims: Option<Issuer> = decode(payload).and_then(|json| serde_json::from_slice(&json).ok());
+        let claims = claims.ok_or_else(|| malformed("the token's claims are not readable"))?;
+        header.check()?;
+        Ok(Self { token, header, issuer: claims.iss })
+    }
+
+    /// Tries those of `keys` that may have signed it.
+    pub(crate) fn verify<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Verdict {
+        let kid = self.header.kid.as_deref();
+        let named = keys.filter(|key| key.kid.is_none() || kid.is_none() || key.kid.as_deref() == kid);
+        let (mut tried, mut other) = (0, false);
+        for key in named {
+            if format!("{:?}", key.algorithm) != self.header.alg {
+                other = true;
+                continue;
+            }
+            if tried == TRIES_MAX {
+                break;
+            }
+            tried += 1;
+            match jsonwebtoken::decode(self.token, &key.material, &signature_only(key)) {
+                Ok(data) => return Verdict::Signed(data.claims),
+                // What is said is read after who says it.
+                Err(error) if matches!(error.kind(), ErrorKind::Json(_) | ErrorKind::Utf8(_)) => {
+                    return Verdict::Unreadable;
+                }
+                Err(_) => {}
+            }
+        }
+        match (tried, other) {
+            (0, false) => Verdict::UnknownKey,
+            (0, true) => Verdict::OtherAlgorithm,
+            _ => Verdict::Forged,
+        }
+    }
+}
+
+impl Header {
+    fn check(&self) -> Result<(), Denial> {
+        let malformed = |detail: &str| Err(Denial::invalid("malformed", detail));
+        if self.alg.eq_ignore_ascii_case("none") {
+            return Err(Denial::invalid("algorithm", "the token is not signed (alg none)"));
+        }
+        if self.crit.is_some() {
+            return malformed("the token's header holds `crit`, which demands what is not supported");
+        }
+        if self.enc.is_some() || self.zip.is_some() {
+            return malformed("encrypted and compressed tokens are not read");
+        }
+        // Tokens that were made for another purpose. Source: RFC 8725, section 3.11.
+        let typ = self.typ.as_deref().unwrap_or("JWT").to_ascii_lowercase();
+        match typ.strip_prefix("application/").unwrap_or(&typ) {
+            "jwt" | "at+jwt" => Ok(()),
+            _ => malformed("the token's `typ` is neither JWT nor at+jwt"),
+        }
+    }
+}
+
+/// The signature and nothing else: claims are judged by a clock that is given.
+fn signature_only(key: &Key) -> Validation {
+    let mut validation = Validation::new(key.algorithm);
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation
+}

@@ -1,0 +1,9 @@
+//! Access from outside: requests with credentials of every kind, good ones and those of known attacks.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod attacks;
+mod credentials;
+mod key_sets;
+mod stage;
+mod times;

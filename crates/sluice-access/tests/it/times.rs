@@ -1,0 +1,67 @@
+//! Tokens by the clock, and revocations.
+
+use serde_json::json;
+use sluice_access::{Access, Algorithm, Revocation, Revoked};
+
+use crate::stage::{
+    NOW_MS, NOW_S, SECRET, access, bearer, bearer_at, claims, hs256, issuer, no_fetch, refusal, secret,
+    settings,
+};
+
+#[tokio::test]
+async fn a_token_is_good_from_its_beginning_to_its_end_give_or_take_the_leeway() {
+    let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    let token = hs256().token(&claims(&json!({"exp": NOW_S + 100, "nbf": NOW_S}))).unwrap();
+    for (offset_ms, reason) in [
+        (-10_001, Some("not-yet-valid")),
+        (-10_000, None),
+        (0, None),
+        (100_000, None),
+        (109_999, None),
+        (110_000, Some("expired")),
+        // What is remembered of a token does not outlive it, and it is good again when the clock goes back.
+        (99_000, None),
+        (1_000_000_000, Some("expired")),
+    ] {
+        let judged = bearer_at(&access, &token, NOW_MS.saturating_add_signed(offset_ms)).await;
+        assert_eq!(judged.as_ref().err().map(sluice_access::Denial::reason), reason, "{offset_ms}");
+        if let Ok(identity) = judged {
+            assert_eq!(identity.expires_at_ms, Some(NOW_MS + 100_000));
+        }
+    }
+    let fraction = hs256().token(&claims(&json!({"exp": 1_800_000_000.25}))).unwrap();
+    assert_eq!(bearer(&access, &fraction).await.unwrap().expires_at_ms, Some(NOW_MS + 250));
+}
+
+#[tokio::test]
+async fn whoever_is_revoked_is_refused_until_then() {
+    let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    let token = |more| hs256().token(&claims(&more)).unwrap();
+    let (mine, other) = (token(json!({"jti": "t1"})), token(json!({"jti": "t2"})));
+    let mut revoked = access.watch_revoked();
+    assert!(bearer(&access, &mine).await.is_ok());
+    access.revoke(Revocation { revoked: Revoked::TokenId("t1".into()), until_ms: NOW_MS + 5_000 }, NOW_MS);
+    assert!(revoked.has_changed().unwrap());
+    revoked.mark_unchanged();
+    assert_eq!(refusal(&access, &mine).await, "revoked", "what is remembered of a token is no excuse");
+    assert!(bearer(&access, &other).await.is_ok());
+    assert!(bearer_at(&access, &mine, NOW_MS + 5_000).await.is_ok());
+    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: NOW_MS + 9_000 }, NOW_MS);
+    assert_eq!(refusal(&access, &other).await, "revoked");
+    assert_eq!(access.prune_revocations(NOW_MS + 6_000), 1);
+    assert!(access.is_revoked(Some("u7"), None, NOW_MS + 6_000));
+    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: 0 }, NOW_MS + 6_000);
+    assert!(bearer_at(&access, &other, NOW_MS + 6_000).await.is_ok(), "lifted");
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_before_it_is_known_who_is_revoked() {
+    let mut settings = settings(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    settings.await_revocations = true;
+    let access = Access::new(settings, &no_fetch()).unwrap();
+    let token = hs256().token(&claims(&json!({}))).unwrap();
+    let denial = bearer(&access, &token).await.unwrap_err();
+    assert!(denial.is_transient() && denial.problem().status == 503 && denial.challenge().is_none());
+    access.revocations_known();
+    assert!(bearer(&access, &token).await.is_ok());
+}

@@ -1,0 +1,43 @@
+//! Who sends a request: judged once, before anything else looks at it, and then in the request's extensions.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+use sluice_access::{Denial, Identity, forget_credentials};
+
+use super::problem::Answer;
+use super::{Edge, events};
+use crate::clock;
+
+/// Lets in whom [`sluice_access::Access`] lets in. Preflights and other questions about the resource itself are nobody's.
+pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
+    // Whoever serves these routes may have judged already.
+    if request.method() == Method::OPTIONS || request.extensions().get::<Identity>().is_some() {
+        return next.run(request).await;
+    }
+    let asked = sluice_access::Request {
+        method: request.method(),
+        headers: request.headers(),
+        query: request.uri().query(),
+    };
+    match edge.access.identify(&asked, clock::now_ms()).await {
+        Ok(identity) => {
+            forget_credentials(&mut request);
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Err(denial) => refuse(&edge, &request, &denial),
+    }
+}
+
+/// EventSource takes every status for the end, so what may be different in a moment is no status for it.
+fn refuse(edge: &Edge, request: &Request, denial: &Denial) -> Response {
+    let opens = request.method() == Method::GET && request.uri().path() == events::PATH;
+    if opens && denial.is_transient() && !events::wants_status(request.uri().query(), request.headers()) {
+        return events::shed(edge, denial.reason());
+    }
+    Answer::from(denial).into_response()
+}
