@@ -1,6 +1,6 @@
 //! `[telemetry]`: what the process tells about itself.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::otlp::Otlp;
 use super::section::Section;
@@ -67,5 +67,5 @@ fn check_filter(text: &str) -> Result<(), String> {
             return Err(format!("{word:?} is no level"));
         }
     }
-    EnvFilter::try_new(text).map(drop).map_err(|error| error.to_string())
+    text.parse::<Targets>().map(drop).map_err(|error| error.to_string())
 }
