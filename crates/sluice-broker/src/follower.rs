@@ -114,6 +114,8 @@ pub struct FollowerStatus {
     pub left_out: u64,
     /// Reads that compared topics with their logs.
     pub tail_checks: u64,
+    /// Topics that they compared.
+    pub tail_checked_topics: u64,
     /// How long ago the last of them succeeded.
     pub tail_check_age: Option<Duration>,
     /// Times the subscriber's connection was lost.

@@ -42,6 +42,7 @@ fn follower(status: &FollowerStatus) -> Value {
         "gaps": status.gaps,
         "left_out": status.left_out,
         "tail_checks": status.tail_checks,
+        "tail_checked_topics": status.tail_checked_topics,
         "tail_check_age_ms": status.tail_check_age.map(|age| age.as_millis()),
         "reconnects": status.reconnects,
         "probe_round_trip_us": status.probe_round_trip.map(|trip| trip.as_micros()),

@@ -58,7 +58,7 @@ async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
         }
     };
     *failing = false;
-    core.shared.note_tail_check();
+    core.shared.note_tail_check(batch.len());
     let confirmed_ms = core.confirmed_ms(tails.time_ms);
     let mut locked = core.shared.topics();
     let look = Look { asked: batch, inclusive: false, epoch };

@@ -37,7 +37,9 @@ pub(super) struct Shared {
     pub(super) refilled: Notify,
     /// All topics are to be verified.
     pub(super) restored: Notify,
-    pub(super) tail_checks: AtomicU64,
+    /// Reads that compared topics with their logs, and how many topics they compared.
+    tail_checks: AtomicU64,
+    tail_checked_topics: AtomicU64,
     /// When the last of them succeeded, in milliseconds since `began`, plus one.
     tail_checked_ms: AtomicU64,
     began: Instant,
@@ -58,6 +60,7 @@ impl Core {
             refilled: Notify::new(),
             restored: Notify::new(),
             tail_checks: AtomicU64::new(0),
+            tail_checked_topics: AtomicU64::new(0),
             tail_checked_ms: AtomicU64::new(0),
             began: Instant::now(),
         });
@@ -161,6 +164,7 @@ impl Core {
             gaps: locked.counts.gaps,
             left_out: locked.complaints.total(),
             tail_checks: self.shared.tail_checks.load(Ordering::Relaxed),
+            tail_checked_topics: self.shared.tail_checked_topics.load(Ordering::Relaxed),
             tail_check_age: age_ms.map(Duration::from_millis),
             reconnects: health.reconnects,
             probe_round_trip: health.probe_round_trip,
@@ -173,8 +177,10 @@ impl Shared {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn note_tail_check(&self) {
+    /// Counts one read that compared so many topics.
+    pub(super) fn note_tail_check(&self, topics: usize) {
         self.tail_checks.fetch_add(1, Ordering::Relaxed);
+        self.tail_checked_topics.fetch_add(u64::try_from(topics).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.tail_checked_ms.store(self.now_ms() + 1, Ordering::Relaxed);
     }
 

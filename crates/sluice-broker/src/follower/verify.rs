@@ -86,7 +86,7 @@ async fn look(core: &Core, topics: &[Topic]) -> bool {
             return false;
         }
     };
-    core.shared.note_tail_check();
+    core.shared.note_tail_check(asked.len());
     let mut locked = core.shared.topics();
     locked.looked(Look { asked: &asked, inclusive: true, epoch }, &tails, &*core.shared.sink);
     let holes = locked.has_holes();

@@ -37,6 +37,7 @@ pub(super) async fn open(
     };
     if subscription.origin == Origin::NewerCursor {
         // Another node of a rolling upgrade can read it.
+        edge.runs.ground.hub.tallies().refused("newer-cursor");
         return shed(&edge, "newer-cursor");
     }
     let applicant = Applicant {

@@ -144,11 +144,12 @@ metrics_list! {
     REPLAY_READS_SAVED = Kind::Counter, "sluice_replay_reads_saved_total", [], "Replays that shared another's read or were served from memory.";
     GAPS = Kind::Counter, "sluice_gaps_total", ["reason"], "Gaps that streams were told of, by why.";
 
-    HOLES_FOUND = Kind::Counter, "sluice_holes_found_total", [], "Events that the live channel lost.";
-    HOLES_REFILLED = Kind::Counter, "sluice_holes_refilled_total", [], "Holes filled from the log.";
-    TAIL_CHECKS = Kind::Counter, "sluice_tail_checks_total", [], "Topics compared with their logs.";
+    HOLES_FOUND = Kind::Counter, "sluice_holes_found_total", [], "Holes and suspected rewinds: what the live channel brought did not follow on what the node had.";
+    HOLES_REFILLED = Kind::Counter, "sluice_holes_refilled_total", [], "Of those, how many were read through in the log.";
+    TAIL_CHECKS = Kind::Counter, "sluice_tail_checks_total", [], "Topics compared with their logs, counted each time.";
+    TAIL_CHECK_READS = Kind::Counter, "sluice_tail_check_reads_total", [], "Requests that compared topics with their logs, a batch of topics each.";
     TAIL_CHECK_AGE = Kind::Gauge, "sluice_tail_check_age_seconds", [], "How long ago topics were last compared with their logs; 0 before the first time.";
-    FOREIGN_MESSAGES = Kind::Counter, "sluice_foreign_messages_total", [], "Messages on live channels that are no envelope of this system.";
+    FOREIGN_MESSAGES = Kind::Counter, "sluice_foreign_messages_total", [], "Messages and log entries left out, because no client can be given them.";
 
     REDIS_UP = Kind::Gauge, "sluice_redis_up", [], "1 while the subscription proves itself live, else 0.";
     REDIS_RECONNECTS = Kind::Counter, "sluice_redis_reconnects_total", [], "Subscriptions rebuilt after a loss.";

@@ -74,7 +74,8 @@ pub(crate) fn publish_gateway(telemetry: &Telemetry, gateway: &Gateway, streams_
 fn publish_follower(telemetry: &Telemetry, gateway: &Gateway) {
     let (up, probe) = (gauge(metric::REDIS_UP), gauge(metric::REDIS_PROBE_ROUND_TRIP));
     let (found, refilled) = (counter(metric::HOLES_FOUND), counter(metric::HOLES_REFILLED));
-    let (checks, foreign) = (counter(metric::TAIL_CHECKS), counter(metric::FOREIGN_MESSAGES));
+    let (checks, reads) = (counter(metric::TAIL_CHECKS), counter(metric::TAIL_CHECK_READS));
+    let foreign = counter(metric::FOREIGN_MESSAGES);
     let (age, reconnects) = (gauge(metric::TAIL_CHECK_AGE), counter(metric::REDIS_RECONNECTS));
     let gateway = gateway.clone();
     telemetry.on_scrape(Box::new(move || {
@@ -83,7 +84,8 @@ fn publish_follower(telemetry: &Telemetry, gateway: &Gateway) {
         probe.set(follower.probe_round_trip.unwrap_or_default().as_secs_f64());
         found.absolute(follower.holes_found);
         refilled.absolute(follower.holes_refilled);
-        checks.absolute(follower.tail_checks);
+        checks.absolute(follower.tail_checked_topics);
+        reads.absolute(follower.tail_checks);
         age.set(follower.tail_check_age.unwrap_or_default().as_secs_f64());
         foreign.absolute(follower.left_out);
         reconnects.absolute(follower.reconnects);

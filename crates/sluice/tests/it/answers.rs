@@ -104,6 +104,8 @@ async fn a_cursor_of_a_newer_version_is_sent_to_another_node() {
     let mut stream = SseStream::open(cluster.addresses()[0], &["a"], &options).await.unwrap();
     assert_eq!(stream.status(), 200);
     assert_shed(&stream.end().await.unwrap(), "newer-cursor");
+    let refused = cluster.gateways[0].metric("sluice_admission_refused_total").await.unwrap();
+    assert_eq!(refused, Some(1.0), "shed without being counted");
 }
 
 fn assert_shed(items: &[Item], reason: &str) {
