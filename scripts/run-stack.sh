@@ -20,16 +20,6 @@ fail() {
     exit 1
 }
 
-# Whether the command succeeds within so many seconds.
-within() {
-    local deadline=$((SECONDS + $1))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        ((SECONDS < deadline)) || return 1
-        sleep 0.2
-    done
-}
-
 leave() {
     local code=$?
     trap - EXIT
@@ -129,12 +119,14 @@ is_in_rotation() {
 
 SLUICE=$(find_binary)
 source scripts/stack/engine.sh
-if [ "$STACK" != processes ] && engine_ready; then
+if [ "$STACK" != processes ] && engine_ready && has_compose >/dev/null 2>&1; then
+    source scripts/stack/base-images.sh
     source scripts/stack/compose.sh
 elif [ "$STACK" = compose ]; then
-    fail "no container engine answers, and none could be started"
+    fail "no container engine with compose answers, and none could be started"
 else
-    say "compose SKIPPED: no engine; the same haproxy.cfg with processes instead"
+    stop_engine
+    say "compose SKIPPED: no engine with compose; the same haproxy.cfg with processes instead"
     source scripts/stack/processes.sh
 fi
 trap leave EXIT
