@@ -9,13 +9,15 @@ ARGS ?=
 # What `make load` runs, and against what: sluice, floor, floor-passes, nchan or all.
 SCENARIOS ?= density fanout
 TARGET ?= sluice
+# Which part of `make clients`: consumers, publishers, table; all unless given.
+CLIENTS ?=
 # What `make reliability` and `make chaos` are confined to, and what replays the latter.
 ONLY ?=
 SEED ?=
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server observability stack
+.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server observability stack image clients
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,11 +39,12 @@ chaos: ## faults at random, one minute for each shape of Redis: make chaos SECON
 	SLUICE_CHAOS_SECONDS='$(SECONDS)' SLUICE_CHAOS_TOPOLOGY='$(ONLY)' SLUICE_CHAOS_SEED='$(SEED)' \
 	    $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::chaos --ignored --nocapture
 
-lint: ## formatting, clippy, the boundaries between crates, file lengths, licences and advisories
+lint: ## formatting, clippy, the boundaries between crates, file lengths, links of the docs, licences and advisories
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
 	CARGO='$(CARGO)' scripts/check-boundaries.sh
 	scripts/check-file-lengths.sh
+	@if command -v python3 >/dev/null; then python3 scripts/check-docs.py; else echo "SKIPPED: links of the documentation, for want of python3"; fi
 	@if $(CARGO) deny --version >/dev/null 2>&1; then \
 	    $(CARGO) deny --workspace check; \
 	else \
@@ -77,6 +80,12 @@ chart-server: ## the same applied to a real API server, which is built from sour
 
 stack: ## docker-compose.yml for real, or the same haproxy.cfg with processes: streams are counted while a gateway is stopped
 	scripts/run-stack.sh
+
+image: ## the image by the Dockerfile; where no registry answers, on base images made of Debian's packages
+	scripts/build-image.sh
+
+clients: ## the programs of docs/clients.md and docs/publishing.md against a node that is killed and drained: CLIENTS=consumers
+	scripts/run-clients.sh $(CLIENTS)
 
 observability: ## alerts, dashboard and runbook: against promtool, the list of metrics and a Prometheus that scrapes a node
 	scripts/check-observability.sh
