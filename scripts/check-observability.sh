@@ -35,12 +35,14 @@ if ! has promtool || ! has prometheus; then install_prometheus; fi
 
 if has python3; then
     step python3 scripts/observability/names.py
+    step python3 scripts/observability/compose.py
 else
     skip "whether all that alerts and dashboard name is documented: there is no python3"
 fi
 if has promtool; then
     step promtool check rules helm/sluice/files/alerts.yaml
     step promtool test rules helm/sluice/tests/alerts_test.yaml
+    step promtool check config --syntax-only docker/prometheus.yml
 else
     skip "whether the alerts fire when they should: there is no promtool (apt-get install prometheus)"
 fi
