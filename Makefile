@@ -45,11 +45,7 @@ lint: ## formatting, clippy, the boundaries between crates, file lengths, links 
 	CARGO='$(CARGO)' scripts/check-boundaries.sh
 	scripts/check-file-lengths.sh
 	@if command -v python3 >/dev/null; then python3 scripts/check-docs.py; else echo "SKIPPED: links of the documentation, for want of python3"; fi
-	@if $(CARGO) deny --version >/dev/null 2>&1; then \
-	    $(CARGO) deny --workspace check; \
-	else \
-	    echo "SKIPPED: licences and advisories (deny.toml), for want of cargo-deny: cargo install --locked cargo-deny"; \
-	fi
+	@CARGO='$(CARGO)' scripts/check-dependencies.sh
 
 fmt: ## format all code
 	$(CARGO) fmt --all
