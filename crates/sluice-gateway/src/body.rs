@@ -22,6 +22,7 @@ use crate::control;
 use crate::hub::FeedHold;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
+use crate::server::Doing;
 use crate::settings::OnLag;
 use crate::subscription::Subscription;
 use crate::trace;
@@ -35,6 +36,8 @@ pub(crate) struct SseBody {
     /// When it has reached its greatest age; looked at when it would sleep, at each heartbeat if nothing else
     /// wakes it.
     ends_at: Option<Instant>,
+    /// Its connection does not rest while it lasts.
+    _carried: Option<Doing>,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,12 @@ impl SseBody {
         runs.spawn(task.with_context(context));
         let max_age = runs.ground.streams.max_age.map(control::aged);
         let ends_at = max_age.and_then(|age| Instant::now().checked_add(age));
-        Self { runs, place, state: State::Approaching(received), ends_at }
+        Self { runs, place, state: State::Approaching(received), ends_at, _carried: None }
+    }
+
+    /// The same on a connection.
+    pub(crate) fn carried_by(self, doing: Doing) -> Self {
+        Self { _carried: Some(doing), ..self }
     }
 
     /// Sends the stream back to its log, or away.

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Method, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::{Body as _, Incoming};
 use sluice_fanout::Framing;
 use tokio::net::TcpStream;
@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use crate::admission::Place;
 use crate::body::SseBody;
 use crate::runs::Runs;
+use crate::server::{Guest, What};
 use crate::socket::{self, Departed};
 use crate::subscription::Subscription;
 
@@ -54,6 +55,11 @@ pub(crate) struct Leaving;
 pub(crate) struct Exit(Option<Framing>);
 
 impl Exit {
+    /// The connection is hyper's to its end.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
     /// Only a GET without a body may: the rest of a body would be read as a request, or as nothing.
     pub(crate) fn of(request: &Request<Incoming>) -> Self {
         let bare_get = request.method() == Method::GET && request.body().is_end_stream();
@@ -66,28 +72,46 @@ impl Exit {
 }
 
 /// Where a leaving stream waits for its connection's driver. Clones share it.
-#[derive(Clone, Default)]
-pub(crate) struct Gangway(Arc<Mutex<Option<(Admitted, Framing, Bytes)>>>);
+#[derive(Clone)]
+pub(crate) struct Gangway {
+    waiting: Arc<Mutex<Option<(Admitted, Framing, Bytes)>>>,
+    guest: Arc<Guest>,
+}
 
 impl Gangway {
+    /// The gangway of a connection.
+    pub(crate) fn of(guest: &Arc<Guest>) -> Self {
+        Self { waiting: Arc::default(), guest: guest.clone() }
+    }
+
     /// Lets a response that carries a ticket leave, or gives it a body.
-    pub(crate) fn pass(&self, mut response: Response<Body>, exit: Exit) -> Result<Response<Body>, Leaving> {
+    pub(crate) fn pass(
+        &self,
+        mut response: Response<Body>,
+        exit: Exit,
+        version: Version,
+    ) -> Result<Response<Body>, Leaving> {
         let ticket = response.extensions_mut().remove::<Ticket>();
         let Some(admitted) = ticket.and_then(|ticket| ticket.take()) else { return Ok(response) };
         let Some(framing) = exit.0 else {
             let Admitted { runs, subscription, place } = admitted;
             // The router has measured the empty body that stood here for the stream.
             response.headers_mut().remove(header::CONTENT_LENGTH);
-            return Ok(response.map(|_| Body::new(SseBody::new(runs, subscription, place))));
+            if version < Version::HTTP_2 {
+                // It ends with its stream, as one that left does: the next may be for another node.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            let body = SseBody::new(runs, subscription, place).carried_by(self.guest.does(What::Stream));
+            return Ok(response.map(|_| Body::new(body)));
         };
         let head = head(&response, framing);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((admitted, framing, head));
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((admitted, framing, head));
         Err(Leaving)
     }
 
     /// Serves the stream that waits on `socket`.
     pub(crate) fn board(&self, socket: TcpStream) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some((Admitted { runs, subscription, place }, framing, head)) = waiting else { return };
         socket::start(&runs, Departed { socket, framing, head, subscription, place });
     }

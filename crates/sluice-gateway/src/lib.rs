@@ -50,7 +50,10 @@ use crate::hub::Hub;
 use crate::routes::Edge;
 pub use crate::routes::finish;
 use crate::runs::Runs;
-pub use crate::server::{ForwardedField, ListenerSettings, ProxyProtocol, TrustedProxies, serve};
+pub use crate::server::{
+    Ends, ForwardedField, ListenerSettings, ProxyProtocol, Tls, TlsError, TlsSettings, TlsStatus,
+    TrustedProxies, serve,
+};
 pub use crate::settings::{
     CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
 };

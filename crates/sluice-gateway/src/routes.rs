@@ -14,6 +14,7 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_access::Access;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
+pub(crate) use self::problem::Answer;
 use crate::runs::Runs;
 use crate::settings::{CorsSettings, Limits};
 

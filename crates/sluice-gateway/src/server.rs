@@ -3,22 +3,31 @@
 //! Neither `axum::serve` nor hyper-util's `auto`: proxies are asked whom they speak for, connections need
 //! timers, and streams leave hyper.
 
+mod answering;
 mod connection;
+mod http2_limits;
 mod line;
+mod lobby;
 mod opening;
 mod settings;
+mod tls;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use metrics::counter;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::connection::{Arrival, Service};
+use self::lobby::Lobby;
+pub(crate) use self::lobby::{Doing, Guest, What};
 pub use self::settings::{ForwardedField, ListenerSettings, ProxyProtocol, TrustedProxies};
+pub use self::tls::{Tls, TlsError, TlsSettings, TlsStatus};
 
 /// How long the loop rests when the process has no descriptor left: those it has must go on being served.
 const EXHAUSTED_REST: Duration = Duration::from_millis(50);
@@ -26,36 +35,69 @@ const EXHAUSTED_REST: Duration = Duration::from_millis(50);
 /// How long sent bytes may stay unacknowledged.
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 
-/// Serves `router` on `listener` until `stop`; connections then end after the answer under way. Every request
-/// has a [`sluice_access::ClientAddress`] in its extensions.
+/// When a listener and its connections end.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// Connections end after the answers and streams under way; who comes anew has one answer.
+    pub leaving: CancellationToken,
+    /// Nobody is let in any more.
+    pub stop: CancellationToken,
+}
+
+/// Serves `router` on `listener` until the ends. Every request has a [`sluice_access::ClientAddress`] in its
+/// extensions.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     settings: ListenerSettings,
     tracker: &TaskTracker,
-    stop: CancellationToken,
+    ends: Ends,
 ) {
-    let service = Arc::new(Service::new(router, settings, stop.clone()));
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
+    let lobby = Lobby::new(settings.connections_max);
+    publish_zeros();
+    let accepted = counter!("sluice_connections_accepted_total");
+    let service = Arc::new(Service::new(router, settings, tracker, ends.clone()));
+    let mut exhausted = false;
+    while let Some(came) = ends.stop.run_until_cancelled(next(&listener, &lobby)).await {
+        match came {
             Ok((socket, peer)) => {
+                exhausted = false;
+                accepted.increment(1);
                 if let Err(error) = prepare(&socket) {
                     tracing::debug!(%error, "a connection was gone before it was served");
                     continue;
                 }
-                tracker.spawn(Arrival { service: service.clone(), peer }.run(socket));
+                let arrival = Arrival { service: service.clone(), guest: lobby.enter(), peer };
+                tracker.spawn(arrival.run(socket));
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted for a moment");
+                if !std::mem::replace(&mut exhausted, true) {
+                    tracing::warn!(%error, connections = lobby.present(), "no connection can be accepted now");
+                }
+                counter!("sluice_accept_pauses_total").increment(1);
+                lobby.make_room_at_once();
                 tokio::time::sleep(EXHAUSTED_REST).await;
             }
         }
     }
+}
+
+/// Makes counters known before they count: a rate needs a beginning.
+fn publish_zeros() {
+    for reason in connection::CUT_REASONS {
+        counter!("sluice_connections_cut_total", "reason" => reason).increment(0);
+    }
+    for outcome in ["ok", "failed"] {
+        counter!("sluice_tls_reloads_total", "outcome" => outcome).increment(0);
+    }
+    counter!("sluice_accept_pauses_total").increment(0);
+}
+
+/// The next connection, once there is room for it.
+async fn next(listener: &TcpListener, lobby: &Lobby) -> io::Result<(TcpStream, SocketAddr)> {
+    lobby.room().await;
+    listener.accept().await
 }
 
 /// Makes a connection notice a peer that is gone without a word.

@@ -24,6 +24,7 @@ mod section;
 mod streams;
 mod suggest;
 mod telemetry;
+mod tls;
 mod topics;
 mod unit;
 
@@ -42,6 +43,7 @@ pub use redis::{ReadFrom, Redis};
 pub use secret::{RedisUrl, RedisUrlError, Secret};
 pub use streams::{OnLag, Streams};
 pub use telemetry::{LogFormat, Telemetry};
+pub use tls::Tls;
 pub use topics::{Retention, TopicRule, Topics};
 
 use reader::{Entry, Reader};
@@ -79,6 +81,8 @@ pub struct Config {
     pub role: Role,
     /// The public listener.
     pub listen: Listen,
+    /// The certificate of both public listeners.
+    pub tls: Tls,
     /// The publisher's listener and limits.
     pub publisher: Publisher,
     /// The operations listener.
@@ -118,6 +122,7 @@ impl Config {
         let mut config = Self {
             role,
             listen: reader.section("listen", |s| Listen::read(s, &Listen::default_for(role))),
+            tls: reader.section("tls", |s| Tls::read(s, &Tls::default())),
             publisher: reader.section("publisher", |s| Publisher::read(s, &Publisher::default_for(role))),
             ops: reader.section("ops", |s| Ops::read(s, &Ops::default_for(role))),
             redis: reader.section("redis", |s| Redis::read(s, &Redis::default_for(role))),
@@ -180,6 +185,13 @@ impl Config {
         if self.listen.proxy_protocol != ProxyProtocol::Off && self.listen.trusted_proxies.is_empty() {
             let problem = "must name the balancers whose PROXY header is read (listen.proxy_protocol)";
             reader.refuse("listen.trusted_proxies", problem);
+        }
+        self.tls.check(reader);
+        if self.listen.h2c && self.tls.cert_file.is_some() {
+            reader.refuse(
+                "listen.h2c",
+                "must be false with tls.cert_file: by TLS, HTTP/2 is agreed on by itself",
+            );
         }
         if self.ops.addr.port() != 0 && self.ops.addr == self.listen.addr {
             reader.refuse("ops.addr", "must differ from listen.addr: operations are never public");

@@ -14,13 +14,14 @@ use anyhow::Context as _;
 use axum::Router;
 use sluice_access::Access;
 use sluice_broker::{Broker, BrokerSettings, connect};
-use sluice_gateway::{CorsSettings, Gateway, GatewaySettings, ListenerSettings};
+use sluice_gateway::{CorsSettings, Ends, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::limits::raise_descriptor_limit;
 use sluice_runtime::telemetry::{Telemetry, Traces, metric};
 use tokio::net::{TcpListener, TcpSocket};
+use tokio_util::sync::CancellationToken;
 
 use crate::{console, settings, status};
 
@@ -64,6 +65,8 @@ struct Parts {
     publisher: Option<Publisher>,
     gateway_settings: GatewaySettings,
     listener_settings: ListenerSettings,
+    /// Connections take no further request from then on.
+    leaving: CancellationToken,
     public: Option<Router>,
     publishing: Option<Router>,
 }
@@ -101,23 +104,29 @@ impl Parts {
             Role::Dev => router.merge(console::routes()),
             _ => router,
         });
-        let listener_settings = settings::listener(config);
-        Ok(Self { gateway, publisher, gateway_settings, listener_settings, public, publishing })
+        let listener_settings = settings::listener(config, descriptors)?;
+        status::metrics::publish_listeners(listener_settings.tls.as_ref());
+        let leaving = lifecycle.hard.child_token();
+        Ok(Self { gateway, publisher, gateway_settings, listener_settings, leaving, public, publishing })
     }
 
     fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+        if let Some(tls) = &self.listener_settings.tls {
+            lifecycle.tracker.spawn(tls.clone().keep(lifecycle.hard.clone()));
+        }
+        let scheme = if self.listener_settings.tls.is_some() { "https" } else { "http" };
         if let Some(router) = &self.public {
             let listener = bind(config.listen.addr, "listen.addr")?;
             let addr = listener.local_addr()?;
-            tracing::info!(%addr, role = config.role.as_str(), "serving streams");
+            tracing::info!(%addr, scheme, role = config.role.as_str(), "serving streams");
             if config.role == Role::Dev {
-                greet(addr);
+                greet(scheme, addr);
             }
             self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
         }
         if let Some(router) = &self.publishing {
             let listener = bind(config.publisher.addr, "publisher.addr")?;
-            tracing::info!(addr = %listener.local_addr()?, "taking events in");
+            tracing::info!(addr = %listener.local_addr()?, scheme, "taking events in");
             self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
         }
         Ok(())
@@ -125,10 +134,10 @@ impl Parts {
 
     fn serve(&self, listener: TcpListener, router: Router, cors: &CorsSettings, lifecycle: &Lifecycle) {
         let router = sluice_gateway::finish(router, cors);
-        let (settings, tracker, stop) =
-            (self.listener_settings.clone(), lifecycle.tracker.clone(), lifecycle.hard.clone());
+        let (settings, tracker) = (self.listener_settings.clone(), lifecycle.tracker.clone());
+        let ends = Ends { leaving: self.leaving.clone(), stop: lifecycle.hard.clone() };
         lifecycle.tracker.spawn(async move {
-            sluice_gateway::serve(listener, router, settings, &tracker, stop).await;
+            sluice_gateway::serve(listener, router, settings, &tracker, ends).await;
         });
     }
 }
@@ -160,12 +169,12 @@ fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
 }
 
 #[expect(clippy::print_stdout, reason = "the first words to whoever tries Sluice")]
-fn greet(addr: SocketAddr) {
-    println!("sluice dev at http://{addr}, events are kept in memory unless redis.url says otherwise\n");
-    println!("  console  http://{addr}/?topic=hello");
-    println!("  stream   curl -N 'http://{addr}/v1/events?topic=hello'");
+fn greet(scheme: &str, addr: SocketAddr) {
+    println!("sluice dev at {scheme}://{addr}, events are kept in memory unless redis.url says otherwise\n");
+    println!("  console  {scheme}://{addr}/?topic=hello");
+    println!("  stream   curl -N '{scheme}://{addr}/v1/events?topic=hello'");
     println!(
-        "  publish  curl -H 'content-type: text/plain' -d 'hi there' http://{addr}/v1/topics/hello/events"
+        "  publish  curl -H 'content-type: text/plain' -d 'hi there' {scheme}://{addr}/v1/topics/hello/events"
     );
-    println!("  resume   curl -N -H 'Last-Event-ID: <id>' 'http://{addr}/v1/events?topic=hello'\n");
+    println!("  resume   curl -N -H 'Last-Event-ID: <id>' '{scheme}://{addr}/v1/events?topic=hello'\n");
 }

@@ -3,6 +3,7 @@
 mod access;
 
 pub(crate) use self::access::access;
+use anyhow::Context as _;
 use sluice_access::{Access, AddressPrefixes};
 use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
@@ -10,13 +11,18 @@ use sluice_broker::{
 };
 use sluice_gateway::{
     CorsSettings, ForwardedField, GatewaySettings, Limits, ListenerSettings, OnLag, ProxyProtocol,
-    RingLimits, StreamSettings, TrustedProxies, WindowLimits,
+    RingLimits, StreamSettings, Tls, TlsSettings, TrustedProxies, WindowLimits,
 };
 use sluice_publisher::{PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins};
 
 /// Descriptors that a node keeps for everything that is not a stream.
 const DESCRIPTORS_KEPT: u64 = 256;
+/// Of them, and what a node takes of connections without a stream unless it is told otherwise: one in so many
+/// descriptors, between these.
+const CONNECTIONS_SHARE: u64 = 16;
+const CONNECTIONS_LEAST: u64 = 64;
+const CONNECTIONS_MOST: u64 = 4_096;
 
 /// Settings of the broker.
 pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
@@ -97,7 +103,7 @@ pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> Gat
             pin_cpus: streams.pin_cpus,
         },
         limits: Limits {
-            streams_max: streams_max(limits.streams_max, descriptors),
+            streams_max: streams_max(limits.streams_max, config.listen.connections_max, descriptors),
             accept_per_second: limits.accept_per_second,
             accept_burst: limits.accept_burst,
             streams_per_address_max: limits.streams_per_address_max,
@@ -115,15 +121,16 @@ pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> Gat
     }
 }
 
-/// Settings of the public listeners.
-pub(crate) fn listener(config: &Config) -> ListenerSettings {
+/// Settings of the public listeners, with the certificate that there is now; `descriptors` is what the process
+/// may hold.
+pub(crate) fn listener(config: &Config, descriptors: u64) -> anyhow::Result<ListenerSettings> {
     let Config { listen, limits, streams, .. } = config;
     let field = match listen.client_address {
         config::ClientAddressField::XForwardedFor => ForwardedField::XForwardedFor,
         config::ClientAddressField::Forwarded => ForwardedField::Forwarded,
         config::ClientAddressField::Off => ForwardedField::Off,
     };
-    ListenerSettings {
+    Ok(ListenerSettings {
         proxies: TrustedProxies { networks: listen.trusted_proxies.clone(), field },
         proxy_protocol: match listen.proxy_protocol {
             config::ProxyProtocol::Off => ProxyProtocol::Off,
@@ -134,8 +141,22 @@ pub(crate) fn listener(config: &Config) -> ListenerSettings {
         header_read_timeout: limits.header_read_timeout,
         header_bytes_max: limits.header_bytes_max,
         header_count_max: limits.header_count_max,
+        connections_max: connections_max(listen.connections_max, limits.streams_max, descriptors),
+        tls: tls(&config.tls)?,
+        h2c: listen.h2c,
+        http2_streams_max: listen.http2_streams_max,
         write_stall: streams.write_stall,
-    }
+    })
+}
+
+/// The certificate, where there is to be one.
+fn tls(config: &config::Tls) -> anyhow::Result<Option<Tls>> {
+    let Some((cert_file, key_file)) = config.cert_file.clone().zip(config.key_file.clone()) else {
+        return Ok(None);
+    };
+    let (client_ca_file, reload_interval) = (config.client_ca_file.clone(), config.reload_interval);
+    let settings = TlsSettings { cert_file, key_file, client_ca_file, reload_interval };
+    Ok(Some(Tls::load(settings).context("TLS cannot be served ([tls])")?))
 }
 
 /// Whether anybody collects the spans of this process.
@@ -143,12 +164,27 @@ fn is_traced(config: &Config) -> bool {
     config.telemetry.otlp.endpoint.is_some()
 }
 
-/// How many streams a node takes: as configured, else what its descriptors allow.
-pub(crate) fn streams_max(configured: usize, descriptors: u64) -> usize {
+/// How many streams a node takes: as configured, else what its descriptors allow beside the connections that
+/// hold none.
+pub(crate) fn streams_max(configured: usize, connections: usize, descriptors: u64) -> usize {
     if configured > 0 {
         return configured;
     }
-    usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX).max(1)
+    let left = descriptors.saturating_sub(connections_max(connections, 0, descriptors) as u64);
+    usize::try_from(left.saturating_sub(DESCRIPTORS_KEPT - CONNECTIONS_LEAST)).unwrap_or(usize::MAX).max(1)
+}
+
+/// How many connections without a stream a node takes: as configured, else a share of its descriptors, or what
+/// a configured number of streams leaves of them.
+pub(crate) fn connections_max(configured: usize, streams: usize, descriptors: u64) -> usize {
+    if configured > 0 {
+        return configured;
+    }
+    let share = match streams {
+        0 => descriptors / CONNECTIONS_SHARE,
+        streams => descriptors.saturating_sub(DESCRIPTORS_KEPT).saturating_sub(streams as u64),
+    };
+    usize::try_from(share.clamp(CONNECTIONS_LEAST, CONNECTIONS_MOST)).unwrap_or(usize::MAX)
 }
 
 /// Settings of the publisher.

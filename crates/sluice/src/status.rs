@@ -2,17 +2,24 @@
 
 pub(crate) mod metrics;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_broker::FollowerStatus;
-use sluice_gateway::{Census, Gateway, Listed, StreamPhase};
-use sluice_runtime::config::Config;
+use sluice_gateway::{Census, Gateway, Listed, StreamPhase, Tls};
+use sluice_runtime::config::{Config, Role};
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::ops::CheckState;
 
 /// The answer of `/v1/node`.
-pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway: Option<&Gateway>) -> Value {
+pub(crate) fn node(
+    config: &Config,
+    lifecycle: &Lifecycle,
+    up: Duration,
+    gateway: Option<&Gateway>,
+    tls: Option<&Tls>,
+) -> Value {
     let mut node = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "role": config.role.as_str(),
@@ -20,6 +27,11 @@ pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway
         "phase": lifecycle.phase().as_str(),
         "drain_age_ms": lifecycle.drain_age().map(|age| age.as_millis()),
         "redis": config.redis.url.to_string(),
+        "listeners": listeners(config),
+        "tls": tls.map(Tls::status).map(|status| json!({
+            "expires_at_s": status.expires_at_s,
+            "problem": status.problem,
+        })),
     });
     if let Some(status) = gateway.map(Gateway::status) {
         node["streams"] = json!(status.streams);
@@ -29,6 +41,22 @@ pub(crate) fn node(config: &Config, lifecycle: &Lifecycle, up: Duration, gateway
         node["follower"] = follower(&status.follower);
     }
     node
+}
+
+/// What is served where, and by which protocols.
+fn listeners(config: &Config) -> Value {
+    let protocols: &[&str] = match (config.tls.cert_file.is_some(), config.listen.h2c) {
+        (true, _) => &["https/1.1", "h2"],
+        (false, true) => &["http/1.1", "h2c"],
+        (false, false) => &["http/1.1"],
+    };
+    let listener = |what, addr: SocketAddr| json!({ "what": what, "addr": addr, "protocols": protocols });
+    let (streams, publishing) = (config.listen.addr, config.publisher.addr);
+    match config.role {
+        Role::Publisher => json!([listener("publishing", publishing)]),
+        Role::Dev => json!([listener("streams and publishing", streams)]),
+        Role::Gateway | Role::Client => json!([listener("streams", streams)]),
+    }
 }
 
 fn follower(status: &FollowerStatus) -> Value {

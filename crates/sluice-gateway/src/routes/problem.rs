@@ -9,7 +9,7 @@ use sluice_wire::{PROBLEM_JSON, Problem};
 
 /// A problem on its way out.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     problem: Problem,
     /// What credentials would be welcome: the `WWW-Authenticate` header.
     challenge: Option<&'static str>,

@@ -1,58 +1,74 @@
 //! One connection: what comes before its first request, then hyper, until it ends or a stream leaves with it.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
 use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use sluice_access::ClientAddress;
+use metrics::counter;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::task::TaskTracker;
 
+use super::answering::Answering;
 use super::line::Line;
+use super::lobby::Guest;
 use super::opening::{self, OpeningError};
 use super::settings::{ListenerSettings, ProxyProtocol};
-use crate::leave::{Exit, Gangway, Leaving};
+use super::{Ends, http2_limits, lobby};
+use crate::leave::{Gangway, Leaving};
 
 /// hyper refuses a read buffer below this.
 const HEAD_BYTES_LEAST: usize = 8_192;
 /// With this many fields hyper needs no memory of its own for them.
 const HEADERS_ON_STACK: usize = 100;
 
+/// Why the listener ends a connection, as metrics count it.
+pub(super) const CUT_REASONS: [&str; 7] =
+    ["no-room", "proxy-header", "tls", "handshake-timeout", "head-timeout", "malformed", "stalled"];
+
 /// What the connections of a listener share.
 pub(super) struct Service {
-    router: Router,
-    settings: ListenerSettings,
+    pub(super) router: Router,
+    pub(super) settings: ListenerSettings,
     http1: http1::Builder,
-    stop: CancellationToken,
+    http2: http2::Builder<Tasks>,
+    ends: Ends,
+}
+
+/// Where the tasks of HTTP/2 streams run.
+#[derive(Clone)]
+pub(super) struct Tasks(TaskTracker);
+
+impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
 }
 
 /// A connection that was accepted.
 pub(super) struct Arrival {
     pub(super) service: Arc<Service>,
+    pub(super) guest: Arc<Guest>,
     pub(super) peer: SocketAddr,
 }
 
-/// Who is at the other end of a connection: the socket's peer, or whom its PROXY header names.
-#[derive(Clone)]
-struct Peer {
-    service: Arc<Service>,
-    address: SocketAddr,
-    gangway: Gangway,
+/// What a connection turned out to speak.
+enum Opened {
+    Http1(Line<TcpStream>),
+    Http2(Line<TcpStream>),
+    Tls(Box<TlsStream<Line<TcpStream>>>),
 }
 
 impl Service {
-    pub(super) fn new(router: Router, settings: ListenerSettings, stop: CancellationToken) -> Self {
+    pub(super) fn new(router: Router, settings: ListenerSettings, tracker: &TaskTracker, ends: Ends) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -61,30 +77,64 @@ impl Service {
         if settings.header_count_max != HEADERS_ON_STACK {
             http1.max_headers(settings.header_count_max);
         }
-        Self { router, settings, http1, stop }
+        let http2 = http2_limits::builder(Tasks(tracker.clone()), &settings);
+        Self { router, settings, http1, http2, ends }
     }
 }
 
 impl Arrival {
-    pub(super) async fn run(self, mut socket: TcpStream) {
-        let timeout = self.service.settings.handshake_timeout;
-        let opening = tokio::time::timeout(timeout, self.open(&mut socket));
-        let opened = tokio::select! {
-            opened = opening => opened,
-            () = self.service.stop.cancelled() => return,
-        };
-        let (address, ahead) = match opened {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return tracing::debug!(%error, peer = %self.peer, "a connection was refused"),
-            Err(_) => return tracing::debug!(peer = %self.peer, "a connection said nothing in time"),
-        };
-        let line = Line::new(socket, ahead, self.service.settings.write_stall);
-        let peer = Peer { service: self.service, address, gangway: Gangway::default() };
-        peer.serve(line).await;
+    /// Serves the connection to its end.
+    pub(super) async fn run(self, socket: TcpStream) {
+        let guest = self.guest.clone();
+        tokio::select! {
+            () = guest.shown_out() => count("no-room"),
+            () = self.serve(socket) => {}
+        }
+    }
+
+    async fn serve(self, socket: TcpStream) {
+        let opening = tokio::time::timeout(self.service.settings.handshake_timeout, self.open(socket));
+        let Some(opened) = self.service.ends.stop.run_until_cancelled(opening).await else { return };
+        match opened.unwrap_or(Err(OpeningError::Late)) {
+            Ok((address, Opened::Http1(line))) => {
+                let gangway = Gangway::of(&self.guest);
+                if let Some(line) = self.http1(line, Answering::leaving(address, gangway.clone())).await {
+                    gangway.board(line.into_socket());
+                }
+            }
+            Ok((address, Opened::Http2(line))) => self.http2(line, address).await,
+            Ok((address, Opened::Tls(stream))) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                self.http2(*stream, address).await;
+            }
+            Ok((address, Opened::Tls(stream))) => {
+                let answering = Answering::staying(address, Gangway::of(&self.guest));
+                self.http1(*stream, answering).await;
+            }
+            Err(error) => {
+                error.reason().into_iter().for_each(count);
+                tracing::debug!(%error, peer = %self.peer, "a connection ended before its first request");
+            }
+        }
+    }
+
+    /// Who is behind the connection, and what it speaks.
+    async fn open(&self, mut socket: TcpStream) -> Result<(SocketAddr, Opened), OpeningError> {
+        let ListenerSettings { tls, h2c, write_stall, .. } = &self.service.settings;
+        let (address, ahead) = self.behind(&mut socket).await?;
+        if let Some(tls) = tls {
+            let acceptor = TlsAcceptor::from(tls.config());
+            let line = Line::new(socket, ahead, *write_stall);
+            let stream = acceptor.accept(line).await.map_err(OpeningError::Tls)?;
+            return Ok((address, Opened::Tls(Box::new(stream))));
+        }
+        let (is_http2, ahead) =
+            if *h2c { opening::is_http2(&mut socket, ahead).await? } else { (false, ahead) };
+        let line = Line::new(socket, ahead, *write_stall);
+        Ok((address, if is_http2 { Opened::Http2(line) } else { Opened::Http1(line) }))
     }
 
     /// Who is behind the connection, and what was read of it meanwhile.
-    async fn open(&self, socket: &mut TcpStream) -> Result<(SocketAddr, Bytes), OpeningError> {
+    async fn behind(&self, socket: &mut TcpStream) -> Result<(SocketAddr, Bytes), OpeningError> {
         let ListenerSettings { proxies, proxy_protocol, .. } = &self.service.settings;
         if *proxy_protocol == ProxyProtocol::Off || !proxies.trust(self.peer.ip()) {
             return Ok((self.peer, Bytes::new()));
@@ -92,48 +142,83 @@ impl Arrival {
         let opened = opening::proxy_header(socket, *proxy_protocol == ProxyProtocol::Required).await?;
         Ok((opened.source.unwrap_or(self.peer), opened.ahead))
     }
-}
 
-impl Peer {
-    async fn serve(self, line: Line<TcpStream>) {
-        let (service, gangway) = (self.service.clone(), self.gangway.clone());
-        let answer = service_fn(move |request| self.answer(request));
-        let mut connection = service.http1.serve_connection(TokioIo::new(line), answer);
-        let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
-            () = service.stop.cancelled() => None,
-        };
-        let ended = match ended {
+    /// HTTP/1 to its end; the connection, if a stream leaves with it.
+    async fn http1<I>(&self, io: I, answering: Answering) -> Option<I>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let answer = answering.service(&self.service, &self.guest);
+        let mut connection = self.service.http1.serve_connection(TokioIo::new(io), answer);
+        let ended = match self.service.ends.leaving.run_until_cancelled(&mut connection).await {
             Some(ended) => ended,
             None => {
                 Pin::new(&mut connection).graceful_shutdown();
                 (&mut connection).await
             }
         };
-        match ended {
-            Ok(()) => {}
-            Err(error) if error.source().is_some_and(<dyn std::error::Error>::is::<Leaving>) => {
-                // What the client sent behind its request is in `read_buf` and goes with it: the answer has
-                // no end that a second one could follow.
-                gangway.board(connection.into_parts().io.into_inner().into_socket());
+        let error = ended.err()?;
+        if error.source().is_some_and(<dyn StdError>::is::<Leaving>) {
+            // What the client sent behind its request is in `read_buf` and goes with it: the answer has no
+            // end that a second one could follow.
+            return Some(connection.into_parts().io.into_inner());
+        }
+        self.note(&error);
+        None
+    }
+
+    async fn http2<I>(&self, io: I, address: SocketAddr)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let answer =
+            Answering::staying(address, Gangway::of(&self.guest)).service(&self.service, &self.guest);
+        let mut connection = std::pin::pin!(self.service.http2.serve_connection(TokioIo::new(io), answer));
+        let rest = self.service.settings.header_read_timeout;
+        let Ends { leaving, stop } = &self.service.ends;
+        // Who comes to a node that leaves is told so by an answer; a farewell would come before it.
+        let farewell = if leaving.is_cancelled() { stop } else { leaving };
+        let ended = tokio::select! {
+            ended = connection.as_mut() => Some(ended),
+            () = farewell.cancelled() => None,
+            () = self.guest.rested(rest) => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    // A peer that does not answer the farewell is not waited for.
+                    () = lobby::rests_on(&self.guest, rest) => return,
+                }
             }
-            Err(error) => tracing::debug!(%error, "a connection ended early"),
+        };
+        if let Err(error) = ended {
+            self.note(&error);
         }
     }
 
-    fn answer(
-        &self,
-        mut request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Leaving>> + use<> {
-        let client = self.service.settings.proxies.client(self.address.ip(), request.headers());
-        request.extensions_mut().insert(ConnectInfo(self.address));
-        request.extensions_mut().insert(ClientAddress(client));
-        let exit = Exit::of(&request);
-        let gangway = self.gangway.clone();
-        let answer = self.service.router.clone().oneshot(request.map(Body::new));
-        async move {
-            let Ok(response) = answer.await;
-            gangway.pass(response, exit)
+    fn note(&self, error: &hyper::Error) {
+        let stalled = is_stall(error);
+        if error.is_timeout() {
+            count("head-timeout");
+        } else if error.is_parse() {
+            count("malformed");
+        } else if stalled {
+            count("stalled");
         }
+        tracing::debug!(%error, peer = %self.peer, "a connection ended early");
     }
+}
+
+/// Whether the peer took nothing for too long.
+fn is_stall(error: &(dyn StdError + 'static)) -> bool {
+    let of_io =
+        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    of_io || error.source().is_some_and(is_stall)
+}
+
+fn count(reason: &'static str) {
+    counter!("sluice_connections_cut_total", "reason" => reason).increment(1);
 }

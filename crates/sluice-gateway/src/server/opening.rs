@@ -23,8 +23,24 @@ pub(super) enum OpeningError {
     Malformed(#[from] ProxyHeaderError),
     #[error("no PROXY header came from a proxy that must send one")]
     Missing,
+    #[error("TLS: {0}")]
+    Tls(#[source] io::Error),
+    #[error("nothing came in time")]
+    Late,
     #[error("the connection ended")]
     Gone(#[from] io::Error),
+}
+
+impl OpeningError {
+    /// The reason as metrics count it; `None` where the client just went away.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Malformed(_) | Self::Missing => Some("proxy-header"),
+            Self::Tls(_) => Some("tls"),
+            Self::Late => Some("handshake-timeout"),
+            Self::Gone(_) => None,
+        }
+    }
 }
 
 /// Reads a PROXY header; without one what was read is kept, unless it is `required`.
@@ -45,6 +61,26 @@ pub(super) async fn proxy_header(
                 bytes.advance(length);
                 return Ok(Opened { source, ahead: copied(&bytes) });
             }
+        }
+    }
+}
+
+/// How every HTTP/2 connection begins. Source: RFC 9113, section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether a connection of plain text begins as HTTP/2 does, and what was read of it.
+pub(super) async fn is_http2(
+    socket: &mut (impl AsyncRead + Unpin),
+    ahead: Bytes,
+) -> Result<(bool, Bytes), OpeningError> {
+    let mut bytes = BytesMut::from(&ahead[..]);
+    loop {
+        let alike = bytes.iter().zip(PREFACE).all(|(byte, preface)| byte == preface);
+        if !alike || bytes.len() >= PREFACE.len() {
+            return Ok((alike, copied(&bytes)));
+        }
+        if socket.read_buf(&mut bytes).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use sluice_wire::{Network, forwarded};
 
+use super::tls::Tls;
+
 /// Settings of a public listener.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
@@ -21,6 +23,14 @@ pub struct ListenerSettings {
     pub header_bytes_max: usize,
     /// Fields of a request's head.
     pub header_count_max: usize,
+    /// Connections that hold no stream.
+    pub connections_max: usize,
+    /// The certificate to serve with; without one the listener speaks plain text.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is also spoken in plain text, to clients that know so beforehand.
+    pub h2c: bool,
+    /// Streams and requests that one HTTP/2 connection may have open at once.
+    pub http2_streams_max: u32,
     /// A client that takes nothing of an answer for so long is given up.
     pub write_stall: Duration,
 }
@@ -93,6 +103,10 @@ impl Default for ListenerSettings {
             header_read_timeout: Duration::from_secs(10),
             header_bytes_max: 16 << 10,
             header_count_max: 100,
+            connections_max: 1_024,
+            tls: None,
+            h2c: false,
+            http2_streams_max: 128,
             write_stall: Duration::from_secs(60),
         }
     }

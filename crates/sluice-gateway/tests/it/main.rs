@@ -4,8 +4,13 @@
 
 mod addresses;
 mod crowd;
+mod flood;
 mod gone;
+mod http2;
 mod leaving;
 mod principals;
+mod secure;
+mod smuggling;
 mod stage;
 mod stopping;
+mod tls;

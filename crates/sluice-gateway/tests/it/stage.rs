@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::routing::get;
 use sluice_access::{Access, ClientAddress, Grants, Identity};
 use sluice_broker::{Broker, BrokerSettings, MemoryBroker};
-use sluice_gateway::{Gateway, GatewaySettings, GatewayStatus, ListenerSettings};
+use sluice_gateway::{Ends, Gateway, GatewaySettings, GatewayStatus, ListenerSettings};
 use sluice_testkit::{RawConnection, eventually};
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::net::TcpListener;
@@ -25,6 +25,7 @@ pub(crate) struct Stage {
     pub(crate) address: SocketAddr,
     pub(crate) tracker: TaskTracker,
     pub(crate) stop: CancellationToken,
+    pub(crate) leaving: CancellationToken,
 }
 
 impl Stage {
@@ -49,6 +50,7 @@ impl Stage {
         settings.follower.linger = Duration::ZERO;
         settle(&mut settings);
         let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let leaving = stop.child_token();
         let broker =
             Arc::new(MemoryBroker::new(BrokerSettings::new("memory://".parse().unwrap()), tracker.clone()));
         let gateway = Gateway::start(broker.clone(), settings.clone(), &tracker, &stop).unwrap();
@@ -57,11 +59,12 @@ impl Stage {
         let router = gateway.router().route("/address", get(address_of_client));
         let router = router.layer(axum::middleware::map_request(identify));
         let router = sluice_gateway::finish(router, &settings.cors);
-        let (serving, token) = (tracker.clone(), stop.clone());
+        let serving = tracker.clone();
+        let ends = Ends { leaving: leaving.clone(), stop: stop.clone() };
         tracker.spawn(async move {
-            sluice_gateway::serve(listener, router, listening, &serving, token).await;
+            sluice_gateway::serve(listener, router, listening, &serving, ends).await;
         });
-        let stage = Self { gateway, broker, address, tracker, stop };
+        let stage = Self { gateway, broker, address, tracker, stop, leaving };
         stage.reach("the follower to be live", |status| status.follower.live).await;
         stage
     }
@@ -98,8 +101,14 @@ impl Stage {
         connection
     }
 
+    /// Ends the streams there are; others may come.
+    pub(crate) async fn gateway_ends_streams(&self) {
+        self.gateway.drain(Duration::ZERO, &CancellationToken::new()).await;
+    }
+
     /// Ends the streams as a node does that leaves.
     pub(crate) async fn drain(&self) {
+        self.leaving.cancel();
         self.gateway.drain(Duration::ZERO, &CancellationToken::new()).await;
     }
 }

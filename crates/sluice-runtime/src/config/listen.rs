@@ -24,6 +24,12 @@ pub struct Listen {
     pub proxy_protocol: ProxyProtocol,
     /// `listen.handshake_timeout_ms`: 10,000 for what comes before the first request.
     pub handshake_timeout: Duration,
+    /// `listen.connections_max`: 0. Connections that hold no stream; 0 for a share of the descriptors.
+    pub connections_max: usize,
+    /// `listen.h2c`: false. Whether HTTP/2 is spoken in plain text, to those who know beforehand.
+    pub h2c: bool,
+    /// `listen.http2_streams_max`: 128 streams and requests at once on one HTTP/2 connection.
+    pub http2_streams_max: u32,
 }
 
 /// The field of a request that names the client.
@@ -56,6 +62,9 @@ impl Listen {
             client_address: ClientAddressField::XForwardedFor,
             proxy_protocol: ProxyProtocol::Off,
             handshake_timeout: Duration::from_secs(10),
+            connections_max: 0,
+            h2c: false,
+            http2_streams_max: 128,
         }
     }
 
@@ -87,6 +96,9 @@ impl Listen {
                 default.handshake_timeout,
                 100..=300_000,
             ),
+            connections_max: section.integer("connections_max", default.connections_max, 0..=1_000_000),
+            h2c: section.switch("h2c", default.h2c),
+            http2_streams_max: section.integer("http2_streams_max", default.http2_streams_max, 1..=10_000),
         }
     }
 }

@@ -118,6 +118,13 @@ metrics_list! {
     AUTH_JWKS_AGE = Kind::Gauge, "sluice_auth_jwks_age_seconds", [], "How long ago a key set was last fetched; of several, the one looked at last.";
     AUTH_REVOCATIONS = Kind::Gauge, "sluice_auth_revocations", [], "Revocations in force.";
 
+    CONNECTIONS_OPEN = Kind::Gauge, "sluice_connections_open", [], "Connections that hold no stream.";
+    CONNECTIONS_ACCEPTED = Kind::Counter, "sluice_connections_accepted_total", [], "Connections accepted.";
+    CONNECTIONS_CUT = Kind::Counter, "sluice_connections_cut_total", ["reason"], "Connections that the listener ended, by why: no-room, proxy-header, tls, handshake-timeout, head-timeout, malformed or stalled.";
+    ACCEPT_PAUSES = Kind::Counter, "sluice_accept_pauses_total", [], "Times that nothing could be accepted for want of descriptors.";
+    TLS_CERTIFICATE_EXPIRY = Kind::Gauge, "sluice_tls_certificate_expiry_timestamp_seconds", [], "When the certificate ends that is served, in seconds of the Unix epoch; 0 without TLS.";
+    TLS_RELOADS = Kind::Counter, "sluice_tls_reloads_total", ["outcome"], "Changed certificates, by what became of them: ok, or failed, after which the old one is served on.";
+
     DRAINING = Kind::Gauge, "sluice_draining", [], "1 once the process is on its way out, else 0.";
     DRAIN_AGE = Kind::Gauge, "sluice_drain_age_seconds", [], "How long ago the drain began; 0 before.";
     DRAIN_PLANNED = Kind::Gauge, "sluice_drain_planned_seconds", [], "How long a drain is planned to take: its delay and its window.";

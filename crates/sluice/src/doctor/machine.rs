@@ -44,7 +44,7 @@ fn gather(config: &Config, root: &Path) -> Facts {
         descriptors,
         open_max: number("proc/sys/fs/nr_open"),
         streams_asked: config.limits.streams_max as u64,
-        streams: streams_max(config.limits.streams_max, hard) as u64,
+        streams: streams_max(config.limits.streams_max, config.listen.connections_max, hard) as u64,
         backlog: crate::node::BACKLOG.into(),
         somaxconn: number("proc/sys/net/core/somaxconn"),
         overflows: parse::counter(&netstat, "ListenOverflows"),

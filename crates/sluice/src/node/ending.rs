@@ -29,6 +29,7 @@ pub(super) async fn end(
     let (delay_ms, window_ms) = (config.drain.delay.as_millis(), config.drain.window.as_millis());
     tracing::info!(delay_ms, window_ms, "leaving; a second signal ends at once");
     lifecycle.hard.run_until_cancelled(tokio::time::sleep(config.drain.delay)).await;
+    parts.leaving.cancel();
     let mut streams = Drained { drained: 0, cut: 0 };
     if let Some(gateway) = &parts.gateway {
         streams = gateway.drain(config.drain.window, &lifecycle.hard).await;

@@ -1,6 +1,6 @@
 //! The metrics that are read when somebody scrapes, rather than counted where something happens.
 
-use sluice_gateway::Gateway;
+use sluice_gateway::{Gateway, Tls};
 use sluice_runtime::config::Config;
 use sluice_runtime::lifecycle::{Lifecycle, Phase};
 use sluice_runtime::telemetry::metric::{self, Counter, Gauge, Metric};
@@ -44,6 +44,12 @@ fn publish_allocator(telemetry: &Telemetry) {
         resident.set(as_f64(held.resident));
         mapped.set(as_f64(held.mapped));
     }));
+}
+
+/// Publishes what is known of listeners without a connection: the end of their certificate.
+pub(crate) fn publish_listeners(tls: Option<&Tls>) {
+    #[expect(clippy::cast_precision_loss, reason = "seconds of this century")]
+    gauge(metric::TLS_CERTIFICATE_EXPIRY).set(tls.map_or(0.0, |tls| tls.status().expires_at_s as f64));
 }
 
 /// Publishes a gateway's figures; `streams_max` is what it takes at most.
