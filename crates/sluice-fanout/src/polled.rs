@@ -19,12 +19,14 @@ use sluice_wire::sse::Frame;
 use self::audience::{Audience, Seat, State};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
-use crate::ring::RingFrame;
+use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
 use crate::view::{Entry, Notice, View};
 
 /// At most so many frames are handed out by one poll, so that a joiner far behind does not hold the lock.
 const FRAMES_PER_POLL: usize = 256;
+/// And about so many bytes, one frame at least: what a stream that takes nothing keeps of its own.
+const BYTES_PER_POLL: usize = 64 << 10;
 
 /// The view of all polled streams of a node. Clones share it.
 #[derive(Debug, Clone)]
@@ -243,7 +245,13 @@ impl PolledStream {
         let Some(frames) = entry.feed.ring().since(self.sequence) else {
             return Poll::Ready(Polled::Passed);
         };
-        let frames: Vec<_> = frames.take(FRAMES_PER_POLL).cloned().collect();
+        let mut bytes = 0;
+        let fits = |frame: &&RingFrame| {
+            let begun = bytes < BYTES_PER_POLL;
+            bytes += frame.len(Framing::Raw);
+            begun
+        };
+        let frames: Vec<_> = frames.take(FRAMES_PER_POLL).take_while(fits).cloned().collect();
         if frames.is_empty() {
             let seat = &mut entry.extra.seats[self.place];
             if self.shared.closed.load(Ordering::Acquire) || matches!(seat.state, State::Ended) {

@@ -34,6 +34,9 @@
 {{- if ne (empty $redis.tls.certKey) (empty $redis.tls.keyKey) -}}
 {{- fail "redis.tls.certKey and redis.tls.keyKey go together" -}}
 {{- end -}}
+{{- if and .Values.tls.clientCaKey (not .Values.tls.existingSecret) -}}
+{{- fail "tls.clientCaKey is set, but no tls.existingSecret" -}}
+{{- end -}}
 {{- include "sluice.checks.gateway" . -}}
 {{- include "sluice.checks.routes" . -}}
 {{- end }}

@@ -27,6 +27,13 @@ sluice.config: (dict "root" $ "extra" <config over config>) -> YAML of the whole
       "publisher" (dict "addr" (printf "%s:8081" $values.listenHost))
       "ops" (dict "addr" (printf "%s:8082" $values.listenHost))
       "redis" $redis -}}
+{{- with $values.tls -}}
+{{- if .existingSecret -}}
+{{- $tls := dict "cert_file" (printf "/etc/sluice/tls/%s" .certKey) "key_file" (printf "/etc/sluice/tls/%s" .keyKey) -}}
+{{- if .clientCaKey }}{{- $_ := set $tls "client_ca_file" (printf "/etc/sluice/tls/%s" .clientCaKey) -}}{{- end -}}
+{{- $_ := set $owned "tls" $tls -}}
+{{- end -}}
+{{- end -}}
 {{- if $values.gateway.cpuPinning }}{{- $_ := set $owned "streams" (dict "pin_cpus" true) -}}{{- end -}}
 {{- mustMergeOverwrite (deepCopy $values.config) (deepCopy .extra) $owned | toYaml -}}
 {{- end }}

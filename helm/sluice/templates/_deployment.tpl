@@ -130,12 +130,21 @@ volumes:
     secretName: {{ .root.Values.redis.tls.existingSecret }}
     defaultMode: 0440
 {{- end }}
+{{- if .root.Values.tls.existingSecret }}
+- name: tls
+  secret:
+    secretName: {{ .root.Values.tls.existingSecret }}
+    defaultMode: 0440
+{{- end }}
 {{- end }}
 
 {{- define "sluice.volumeMounts" -}}
 - {name: config, mountPath: /etc/sluice/config, readOnly: true}
 {{- if .Values.redis.tls.existingSecret }}
 - {name: redis-tls, mountPath: /etc/sluice/redis-tls, readOnly: true}
+{{- end }}
+{{- if .Values.tls.existingSecret }}
+- {name: tls, mountPath: /etc/sluice/tls, readOnly: true}
 {{- end }}
 {{- end }}
 

@@ -45,7 +45,7 @@ impl Tls {
         match (&self.cert_file, &self.key_file) {
             (Some(_), None) => reader.refuse("tls.key_file", "must be set: tls.cert_file needs its key"),
             (None, Some(_)) => {
-                reader.refuse("tls.cert_file", "must be set: tls.key_file needs its certificate")
+                reader.refuse("tls.cert_file", "must be set: tls.key_file needs its certificate");
             }
             (None, None) if self.client_ca_file.is_some() => {
                 reader.refuse("tls.client_ca_file", "needs tls.cert_file and tls.key_file");

@@ -5,8 +5,8 @@ mod chromium;
 use std::time::Duration;
 
 use sluice_testkit::{
-    Item, Ledger, Node, NodeBuilder, RedisServer, Role, SseOptions, SseStream, Start, eventually, get,
-    publish_http, request,
+    Certificates, Item, Ledger, Node, NodeBuilder, RedisServer, Role, SseOptions, SseStream, Start,
+    eventually, get, publish_http, request,
 };
 use tokio::time::timeout;
 
@@ -237,4 +237,42 @@ async fn the_console_shows_events_as_text() {
     assert!(!message.id.is_empty() && message.id != typed.id);
     let stream = SseStream::open(node.addr(), &["a", "b"], &crate::stage::behind(&typed.id)).await.unwrap();
     assert_eq!(stream.status(), 200, "what the console calls an id is a cursor");
+}
+
+/// By HTTPS a browser speaks HTTP/2, and its streams share one connection: more of them than the six that it
+/// opens by HTTP/1.1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_streams_by_https_share_one_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = Certificates::create_in(directory.path()).unwrap();
+    let file = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
+    let node = dev()
+        .env("SLUICE_TLS__CERT_FILE", &file(certificates.server_cert_file()))
+        .env("SLUICE_TLS__KEY_FILE", &file(certificates.server_key_file()))
+        .spawn()
+        .await
+        .unwrap();
+    let page = "<script>\"use strict\"; const url = new URLSearchParams(location.search).get('stream');\n\
+                const tell = (what, data) => fetch('/report', {method: 'POST', \n\
+                    body: JSON.stringify({what, state: 1, data, id: ''})});\n\
+                for (let n = 0; n < 8; n++) {\n\
+                    const source = new EventSource(`${url}?topic=t/${n}`);\n\
+                    source.onopen = () => tell('open', String(n));\n\
+                    source.onmessage = (event) => tell('event', event.data);\n\
+                }</script>";
+    let url = node.events_url().replace("http://", "https://");
+    let Some(mut browser) = Browser::show(page.to_owned(), &[("stream", &url)]).await else { return };
+    for _ in 0..8 {
+        assert_eq!(browser.next().await.what, "open");
+    }
+    streams_open(&node, 8.0).await;
+    assert_eq!(node.metric("sluice_connections_accepted_total").await.unwrap(), Some(1.0));
+    let published = std::process::Command::new("curl")
+        .args(["-sSk", "-H", "content-type: text/plain", "-d", "by h2"])
+        .arg(format!("https://{}/v1/topics/t/5/events", node.addr()))
+        .output()
+        .unwrap();
+    assert!(published.status.success(), "{published:?}");
+    let report = browser.next().await;
+    assert_eq!((report.what.as_str(), report.data.as_str()), ("event", "by h2"));
 }

@@ -11,6 +11,7 @@ mod crowd;
 mod doctor;
 mod drain;
 mod ending;
+mod exhausted;
 mod foreign;
 mod inspecting;
 mod killed;

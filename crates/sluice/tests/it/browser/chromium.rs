@@ -104,7 +104,7 @@ impl Chromium {
             let started = Command::new(name)
                 .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
                 .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-                .args(["--disable-dev-shm-usage", "--no-proxy-server"])
+                .args(["--disable-dev-shm-usage", "--no-proxy-server", "--ignore-certificate-errors"])
                 .arg(format!("--user-data-dir={}", profile.path().display()))
                 .arg(url)
                 .stdin(Stdio::null())
