@@ -53,7 +53,7 @@ async fn a_drain_says_goodbye_and_ends_every_stream() {
     secure.stage.publish("a", "one").await;
     secure.stage.drain().await;
     for (stream, event) in [(first, "data: one\n\n"), (second, "")] {
-        let text = stream.to_end().await;
+        let text = stream.rest().await;
         assert!(text.contains(event) && text.contains("retry: "), "{text}");
     }
     // GOAWAY: nothing more is asked on this connection.

@@ -140,7 +140,7 @@ impl Http2Stream {
     }
 
     /// Reads to the orderly end.
-    pub(crate) async fn to_end(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         while let Some(data) = tokio::time::timeout(SOON, self.body.data()).await.expect("the stream's end") {
             let data = data.expect("a clean end");
             self.body.flow_control().release_capacity(data.len()).unwrap();
