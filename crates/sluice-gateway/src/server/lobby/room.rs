@@ -197,11 +197,9 @@ mod tests {
                 now += Duration::from_millis(400);
                 let at = pick % model.len().max(1);
                 match (step, model.get_mut(at)) {
-                    (0, _) => {
-                        if room.make_room(now, MOMENT).is_none() {
-                            let (key, token) = enter(&mut room, now);
-                            model.push((key, token, 0, 0));
-                        }
+                    (0, _) if room.make_room(now, MOMENT).is_none() => {
+                        let (key, token) = enter(&mut room, now);
+                        model.push((key, token, 0, 0));
                     }
                     (1, Some((key, _, requests, _))) => { room.begin(*key, What::Request); *requests += 1; }
                     (2, Some((key, _, _, streams))) => { room.begin(*key, What::Stream); *streams += 1; }
