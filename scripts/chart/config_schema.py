@@ -23,6 +23,8 @@ OWNED = {
     "redis.username",
     "redis.tls",
     "redis.sentinel",
+    "auth.api_keys",
+    "auth.issuers",
     "streams.pin_cpus",
     "telemetry.otlp.headers",
 }

@@ -1,5 +1,7 @@
 //! The whole judgement about a request: from its credentials to an identity, or to a denial.
 
+mod judging;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,18 +11,17 @@ use sluice_wire::{TopicPattern, TopicTemplate};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::api_key::ApiKeyHash;
 use crate::cache::{Verified, digest_of};
 use crate::credential::{Places, Request};
 use crate::denial::Denial;
 use crate::identity::{Grants, Identity};
 use crate::issuer::{Issuer, Source};
-use crate::jwks::{Fetch, Jwks, Renewal};
+use crate::jwks::{Fetch, Jwks};
 use crate::keys::KeyError;
 use crate::measure;
 use crate::revocation::{Revocation, Revocations};
 use crate::settings::{AccessSettings, ApiKeySettings};
-use crate::token::{self, ClaimRules, Claims, Unverified, Verdict};
+use crate::token::{self, ClaimRules, Unverified};
 
 /// Judges who sends a request and what they may do. Clones share it.
 #[derive(Clone)]
@@ -117,6 +118,15 @@ impl Access {
         judged.inspect_err(measure::refused)
     }
 
+    /// Looks again at somebody who was let in.
+    ///
+    /// # Errors
+    ///
+    /// When they were revoked meanwhile.
+    pub fn recheck(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
+        self.shared.check_revoked(identity, now_ms).inspect_err(measure::refused)
+    }
+
     /// Counts a denial that came of an identity, as the others are counted.
     pub fn count(&self, denial: &Denial) {
         measure::refused(denial);
@@ -209,10 +219,7 @@ impl Access {
         } else {
             shared.key_holder(&credentials)?
         };
-        let revocations = shared.revocations.read().unwrap_or_else(PoisonError::into_inner);
-        if revocations.refuses_identity(&identity, now_ms) {
-            return Err(Denial::invalid("revoked", "these credentials are revoked"));
-        }
+        shared.check_revoked(&identity, now_ms)?;
         Ok(identity)
     }
 
@@ -235,106 +242,6 @@ impl Access {
         let identity = shared.identity(claims);
         shared.verified.put(digest, identity.clone(), keys);
         Ok(identity)
-    }
-}
-
-impl Shared {
-    /// The issuers whose name a token says; those without a name stand in for names that nobody has.
-    fn issuers_of(&self, unverified: &Unverified<'_>) -> Vec<&Issuer> {
-        let says = unverified.issuer.as_deref();
-        let named: Vec<&Issuer> = self
-            .issuers
-            .iter()
-            .filter(|issuer| says.is_some() && issuer.settings.issuer.as_deref() == says)
-            .collect();
-        if !named.is_empty() {
-            return named;
-        }
-        self.issuers.iter().filter(|issuer| issuer.settings.issuer.is_none()).collect()
-    }
-
-    /// The verified claims, and whose they are.
-    fn try_issuers(&self, unverified: &Unverified<'_>) -> Result<(String, &Issuer), Denial> {
-        let issuers = self.issuers_of(unverified);
-        if issuers.is_empty() {
-            return Err(Denial::invalid("issuer", "no issuer of this name (iss) is configured"));
-        }
-        let mut worst = Verdict::UnknownKey;
-        for issuer in issuers {
-            match unverified.verify(issuer.keys().iter()) {
-                Verdict::Signed(claims) => return Ok((claims.get().to_owned(), issuer)),
-                Verdict::UnknownKey => {}
-                verdict => worst = verdict,
-            }
-        }
-        Err(match worst {
-            Verdict::OtherAlgorithm => {
-                Denial::invalid("algorithm", "the token's alg is not that of its issuer's keys")
-            }
-            Verdict::UnknownKey => Denial::invalid("unknown-key", "no key of the token's issuer has its kid"),
-            Verdict::Unreadable => Denial::invalid(
-                "claims",
-                "a part of the token is not of its form, or one of its names is there twice",
-            ),
-            Verdict::Forged | Verdict::Signed(_) => {
-                Denial::invalid("signature", "the token's signature does not fit any key of its issuer")
-            }
-        })
-    }
-
-    /// Once more with newer keys, where a key that is not known may be one of those.
-    async fn try_again(
-        &self,
-        unverified: &Unverified<'_>,
-        denial: Denial,
-    ) -> Result<(String, &Issuer), Denial> {
-        let no_key = denial.reason() == "unknown-key";
-        for issuer in self.issuers_of(unverified) {
-            let Source::Jwks(jwks) = &issuer.source else { continue };
-            // A set without names says nothing of a key that is new but that its signatures fit none.
-            if !no_key && !issuer.keys().is_empty() {
-                continue;
-            }
-            match jwks.renew(issuer, &self.keys).await {
-                Renewal::Fetched => {
-                    if let Ok(signed) = self.try_issuers(unverified) {
-                        return Ok(signed);
-                    }
-                }
-                Renewal::Failed | Renewal::Crowded => {
-                    let detail = "the keys of the token's issuer cannot be fetched now; try again";
-                    return Err(Denial::Unavailable { reason: "keys-unavailable", detail });
-                }
-            }
-        }
-        Err(self.try_issuers(unverified).err().unwrap_or(denial))
-    }
-
-    fn key_holder(&self, key: &str) -> Result<Identity, Denial> {
-        let hash = ApiKeyHash::of(key);
-        let found = self.api_keys.iter().find(|(known, _)| known.hash.is(&hash));
-        let (known, grants) =
-            found.ok_or_else(|| Denial::invalid("api-key", "there is no such API key (and it is no JWT)"))?;
-        Ok(Identity {
-            subject: Some(format!("key:{}", known.name).into()),
-            token_id: None,
-            expires_at_ms: None,
-            grants: grants.clone(),
-        })
-    }
-
-    fn identity(&self, claims: Claims) -> Identity {
-        let Claims { subject, token_id, expires_at_ms, mut grants } = claims;
-        let who = subject.as_deref();
-        grants.subscribe.extend(self.subject_subscribe.iter().filter_map(|of| of.for_subject(who)));
-        grants.publish.extend(self.subject_publish.iter().filter_map(|of| of.for_subject(who)));
-        grants.add(&self.anonymous);
-        Identity {
-            subject: subject.map(Into::into),
-            token_id: token_id.map(Into::into),
-            expires_at_ms: Some(expires_at_ms),
-            grants: Arc::new(grants),
-        }
     }
 }
 

@@ -21,6 +21,18 @@ pub struct Request<'r> {
     pub headers: &'r HeaderMap,
     /// Its query, without the question mark.
     pub query: Option<&'r str>,
+    /// The authority of its target, which HTTP/2 has in place of `Host`.
+    pub authority: Option<&'r str>,
+}
+
+impl<'r> Request<'r> {
+    /// What of `request` says who sends it.
+    #[must_use]
+    pub fn of<B>(request: &'r http::Request<B>) -> Self {
+        let uri = request.uri();
+        let authority = uri.authority().map(http::uri::Authority::as_str);
+        Self { method: request.method(), headers: request.headers(), query: uri.query(), authority }
+    }
 }
 
 /// Where credentials are looked for.
@@ -62,7 +74,7 @@ impl Places {
         match text(ORIGIN.as_str()) {
             Some(origin) => {
                 self.cookie_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
-                    || is_own(origin, text(HOST.as_str()))
+                    || is_own(origin, request.authority.or_else(|| text(HOST.as_str())))
             }
             None => {
                 reads_only(request.method)
@@ -158,7 +170,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, value.parse().unwrap());
         }
-        let request = Request { method, headers: &headers, query };
+        let request = Request { method, headers: &headers, query, authority: None };
         places(query.is_some_and(|query| query.contains("on"))).find(&request).map_err(|d| d.reason())
     }
 

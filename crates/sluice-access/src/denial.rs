@@ -78,7 +78,7 @@ impl Denial {
                 "unauthorized",
                 "Authentication needed",
                 format!(
-                    "to {} topic {topic} needs a token or an API key (Authorization: Bearer ..); \
+                    "to {} to topic {topic} needs a token or an API key (Authorization: Bearer ..); \
                      auth.anonymous.{} lists what needs none",
                     action.as_str(),
                     action.as_str()
@@ -88,13 +88,13 @@ impl Denial {
                 403,
                 "forbidden",
                 "Not granted",
-                format!("these credentials do not grant to {} topic {topic}", action.as_str()),
+                format!("these credentials do not grant to {} to topic {topic}", action.as_str()),
             ),
             Self::Reserved { topic } => Problem::new(
                 403,
                 "reserved-topic",
                 "A topic of Sluice itself",
-                format!("{topic} is reserved: topics that begin with \"sluice.\" are Sluice's own"),
+                format!("{topic} is Sluice's own, whatever the credentials grant; choose another name"),
             ),
             Self::Invalid { detail, .. } => {
                 Problem::new(401, "invalid-token", "The credentials are not valid", detail.clone())

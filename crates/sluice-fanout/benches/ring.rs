@@ -65,7 +65,7 @@ fn core_with_slots() -> Core<u32> {
             socket,
             feed,
             framing: Framing::Chunked,
-            ends_at_s: u32::MAX,
+            ends: sluice_fanout::Deadline::NEVER,
             opened_s: 0,
             principal: 0,
             positions: fence.positions.clone(),

@@ -6,6 +6,7 @@
 
 mod buckets;
 mod core;
+mod deadline;
 mod feed;
 mod fence;
 mod inbox;
@@ -24,6 +25,7 @@ pub use self::core::{
     StreamReport, Survey,
 };
 pub use buckets::Buckets;
+pub use deadline::{Deadline, End};
 pub use feed::{Feed, RingLimits, cursor_of};
 pub use fence::Fence;
 pub use inbox::Inbox;
@@ -31,7 +33,7 @@ pub use pace::Pace;
 pub use polled::{HeldFence, Polled, PolledStream, PolledView};
 pub use ring::{Framing, Ring, RingFrame, Step};
 pub use set::{FeedId, TopicKey, TopicSet};
-pub use shard::{End, Host, PASS_STREAMS, Shard, ShardSettings, ShardStatus, TURN_US};
+pub use shard::{Host, PASS_STREAMS, Shard, ShardSettings, ShardStatus, TURN_US};
 pub use slot::{Phase, SlotKey, Token};
 pub use view::{Entry, Notice, View};
 pub use witness::Witness;

@@ -22,6 +22,7 @@ use self::poller::Waker;
 use self::totals::Totals;
 pub use self::totals::{PASS_STREAMS, ShardStatus, TURN_US};
 use crate::core::{Housekeeping, Joining, Laggard, LastWords, Left, StreamReport, Survey};
+use crate::deadline::End;
 use crate::feed::RingLimits;
 use crate::fence::Fence;
 use crate::inbox::Inbox;
@@ -52,15 +53,6 @@ pub trait Host: Send + Sync + 'static {
     fn sentence(&self, principal: u32) -> Option<LastWords>;
     /// A pass over a feed of `streams` streams brought out the event published at `published_ms`.
     fn delivered(&self, published_ms: u64);
-}
-
-/// Why a stream comes to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The node is going away.
-    Drain,
-    /// Its time is over: see [`Joining::ends_at_s`].
-    Age,
 }
 
 /// What a shard is told beside notices.

@@ -4,6 +4,7 @@
 //! feed are a list through their slots. Numbers of slots are reused; a slot's generation tells its lives
 //! apart, for a poller that still speaks of the last one.
 
+use crate::deadline::Deadline;
 use crate::ring::Framing;
 use crate::set::FeedId;
 
@@ -122,8 +123,8 @@ pub(crate) struct Slot<S> {
     pub(crate) offset: u32,
     /// The next frame that the stream is to be sent.
     pub(crate) sequence: u64,
-    /// When the stream is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
-    pub(crate) ends_at_s: u32,
+    /// When the stream is to be ended; of one that is closing, when its socket is closed at the latest.
+    pub(crate) ends: Deadline,
     /// When the stream was opened. Seconds of the shard's clock.
     pub(crate) opened_s: u32,
     /// Whose stream it is, for counts that are not the engine's.
@@ -248,7 +249,7 @@ impl<S> Slot<S> {
             previous: Link::END,
             offset: 0,
             sequence: 0,
-            ends_at_s: u32::MAX,
+            ends: Deadline::NEVER,
             opened_s: 0,
             principal: 0,
             touched: Touched::at(0),

@@ -7,18 +7,19 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame as BodyFrame};
 use opentelemetry::context::FutureExt as _;
-use sluice_fanout::{Framing, Polled, PolledStream, PolledView, RingFrame};
+use sluice_fanout::{End, Framing, Polled, PolledStream, PolledView, RingFrame};
 use sluice_wire::EventId;
 use tokio::sync::mpsc;
+use tokio::time::{Sleep, sleep_until};
 
 use crate::admission::{Place, Standing};
 use crate::approach::{Approach, Halt, Outlet};
 use crate::control;
+use crate::ends::Ends;
 use crate::hub::FeedHold;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
@@ -33,9 +34,8 @@ pub(crate) struct SseBody {
     runs: Arc<Runs>,
     place: Place,
     state: State,
-    /// When it has reached its greatest age; looked at when it would sleep, at each heartbeat if nothing else
-    /// wakes it.
-    ends_at: Option<Instant>,
+    /// When it is to be ended, and what wakes it then: hyper keeps kilobytes for such a stream anyway.
+    ends: Option<(End, Pin<Box<Sleep>>)>,
     /// Its connection does not rest while it lasts.
     _carried: Option<Doing>,
 }
@@ -55,7 +55,7 @@ enum Part {
 
 impl SseBody {
     /// The body of a stream that was admitted.
-    pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place) -> Self {
+    pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place, ends: Option<Ends>) -> Self {
         let (parts, received) = mpsc::channel(1);
         let context = runs.ground.hub.spans().subscribe(&subscription);
         let task = {
@@ -69,9 +69,8 @@ impl SseBody {
             }
         };
         runs.spawn(task.with_context(context));
-        let max_age = runs.ground.streams.max_age.map(control::aged);
-        let ends_at = max_age.and_then(|age| Instant::now().checked_add(age));
-        Self { runs, place, state: State::Approaching(received), ends_at, _carried: None }
+        let ends = ends.map(|Ends { at, end }| (end, Box::pin(sleep_until(at.into()))));
+        Self { runs, place, state: State::Approaching(received), ends, _carried: None }
     }
 
     /// The same on a connection.
@@ -101,6 +100,21 @@ impl SseBody {
         control::farewell(self.runs.ground.retry()).payload()
     }
 
+    /// Why the stream is to be ended, once it is.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let Some((end, sleep)) = &mut self.ends else { return Poll::Pending };
+        ready!(sleep.as_mut().poll(context));
+        Poll::Ready(*end)
+    }
+
+    fn say_last_words(&mut self, end: End) -> Bytes {
+        let words = control::last_words(end, self.runs.ground.retry());
+        self.state = State::Ended;
+        self.ends = None;
+        self.place.ends_by(words.reason);
+        words.frame.payload()
+    }
+
     /// What the stream is told that its node ends.
     fn say_why_ended(&mut self) -> Bytes {
         let Some(sentence) = self.place.standing().sentence() else {
@@ -127,9 +141,6 @@ impl SseBody {
                 None => Poll::Ready(Some(Some(self.say_why_ended()))),
             },
             State::Live(stream, _) => match stream.poll(context) {
-                Poll::Pending if self.ends_at.is_some_and(|ends_at| Instant::now() >= ends_at) => {
-                    Poll::Ready(Some(Some(self.say_farewell("aged"))))
-                }
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Polled::Frames(frames)) => Poll::Ready(Some(Some(joined(&frames)))),
                 Poll::Ready(Polled::Closed) => Poll::Ready(Some(Some(self.say_why_ended()))),
@@ -154,8 +165,14 @@ impl Body for SseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
         loop {
-            if let Some(text) = ready!(self.poll_state(context)) {
-                return Poll::Ready(text.map(|text| Ok(BodyFrame::data(text))));
+            match self.poll_state(context) {
+                Poll::Ready(Some(text)) => return Poll::Ready(text.map(|text| Ok(BodyFrame::data(text)))),
+                Poll::Ready(None) => {}
+                // Whoever has all that there is, is at the boundary of a frame.
+                Poll::Pending => {
+                    let end = ready!(self.poll_end(context));
+                    return Poll::Ready(Some(Ok(BodyFrame::data(self.say_last_words(end)))));
+                }
             }
         }
     }

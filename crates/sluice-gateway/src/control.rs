@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_broker::{Gap, GapReason};
+use sluice_fanout::{End, LastWords};
 use sluice_wire::sse::Frame;
 
 /// Events between the client's position and the oldest retained one are gone.
@@ -43,9 +44,23 @@ pub(crate) fn shed(reason: &str, retry: Duration) -> Frame {
     Frame::control("sluice.shed", &json!({ "reason": reason }).to_string(), Some(retry))
 }
 
+/// The credentials of a stream are good no more: its client shall get new ones before it comes back.
+pub(crate) fn expired(reason: &str, retry: Duration) -> Frame {
+    Frame::control("sluice.expired", &json!({ "reason": reason }).to_string(), Some(retry))
+}
+
 /// The end of a stream that the client shall open again after `retry`.
 pub(crate) fn farewell(retry: Duration) -> Frame {
     Frame::opening(retry, None)
+}
+
+/// What a stream is told that its time has come for.
+pub(crate) fn last_words(end: End, retry: Duration) -> LastWords {
+    match end {
+        End::Drain => LastWords { reason: "drained", frame: farewell(retry) },
+        End::Age => LastWords { reason: "aged", frame: farewell(retry) },
+        End::Expiry => LastWords { reason: "expired", frame: expired("expired", retry) },
+    }
 }
 
 /// When a stream of this greatest age is ended: somewhere in its last fifth, so that streams that came

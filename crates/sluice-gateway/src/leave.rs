@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::admission::Place;
 use crate::body::SseBody;
+use crate::ends::Ends;
 use crate::runs::Runs;
 use crate::server::{Guest, What};
 use crate::socket::{self, Departed};
@@ -33,11 +34,12 @@ struct Admitted {
     runs: Arc<Runs>,
     subscription: Subscription,
     place: Place,
+    ends: Option<Ends>,
 }
 
 impl Ticket {
-    pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place) -> Self {
-        Self(Arc::new(Mutex::new(Some(Admitted { runs, subscription, place }))))
+    pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place, ends: Option<Ends>) -> Self {
+        Self(Arc::new(Mutex::new(Some(Admitted { runs, subscription, place, ends }))))
     }
 
     fn take(&self) -> Option<Admitted> {
@@ -94,14 +96,15 @@ impl Gangway {
         let ticket = response.extensions_mut().remove::<Ticket>();
         let Some(admitted) = ticket.and_then(|ticket| ticket.take()) else { return Ok(response) };
         let Some(framing) = exit.0 else {
-            let Admitted { runs, subscription, place } = admitted;
+            let Admitted { runs, subscription, place, ends } = admitted;
             // The router has measured the empty body that stood here for the stream.
             response.headers_mut().remove(header::CONTENT_LENGTH);
             if version < Version::HTTP_2 {
                 // It ends with its stream, as one that left does: the next may be for another node.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            let body = SseBody::new(runs, subscription, place).carried_by(self.guest.does(What::Stream));
+            let body =
+                SseBody::new(runs, subscription, place, ends).carried_by(self.guest.does(What::Stream));
             return Ok(response.map(|_| Body::new(body)));
         };
         let head = head(&response, framing);
@@ -112,8 +115,8 @@ impl Gangway {
     /// Serves the stream that waits on `socket`.
     pub(crate) fn board(&self, socket: TcpStream) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((Admitted { runs, subscription, place }, framing, head)) = waiting else { return };
-        socket::start(&runs, Departed { socket, framing, head, subscription, place });
+        let Some((Admitted { runs, subscription, place, ends }, framing, head)) = waiting else { return };
+        socket::start(&runs, Departed { socket, framing, head, subscription, place, ends });
     }
 }
 

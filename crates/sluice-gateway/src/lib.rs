@@ -11,8 +11,10 @@ mod census;
 mod clock;
 mod control;
 mod drain;
+mod ends;
 mod hub;
 mod leave;
+mod revoked;
 mod routes;
 mod runs;
 mod server;
@@ -121,6 +123,7 @@ impl Gateway {
         let edge = Edge { runs, limits: settings.limits, access: settings.access };
         let gateway = Self { edge: Arc::new(edge) };
         tracker.spawn(gateway.clone().keep());
+        tracker.spawn(stop.clone().run_until_cancelled_owned(gateway.clone().end_revoked()));
         Ok(gateway)
     }
 

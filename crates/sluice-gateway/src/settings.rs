@@ -46,6 +46,10 @@ pub struct StreamSettings {
     pub write_stall: Duration,
     /// A stream is ended at about this age, so that a cluster that has grown fills evenly.
     pub max_age: Option<Duration>,
+    /// How much earlier than its token a stream may be ended, so that those of one moment do not end together.
+    pub expiry_jitter: Duration,
+    /// How far the clocks of whoever made the token may be off.
+    pub leeway: Duration,
     /// Threads that write to streams; 0 for one a processor.
     pub shards: usize,
     /// Bind each of them to a processor.
@@ -120,6 +124,8 @@ impl Default for StreamSettings {
             on_lag: OnLag::CatchUp,
             write_stall: Duration::from_secs(60),
             max_age: None,
+            expiry_jitter: Duration::from_secs(10),
+            leeway: Duration::from_secs(10),
             shards: 0,
             pin_cpus: false,
         }

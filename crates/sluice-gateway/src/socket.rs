@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry::context::FutureExt as _;
-use sluice_fanout::{FeedId, Fence, Framing, Joining, RingFrame};
+use sluice_fanout::{Deadline, FeedId, Fence, Framing, Joining, RingFrame};
 use sluice_wire::EventId;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ pub(crate) use self::harbour::Harbour;
 use self::outlet::ToSocket;
 use crate::admission::Place;
 use crate::approach::{Approach, Halt};
-use crate::control;
+use crate::ends::Ends;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
 use crate::subscription::Subscription;
@@ -37,6 +37,7 @@ pub(crate) struct Departed {
     pub(crate) head: Bytes,
     pub(crate) subscription: Subscription,
     pub(crate) place: Place,
+    pub(crate) ends: Option<Ends>,
 }
 
 /// Brings a stream from its head into the ring.
@@ -44,32 +45,34 @@ pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
     let own = runs.clone();
     let context = runs.ground.hub.spans().subscribe(&departed.subscription);
     let approach = async move {
-        let Departed { socket, framing, head, subscription, place } = departed;
+        let Departed { socket, framing, head, subscription, place, ends } = departed;
         let shard = own.ground.hub.lightest_shard();
         let stall = own.ground.streams.write_stall;
         let standing = place.standing();
-        let mut outlet = ToSocket { socket, framing, standing, stall, positions: None, rest: None };
+        let mut outlet = ToSocket {
+            socket,
+            framing,
+            standing,
+            expires: Ends::expiry(ends),
+            stall,
+            positions: None,
+            rest: None,
+        };
         if outlet.write_all(&head).await.is_err() {
             return;
         }
         let view = ViewKey::Shard(shard);
         match Approach::begin(&own.ground, view, &subscription, &mut outlet).await {
             Ok(approach) => {
-                let ends_at_s = ends_at_s(&own, shard);
+                let ends = Ends::deadline(ends, own.ground.hub.shard(shard));
                 let opened_s = own.ground.hub.shard(shard).seconds_from_now(Duration::ZERO);
-                Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s }.run().await;
+                Turn { runs: own, shard, approach, outlet, place, ends, opened_s }.run().await;
             }
             Err(Halt::Sentenced) => part(&own, place, outlet).await,
             Err(Halt::Gone | Halt::Full) => {}
         }
     };
     runs.spawn(approach.with_context(context));
-}
-
-/// When a stream that begins now has reached its greatest age, differing from stream to stream.
-fn ends_at_s(runs: &Runs, shard: u16) -> u32 {
-    let max_age = runs.ground.streams.max_age.map(control::aged);
-    max_age.map_or(u32::MAX, |age| runs.ground.hub.shard(shard).seconds_from_now(age))
 }
 
 /// A stream's way to the ring.
@@ -79,7 +82,7 @@ struct Turn {
     approach: Approach,
     outlet: ToSocket,
     place: Place,
-    ends_at_s: u32,
+    ends: Deadline,
     opened_s: u32,
 }
 
@@ -131,14 +134,14 @@ impl Turn {
         positions: Box<[EventId]>,
         rest: Option<(RingFrame, u32)>,
     ) -> Option<Joining<OwnedFd>> {
-        let Self { approach, outlet, place, ends_at_s, opened_s, .. } = self;
+        let Self { approach, outlet, place, ends, opened_s, .. } = self;
         let socket = outlet.socket.into_std().ok()?.into();
         let hold = approach.into_hold();
         let feed = hold.feed();
         hold.keep();
         let principal = place.keep();
         let framing = outlet.framing;
-        Some(Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest })
+        Some(Joining { socket, feed, framing, ends, opened_s, principal, positions, rest })
     }
 }
 
@@ -188,17 +191,18 @@ fn catch_up(runs: &Arc<Runs>, stream: Joining<OwnedFd>) {
     let mut place = runs.admission.resume(stream.principal);
     let Some(hold) = runs.ground.hub.resume(stream.feed) else { return };
     runs.spawn(async move {
-        let Joining { socket, framing, ends_at_s, opened_s, positions, rest, .. } = stream;
+        let Joining { socket, framing, ends, opened_s, positions, rest, .. } = stream;
         let Ok(socket) = TcpStream::from_std(std::net::TcpStream::from(socket)) else {
             place.ends_by("poller");
             return;
         };
         let stall = own.ground.streams.write_stall;
+        let Some(ViewKey::Shard(shard)) = own.ground.hub.view_of(hold.feed()) else { return };
+        let expires = Ends::expiry(Ends::from_deadline(ends, own.ground.hub.shard(shard)));
         let approach = Approach::resume(&own.ground, hold, &positions);
         let (standing, positions) = (place.standing(), Some(positions.into_vec()));
-        let outlet = ToSocket { socket, framing, standing, stall, positions, rest };
-        let Some(ViewKey::Shard(shard)) = own.ground.hub.view_of(approach.hold().feed()) else { return };
-        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends_at_s, opened_s };
+        let outlet = ToSocket { socket, framing, standing, expires, stall, positions, rest };
+        let mut turn = Turn { runs: own, shard, approach, outlet, place, ends, opened_s };
         match turn.outlet.write_rest() {
             Ok(true) => turn.run().await,
             Ok(false) => turn.park(),

@@ -6,6 +6,7 @@
 mod drain;
 mod health;
 mod profile;
+mod revocations;
 mod routes;
 mod streams;
 
@@ -25,8 +26,10 @@ use health::Heartbeat;
 
 pub use health::CheckState;
 pub use profile::{CpuProfiler, Profiling};
+pub use revocations::Refused;
 pub use streams::StreamsQuery;
 
+use revocations::Revoking;
 use streams::Listing;
 
 /// How long open requests may take once the listener is told to stop.
@@ -43,6 +46,7 @@ pub struct OpsState {
     node: Read<Value>,
     drain_plan: Read<Value>,
     streams: Option<Listing>,
+    revocations: Option<Revoking>,
     profiling: Option<Profiling>,
 }
 
@@ -60,6 +64,7 @@ impl OpsState {
             node: Box::new(empty),
             drain_plan: Box::new(empty),
             streams: None,
+            revocations: None,
             profiling: None,
         }
     }
@@ -97,6 +102,20 @@ impl OpsState {
         F: Future<Output = Option<Value>> + Send + 'static,
     {
         self.streams = Some(Listing::new(list));
+        self
+    }
+
+    /// What `/v1/revocations` lists, and what a POST there does with its body. Without it nobody can be revoked.
+    #[must_use]
+    pub fn revocations<F>(
+        mut self,
+        list: impl Fn() -> Value + Send + Sync + 'static,
+        revoke: impl Fn(Vec<u8>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value, Refused>> + Send + 'static,
+    {
+        self.revocations = Some(Revoking::new(list, revoke));
         self
     }
 

@@ -2,6 +2,7 @@
 //! address. Every check is a judgement, pure, from facts to findings, and a gatherer that only looks; nothing is
 //! changed anywhere. What it prints holds no secret.
 
+mod access;
 mod finding;
 mod machine;
 mod public;
@@ -46,6 +47,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<ExitCode> {
     let mut report = Report::new();
     report.add("machine", "this machine, as this process sees it", machine::examine(&config));
+    report.add("access", "who is let in, by this configuration", access::examine(&config).await);
     for (server, findings) in redis::examine(&config).await? {
         report.add("redis", &server, findings);
     }

@@ -3,6 +3,7 @@
 mod ending;
 pub(crate) mod key_sets;
 mod operations;
+mod revocations;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use sluice_runtime::telemetry::{Telemetry, Traces, metric};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+use self::revocations::Revocations;
 use crate::{console, settings, status};
 
 /// Between attempts to reach a broker that was not reached yet.
@@ -49,9 +51,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let parts = Parts::build(&config, &broker, &access, descriptors, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
     let ops = bind(config.ops.addr, "ops.addr")?;
-    operations::serve(ops, &config, &parts, &reached, &lifecycle, &telemetry);
+    let revocations = Revocations::new(broker.clone(), access.clone(), config.auth.revocation_max)
+        .context("the log of revocations has no name")?;
+    operations::serve(ops, &config, &parts, &reached, (&access, &revocations), &lifecycle, &telemetry);
     parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
+    if access.has_credentials() {
+        lifecycle.tracker.spawn(lifecycle.hard.clone().run_until_cancelled_owned(revocations.follow()));
+    }
     lifecycle.tracker.spawn(lifecycle.hard.clone().run_until_cancelled_owned(access.keep()));
     lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
 

@@ -4,7 +4,7 @@ mod access;
 
 pub(crate) use self::access::access;
 use anyhow::Context as _;
-use sluice_access::{Access, AddressPrefixes};
+use sluice_access::{Access, AddressPrefixes, REVOCATIONS_TOPIC};
 use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
     ReplaySettings, Retention, RetentionPolicies,
@@ -15,6 +15,7 @@ use sluice_gateway::{
 };
 use sluice_publisher::{PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins};
+use sluice_wire::TopicPattern;
 
 /// Descriptors that a node keeps for everything that is not a stream.
 const DESCRIPTORS_KEPT: u64 = 256;
@@ -28,6 +29,7 @@ const CONNECTIONS_MOST: u64 = 4_096;
 pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
     let url: BrokerUrl = config.redis.url.expose().parse()?;
     let rules = config.topics.rules.iter().map(|rule| (rule.pattern.clone(), retention(&rule.retention)));
+    let rules = revocations_kept(config).into_iter().chain(rules);
     let redis = &config.redis;
     Ok(BrokerSettings {
         url,
@@ -51,6 +53,12 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
         memory: MemorySettings::default(),
         ..BrokerSettings::new(BrokerUrl::memory())
     })
+}
+
+/// The log of revocations is kept as long as one may be in force, whatever is said of topics.
+fn revocations_kept(config: &Config) -> Option<(TopicPattern, Retention)> {
+    let kept = Retention { events_max: None, age_max: Some(config.auth.revocation_max), idle_max: None };
+    TopicPattern::parse(REVOCATIONS_TOPIC).ok().map(|log| (log, kept))
 }
 
 fn login(username: Option<&String>, password: Option<&config::Secret>) -> RedisLogin {
@@ -99,6 +107,8 @@ pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> Gat
             },
             write_stall: streams.write_stall,
             max_age: streams.max_age,
+            expiry_jitter: config.auth.expiry_jitter,
+            leeway: config.auth.leeway,
             shards: streams.shards,
             pin_cpus: streams.pin_cpus,
         },

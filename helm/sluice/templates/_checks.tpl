@@ -16,6 +16,11 @@
 {{- fail "redis.existingSecret has keys but no name" -}}
 {{- end -}}
 {{- end -}}
+{{- with .Values.auth.existingSecret -}}
+{{- if and (or .jwtSecretKey .issuersKey .apiKeysKey) (not .name) -}}
+{{- fail "auth.existingSecret has keys but no name" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $redis.url (contains "@" $redis.url) -}}
 {{- fail "redis.url would put a login into a ConfigMap: use redis.username and redis.existingSecret.passwordKey, or redis.existingSecret.urlKey" -}}
 {{- end -}}

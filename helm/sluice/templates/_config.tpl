@@ -93,6 +93,12 @@ Secrets reach the process as variables, which win over the file.
 {{- if $secret.sentinelPasswordKey }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__SENTINEL__PASSWORD" "secret" $secret.name "key" $secret.sentinelPasswordKey) }}
 {{- end }}
+{{- $auth := .Values.auth.existingSecret -}}
+{{- range $env, $key := dict "SLUICE_AUTH__JWT__SECRET" $auth.jwtSecretKey "SLUICE_AUTH__ISSUERS" $auth.issuersKey "SLUICE_AUTH__API_KEYS" $auth.apiKeysKey }}
+{{- if $key }}
+{{ include "sluice.secretEnv" (dict "env" $env "secret" $auth.name "key" $key) }}
+{{- end }}
+{{- end }}
 {{- with .Values.telemetry.otlpHeaders }}
 {{- if .existingSecret }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_TELEMETRY__OTLP__HEADERS" "secret" .existingSecret "key" .key) }}

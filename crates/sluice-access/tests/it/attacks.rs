@@ -186,7 +186,7 @@ proptest! {
         let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
         let Ok(value) = format!("Bearer {text}").parse() else { return Ok(()) };
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, value)]);
-        let request = sluice_access::Request { method: &http::Method::GET, headers: &headers, query: None };
+        let request = sluice_access::Request { method: &http::Method::GET, headers: &headers, query: None, authority: None };
         let judged = runtime.block_on(access.identify(&request, 0));
         prop_assert!(judged.is_err());
     }

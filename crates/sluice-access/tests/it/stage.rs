@@ -58,7 +58,9 @@ pub(crate) fn claims(more: &Value) -> Value {
 pub(crate) async fn bearer_at(access: &Access, token: &str, now_ms: u64) -> Result<Identity, Denial> {
     let headers =
         HeaderMap::from_iter([(http::header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap())]);
-    access.identify(&Request { method: &Method::GET, headers: &headers, query: None }, now_ms).await
+    access
+        .identify(&Request { method: &Method::GET, headers: &headers, query: None, authority: None }, now_ms)
+        .await
 }
 
 pub(crate) async fn bearer(access: &Access, token: &str) -> Result<Identity, Denial> {

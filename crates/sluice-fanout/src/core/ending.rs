@@ -3,6 +3,7 @@
 use sluice_wire::sse::Frame;
 
 use super::{Core, Housekeeping, Left, Output, Sent};
+use crate::deadline::{Deadline, End};
 use crate::ring::Framing;
 use crate::slot::{Phase, SlotKey};
 
@@ -98,10 +99,10 @@ impl<S> Core<S> {
             return None;
         }
         self.detach(key);
-        let ends_at_s = self.now_s + rules.closing_s;
+        let ends = Deadline::at(self.now_s + rules.closing_s, End::Age);
         let slot = self.slots.get_mut(key)?;
         slot.phase = Phase::Closing;
-        slot.ends_at_s = ends_at_s;
+        slot.ends = ends;
         self.closing += 1;
         self.left.push(Left { socket: None, feed, principal, reason: words.reason });
         self.forget_what_nobody_needs(feed);

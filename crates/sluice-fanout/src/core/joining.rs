@@ -3,6 +3,7 @@
 use sluice_wire::EventId;
 
 use super::{Core, Waiting};
+use crate::deadline::Deadline;
 use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
 use crate::slot::{Phase, Token, Touched};
@@ -16,8 +17,8 @@ pub struct Joining<S> {
     pub feed: FeedId,
     /// How its frames are delimited.
     pub framing: Framing,
-    /// When it is to be ended. Seconds of the shard's clock; `u32::MAX` for never.
-    pub ends_at_s: u32,
+    /// When it is to be ended.
+    pub ends: Deadline,
     /// When it was opened. Seconds of the shard's clock.
     pub opened_s: u32,
     /// Whose it is, for counts that are not the engine's.
@@ -92,11 +93,11 @@ impl<S> Core<S> {
         phase: Phase,
         sequence: u64,
     ) -> (Token, Box<[EventId]>, Option<(RingFrame, u32)>) {
-        let Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest } = stream;
+        let Joining { socket, feed, framing, ends, opened_s, principal, positions, rest } = stream;
         let token = self.slots.insert(socket, feed);
         if let Some(slot) = self.slots.get_mut(token.key) {
             slot.framing = framing;
-            slot.ends_at_s = ends_at_s;
+            slot.ends = ends;
             slot.opened_s = opened_s;
             slot.principal = principal;
             slot.sequence = sequence;

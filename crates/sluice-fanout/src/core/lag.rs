@@ -74,11 +74,11 @@ impl<S> Core<S> {
         let (Some(slot), Some(waiting)) = (self.slots.get(key), self.waiting.remove(&key)) else {
             return;
         };
-        let (feed, framing, ends_at_s) = (slot.feed, slot.framing, slot.ends_at_s);
+        let (feed, framing, ends) = (slot.feed, slot.framing, slot.ends);
         let (opened_s, principal) = (slot.opened_s, slot.principal);
         if let Some(socket) = self.slots.remove(key) {
             let Waiting { positions, rest, passed, lacks_since_ms } = waiting;
-            let stream = Joining { socket, feed, framing, ends_at_s, opened_s, principal, positions, rest };
+            let stream = Joining { socket, feed, framing, ends, opened_s, principal, positions, rest };
             self.lagging.push(Laggard { stream, passed, lacks_since_ms });
         }
     }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use sluice_wire::sse::Frame;
 
 use super::{Core, LastWords, Output, Sent};
+use crate::deadline::End;
 use crate::ring::Framing;
 use crate::slot::{Phase, SlotKey, Touched};
 
@@ -31,22 +32,25 @@ impl<S> Core<S> {
         &mut self,
         index: usize,
         rules: Housekeeping,
-        words: impl FnOnce(u32) -> LastWords,
+        words: impl FnOnce(u32, End) -> LastWords,
         out: &mut impl Output<S>,
     ) -> Option<SlotKey> {
         let key = self.slots.key_at(index)?;
         let slot = self.slots.get(key)?;
         let idle_s = slot.touched.age_s(self.now_s);
-        match slot.phase {
-            Phase::Closing if self.now_s >= slot.ends_at_s => self.hang_up(key, "closed"),
-            Phase::Blocked | Phase::Parked if idle_s >= rules.stall_s => self.hang_up(key, "stalled"),
-            Phase::Closing | Phase::Parked => {}
-            Phase::Live | Phase::Blocked if self.now_s >= slot.ends_at_s => {
-                let words = words(slot.principal);
+        let over = slot.ends.has_come(self.now_s);
+        match (slot.phase, over) {
+            (Phase::Closing, Some(_)) => self.hang_up(key, "closed"),
+            (Phase::Blocked | Phase::Parked, _) if idle_s >= rules.stall_s => self.hang_up(key, "stalled"),
+            // It takes no last words, and must not be given anything else.
+            (Phase::Parked, Some(End::Expiry)) => self.hang_up(key, "expired"),
+            (Phase::Closing | Phase::Parked, _) => {}
+            (Phase::Live | Phase::Blocked, Some(end)) => {
+                let words = words(slot.principal, end);
                 return self.end(key, rules, &words, out);
             }
-            Phase::Live if idle_s >= rules.heartbeat_s => self.beat(key, out),
-            Phase::Live | Phase::Blocked => {}
+            (Phase::Live, None) if idle_s >= rules.heartbeat_s => self.beat(key, out),
+            (Phase::Live | Phase::Blocked, None) => {}
         }
         None
     }

@@ -43,7 +43,7 @@ pub struct StreamReport {
     pub age_s: u32,
     /// How long ago its socket last took something. Seconds.
     pub idle_s: u32,
-    /// When it will be ended for its age. Seconds from now; `None` for never.
+    /// When it will be ended for its age or its expiry. Seconds from now; `None` for never.
     pub ends_in_s: Option<u32>,
     /// Whose it is, for counts that are not the engine's.
     pub principal: u32,
@@ -105,7 +105,7 @@ impl<S> Core<S> {
             behind_bytes: bytes.saturating_sub(u64::from(slot.offset)),
             age_s: self.now_s.saturating_sub(slot.opened_s),
             idle_s: slot.touched.age_s(self.now_s),
-            ends_in_s: (slot.ends_at_s != u32::MAX).then(|| slot.ends_at_s.saturating_sub(self.now_s)),
+            ends_in_s: slot.ends.at_s().map(|at_s| at_s.saturating_sub(self.now_s)),
             principal: slot.principal,
             peer: None,
         };

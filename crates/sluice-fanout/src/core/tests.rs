@@ -12,6 +12,7 @@ use sluice_wire::{EventId, Topic};
 
 use self::clients::{Client, Clients};
 use super::*;
+use crate::deadline::{Deadline, End};
 use crate::ring::Framing;
 use crate::set::{TopicKey, TopicSet};
 
@@ -157,7 +158,7 @@ impl World {
             Op::End { client } => {
                 if let Some(socket) = self.pick(*client) {
                     let key = self.tokens[&socket].key;
-                    self.core.slots.get_mut(key).unwrap().ends_at_s = self.now_s;
+                    self.core.slots.get_mut(key).unwrap().ends = Deadline::at(self.now_s, End::Age);
                 }
             }
         }
@@ -174,7 +175,7 @@ impl World {
 
     fn look_at_all(&mut self) {
         for index in 0..self.core.extent() {
-            let words = |_| LastWords { reason: "aged", frame: Frame::comment("bye") };
+            let words = |_, _| LastWords { reason: "aged", frame: Frame::comment("bye") };
             if let Some(key) = self.core.look_at(index, RULES, words, &mut self.clients) {
                 let socket = *self.core.socket(key).unwrap();
                 self.clients.0.get_mut(&socket).unwrap().ended = true;
@@ -197,7 +198,7 @@ impl World {
             socket,
             feed: FeedId(self.clients.0[&socket].feed),
             framing: self.clients.0[&socket].framing,
-            ends_at_s: u32::MAX,
+            ends: Deadline::NEVER,
             opened_s: 0,
             principal: 0,
             positions: fence.positions.clone(),

@@ -8,8 +8,9 @@ use super::drain::Drain;
 use super::poller::{Events, Poller, Readiness, Sockets, discard, finish};
 use super::surveys::Surveys;
 use super::sweep::Sweep;
-use super::{Command, End, Host, ShardSettings, Shared};
+use super::{Command, Host, ShardSettings, Shared};
 use crate::core::{Core, Dismissal};
+use crate::deadline::End;
 use crate::slot::{Phase, Token};
 
 /// Writes of one turn: about a millisecond. What a small feed waits for beside a large one.
@@ -182,7 +183,7 @@ impl Driver {
         self.core.set_time(now_s);
         let rules = self.settings.housekeeping;
         for index in (self.part..self.core.extent()).step_by(TICKS_PER_ROUND) {
-            let words = |principal| self.host.last_words(principal, End::Age);
+            let words = |principal, end| self.host.last_words(principal, end);
             let ended = self.core.look_at(index, rules, words, &mut self.sockets);
             if let Some(socket) = ended.and_then(|key| self.core.socket(key)) {
                 finish(socket);

@@ -24,9 +24,10 @@ fn a_silent_stream_is_sent_a_comment_or_the_news_of_its_cursor() {
 fn an_end_is_a_farewell_the_last_chunk_and_the_end_of_the_socket() {
     let stage = Stage::new(RINGS, CALM);
     stage.open(0, &[0]);
-    let ends_at_s = stage.shard.seconds_from_now(Duration::from_secs(1));
-    let mut chunked = stage.join(0, Terms { framing: Framing::Chunked, ends_at_s });
-    let mut raw = stage.join(0, Terms { framing: Framing::Raw, ends_at_s });
+    let ends = stage.shard.seconds_from_now(Duration::from_secs(1));
+    let ends = sluice_fanout::Deadline::at(ends, sluice_fanout::End::Age);
+    let mut chunked = stage.join(0, Terms { framing: Framing::Chunked, ends });
+    let mut raw = stage.join(0, Terms { framing: Framing::Raw, ends });
     stage.publish(0, 1, 0);
     for client in [&mut chunked, &mut raw] {
         client.read_until(|client| client.ended);

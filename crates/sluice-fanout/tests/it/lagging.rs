@@ -104,7 +104,7 @@ fn a_parked_stream_comes_back_as_soon_as_it_can_be_written_to() {
         socket: ours.into(),
         feed: sluice_fanout::FeedId(0),
         framing: Framing::Raw,
-        ends_at_s: u32::MAX,
+        ends: sluice_fanout::Deadline::NEVER,
         opened_s: 0,
         principal: 9,
         positions: fence.positions,

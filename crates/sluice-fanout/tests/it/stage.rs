@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sluice_fanout::{
-    End, FeedId, Fence, Framing, Host, Housekeeping, Joining, Laggard, LastWords, Left, Notice, RingLimits,
-    Shard, ShardSettings, ShardStatus, TopicKey, TopicSet,
+    Deadline, End, FeedId, Fence, Framing, Host, Housekeeping, Joining, Laggard, LastWords, Left, Notice,
+    RingLimits, Shard, ShardSettings, ShardStatus, TopicKey, TopicSet,
 };
 use sluice_wire::sse::{Decoder, Frame, Item};
 use sluice_wire::{EventId, Topic};
@@ -44,7 +44,11 @@ impl Host for Notebook {
     }
 
     fn last_words(&self, _: u32, end: End) -> LastWords {
-        let reason = if end == End::Drain { "drained" } else { "aged" };
+        let reason = match end {
+            End::Drain => "drained",
+            End::Age => "aged",
+            End::Expiry => "expired",
+        };
         LastWords { reason, frame: Frame::comment("farewell") }
     }
 
@@ -70,12 +74,12 @@ pub(crate) struct Stage {
 #[derive(Clone, Copy)]
 pub(crate) struct Terms {
     pub(crate) framing: Framing,
-    pub(crate) ends_at_s: u32,
+    pub(crate) ends: Deadline,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { framing: Framing::Raw, ends_at_s: u32::MAX }
+        Self { framing: Framing::Raw, ends: Deadline::NEVER }
     }
 }
 
@@ -140,7 +144,7 @@ impl Stage {
             socket: ours.into(),
             feed: FeedId(feed),
             framing: terms.framing,
-            ends_at_s: terms.ends_at_s,
+            ends: terms.ends,
             opened_s: 0,
             principal: self.next_principal.fetch_add(1, Ordering::Relaxed),
             positions: fence.positions.clone(),

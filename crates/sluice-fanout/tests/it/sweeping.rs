@@ -81,7 +81,7 @@ fn who_arrives_behind_the_sweep_is_ended_too() {
         socket: ours.into(),
         feed: FeedId(0),
         framing: Framing::Raw,
-        ends_at_s: u32::MAX,
+        ends: sluice_fanout::Deadline::NEVER,
         opened_s: 0,
         principal: 2,
         positions: [EventId::ZERO].into(),

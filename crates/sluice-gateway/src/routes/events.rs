@@ -15,9 +15,10 @@ use sluice_wire::Problem;
 use super::Edge;
 use super::problem::{self, Answer};
 use crate::admission::{Applicant, Refusal};
-use crate::control;
+use crate::ends::Ends;
 use crate::leave::Ticket;
 use crate::subscription::{Origin, Subscription, asks_for_status};
+use crate::{clock, control};
 
 /// Where streams are.
 pub(super) const PATH: &str = "/v1/events";
@@ -47,8 +48,14 @@ pub(super) async fn open(
     };
     match edge.runs.admission.admit(Instant::now(), &applicant) {
         Ok(place) => {
+            let now_ms = clock::now_ms();
+            // Whoever was revoked since they were judged is found here, or by whoever ends what is admitted.
+            if let Err(denial) = edge.access.recheck(&identity, now_ms) {
+                return Answer::from(denial).into_response();
+            }
+            let ends = Ends::of(&edge.runs.ground.streams, &identity, Instant::now(), now_ms);
             let mut response = stream(Body::empty());
-            response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place));
+            response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place, ends));
             response
         }
         Err(refusal) if wants_status(query.as_deref(), &headers) => refused(refusal).into_response(),

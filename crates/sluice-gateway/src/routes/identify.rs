@@ -18,11 +18,7 @@ pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request
     if request.method() == Method::OPTIONS || request.extensions().get::<Identity>().is_some() {
         return next.run(request).await;
     }
-    let asked = sluice_access::Request {
-        method: request.method(),
-        headers: request.headers(),
-        query: request.uri().query(),
-    };
+    let asked = sluice_access::Request::of(&request);
     match edge.access.identify(&asked, clock::now_ms()).await {
         Ok(identity) => {
             forget_credentials(&mut request);

@@ -47,12 +47,8 @@ impl Host for Harbour {
     }
 
     fn last_words(&self, _: u32, end: End) -> LastWords {
-        let reason = match end {
-            End::Drain => "drained",
-            End::Age => "aged",
-        };
         let retry = self.runs.get().map(|runs| runs.ground.retry());
-        LastWords { reason, frame: control::farewell(retry.unwrap_or(Duration::from_secs(2))) }
+        control::last_words(end, retry.unwrap_or(Duration::from_secs(2)))
     }
 
     fn sentence(&self, principal: u32) -> Option<LastWords> {

@@ -1,15 +1,16 @@
 //! An approach's outlet onto a socket: it takes what the socket takes and knows where that leaves the client.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sluice_fanout::{Framing, RingFrame};
+use sluice_fanout::{End, Framing, LastWords, RingFrame};
 use sluice_wire::EventId;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::admission::Standing;
 use crate::approach::{Halt, Outlet};
+use crate::control;
 
 /// See the module.
 pub(super) struct ToSocket {
@@ -17,6 +18,8 @@ pub(super) struct ToSocket {
     pub(super) framing: Framing,
     /// Whose the stream is.
     pub(super) standing: Standing,
+    /// When what it was let in by is good no more: it is then given nothing but its last words.
+    pub(super) expires: Option<Instant>,
     /// A client that takes nothing for so long is given up.
     pub(super) stall: Duration,
     /// Where the client stands, once frames say how they move it.
@@ -34,15 +37,22 @@ impl ToSocket {
 
     /// Ends the stream with its sentence, which is written where a frame ends.
     pub(super) async fn say_last_words(&mut self, retry: Duration) -> Option<&'static str> {
-        let sentence = self.standing.sentence()?;
-        let frame = sentence.frame(retry);
+        let LastWords { reason, frame } = match self.standing.sentence() {
+            Some(sentence) => LastWords { reason: sentence.reason, frame: sentence.frame(retry) },
+            None if self.has_expired() => control::last_words(End::Expiry, retry),
+            None => return None,
+        };
         let words = match self.framing {
             Framing::Chunked => [frame.chunk(), b"0\r\n\r\n".as_slice()].concat(),
             Framing::Raw => frame.payload_bytes().to_vec(),
         };
         self.write_all(&words).await.ok()?;
         let _ = self.socket.shutdown().await;
-        Some(sentence.reason)
+        Some(reason)
+    }
+
+    fn has_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| Instant::now() >= expires)
     }
 
     /// Offers bytes without waiting; how many were taken.
@@ -96,7 +106,7 @@ impl ToSocket {
 
 impl Outlet for ToSocket {
     async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
-        if self.standing.is_sentenced() {
+        if self.standing.is_sentenced() || self.has_expired() {
             return Err(Halt::Sentenced);
         }
         let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.len(self.framing)).sum());

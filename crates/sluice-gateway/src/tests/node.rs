@@ -75,7 +75,7 @@ impl Node {
         headers.insert("last-event-id", HeaderValue::from_str(last_event_id).unwrap());
         let subscription = Subscription::parse(query, &headers, 9).unwrap();
         let place = self.runs.admission.admit(Instant::now(), &Applicant::default()).unwrap();
-        Box::pin(SseBody::new(self.runs.clone(), subscription, place))
+        Box::pin(SseBody::new(self.runs.clone(), subscription, place, None))
     }
 
     /// A heartbeat to every feed.

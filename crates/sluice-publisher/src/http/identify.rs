@@ -16,11 +16,7 @@ pub(super) async fn identify(State(service): State<Service>, mut request: Reques
     if request.extensions().get::<Identity>().is_some() {
         return next.run(request).await;
     }
-    let asked = sluice_access::Request {
-        method: request.method(),
-        headers: request.headers(),
-        query: request.uri().query(),
-    };
+    let asked = sluice_access::Request::of(&request);
     match service.settings.access.identify(&asked, now_ms()).await {
         Ok(identity) => {
             forget_credentials(&mut request);

@@ -12,13 +12,12 @@ use serde_json::{Map, json};
 use sluice_wire::{PROBLEM_JSON, Problem};
 use tokio::time::Instant;
 
-use super::{CheckState, OpsState, drain, profile, streams};
+use super::{CheckState, OpsState, drain, profile, revocations, streams};
 use crate::lifecycle::Phase;
 
 pub(super) const JSON: &str = "application/json";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const ROUTES: &str =
-    "/livez, /readyz, /startupz, /metrics, /v1/node, /v1/streams, /v1/drain (POST) and /v1/profile";
+const ROUTES: &str = "/livez, /readyz, /startupz, /metrics, /v1/node, /v1/streams, /v1/revocations, /v1/drain (POST) and /v1/profile";
 
 pub(super) type Shared = State<Arc<OpsState>>;
 
@@ -31,6 +30,7 @@ pub(super) fn router(state: Arc<OpsState>) -> Router {
         .route("/v1/node", get(node))
         .route("/v1/streams", get(streams::list))
         .route("/v1/drain", post(drain::begin))
+        .route("/v1/revocations", get(revocations::list).post(revocations::revoke))
         .route("/v1/profile", get(profile::index))
         .route("/v1/profile/cpu", get(profile::cpu))
         .route("/v1/profile/threads", get(profile::threads))

@@ -105,7 +105,7 @@ metrics_list! {
 
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
-    STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, drained, cut, stalled, lag, stop or poller.";
+    STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, expired, revoked, drained, cut, stalled, lag, stop or poller.";
     ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why.";
     STREAMS_BLOCKED = Kind::Gauge, "sluice_streams_blocked", [], "Streams that lack frames of their ring and take nothing now.";
     STREAMS_PARKED = Kind::Gauge, "sluice_streams_parked", [], "Streams that wait to be writable before they are fed from the log.";

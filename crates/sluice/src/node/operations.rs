@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use sluice_access::Access;
 use sluice_runtime::config::Config;
 use sluice_runtime::lifecycle::Lifecycle;
-use sluice_runtime::ops::{OpsState, Profiling};
+use sluice_runtime::ops::{CheckState, OpsState, Profiling};
 use sluice_runtime::telemetry::Telemetry;
 use tokio::net::TcpListener;
 
 use super::Parts;
+use super::revocations::Revocations;
 use crate::{allocator, profile, status};
 
 /// Serves `listener` until the end of the process. `reached`: whether the broker was reached once.
@@ -19,16 +21,31 @@ pub(super) fn serve(
     config: &Config,
     parts: &Parts,
     reached: &Arc<AtomicBool>,
+    access: (&Access, &Revocations),
     lifecycle: &Lifecycle,
     telemetry: &Telemetry,
 ) {
-    let ops = state(config, parts, reached, lifecycle, telemetry);
+    let ops = with_access(state(config, parts, reached, lifecycle, telemetry), access);
     let stop = lifecycle.hard.clone();
     lifecycle.tracker.spawn(async move {
         if let Err(error) = ops.serve(listener, stop).await {
             tracing::error!(%error, "the operations listener ended");
         }
     });
+}
+
+/// A process that has credentials to judge is ready when it knows who is revoked.
+fn with_access(ops: OpsState, (access, revocations): (&Access, &Revocations)) -> OpsState {
+    if !access.has_credentials() {
+        return ops;
+    }
+    let (known, listed, revoked) = (access.clone(), revocations.clone(), revocations.clone());
+    let check = move || match known.are_revocations_known() {
+        true => CheckState::Ok,
+        false => CheckState::Failing("the log of revocations was not read yet".to_owned()),
+    };
+    ops.check("revocations", check)
+        .revocations(move || listed.list(), move |body| revoked.clone().revoke(body))
 }
 
 fn state(

@@ -45,6 +45,7 @@ fn settings(config: &Config) -> anyhow::Result<AccessSettings> {
             timeout: auth.jwks.timeout,
             bytes_max: auth.jwks.bytes_max,
         },
+        await_revocations: !auth.issuers.is_empty() || !auth.api_keys.is_empty(),
         ..AccessSettings::default()
     })
 }

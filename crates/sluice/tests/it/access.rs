@@ -1,6 +1,8 @@
 //! Who is let in, from end to end: tokens and keys on real nodes, and that none of them is ever written down.
 
+mod expiry;
 mod key_sets;
+mod revocation;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +13,7 @@ use crate::stage::{SLUICE, open};
 
 pub(super) const SECRET: &str = "a secret of thirty-two characters";
 
-pub(super) fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -20,7 +22,7 @@ pub(super) fn signer() -> TokenSigner {
 }
 
 /// A token for `orders/*`, with `more` claims.
-pub(super) fn token(more: &Value) -> String {
+pub(crate) fn token(more: &Value) -> String {
     let mut claims = json!({
         "sub": "u7",
         "exp": now_s() + 600,
@@ -38,7 +40,7 @@ pub(super) fn closed(node: NodeBuilder) -> NodeBuilder {
         .env("SLUICE_AUTH__SUBJECT__SUBSCRIBE", "user/{sub}/**")
 }
 
-pub(super) fn dev() -> NodeBuilder {
+pub(crate) fn dev() -> NodeBuilder {
     closed(Node::builder(SLUICE, Role::Dev))
 }
 

@@ -11,7 +11,7 @@ use sluice_testkit::{
 use tokio::time::timeout;
 
 use crate::stage::{SLUICE, SOON, open, publisher};
-use chromium::{Browser, CONNECTING, OPEN};
+use chromium::{Browser, CLOSED, CONNECTING, OPEN};
 
 /// A message that no log holds and that moves no cursor.
 const KNOCK: &str = "knock";
@@ -276,4 +276,35 @@ async fn eight_streams_by_https_share_a_connection() {
     assert!(published.status.success(), "{published:?}");
     let report = browser.next().await;
     assert_eq!((report.what.as_str(), report.data.as_str()), ("event", "by h2"));
+}
+
+/// A page of another origin, its cookie, and the end of its token: told, tried again, refused for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_reads_by_cookie_until_its_token_ends() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let node = crate::access::dev()
+        .env("SLUICE_STREAMS__RETRY_MS", "300")
+        .env("SLUICE_CORS__ORIGINS", &origin)
+        .env("SLUICE_CORS__CREDENTIALS", "true")
+        .env("SLUICE_AUTH__LEEWAY_S", "0")
+        .env("SLUICE_AUTH__EXPIRY_JITTER_S", "0")
+        .spawn()
+        .await
+        .unwrap();
+    let token = crate::access::token(&serde_json::json!({"exp": crate::access::now_s() + 20}));
+    let stream = format!("{}?topic=orders/1&since=earliest", node.events_url());
+    let page = include_str!("browser/cookie.html").to_owned();
+    let shown = Browser::show_on(listener, page, &[("token", &token), ("stream", &stream)]).await;
+    let Some(mut browser) = shown else { return };
+    browser.until("open", &mut Vec::new()).await;
+    let auth = format!("Bearer {token}");
+    let headers = [("authorization", auth.as_str()), ("content-type", "text/plain")];
+    let path = "/v1/topics/orders/1/events";
+    request(node.addr(), "POST", path, &headers, "for u7").await.unwrap().expect_status(201).unwrap();
+    let seen = browser.until("event message", &mut Vec::new()).await;
+    assert_eq!((seen.data.as_str(), seen.state), ("for u7", OPEN));
+    let last = browser.until("event sluice.expired", &mut Vec::new()).await;
+    assert_eq!(last.data, r#"{"reason":"expired"}"#);
+    while browser.until("error", &mut Vec::new()).await.state != CLOSED {}
 }

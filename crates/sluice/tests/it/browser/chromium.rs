@@ -25,6 +25,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub(super) const CONNECTING: u64 = 0;
 /// `EventSource.OPEN`
 pub(super) const OPEN: u64 = 1;
+/// `EventSource.CLOSED`: it has given up.
+pub(super) const CLOSED: u64 = 2;
 
 /// What the page told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +58,14 @@ impl Browser {
 
     /// Shows `page` under `/?<query>`; it may POST reports to `/report`.
     pub(super) async fn show(page: String, query: &[(&str, &str)]) -> Option<Self> {
-        let (sender, reports) = unbounded_channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::show_on(listener, page, query).await
+    }
+
+    /// Shows `page` at the address of `listener`, for a page whose origin must be known before.
+    #[expect(clippy::unused_async, reason = "the server is spawned on the runtime of the caller")]
+    pub(super) async fn show_on(listener: TcpListener, page: String, query: &[(&str, &str)]) -> Option<Self> {
+        let (sender, reports) = unbounded_channel();
         let url = format!("http://{}/?{}", listener.local_addr().unwrap(), encode(query));
         let mut server = JoinSet::new();
         server.spawn(serve(listener, page, sender));

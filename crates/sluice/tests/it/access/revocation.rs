@@ -1,0 +1,99 @@
+//! Revocations across a cluster: one call, and whoever is meant is gone from every node and refused by every
+//! process, those that start later too.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use sluice_testkit::{RedisServer, Response, eventually, get, request};
+
+use super::{closed, token, with_token};
+use crate::stage::{SOON, gateway, open, publisher};
+
+async fn revoke(ops: SocketAddr, body: &serde_json::Value) -> Response {
+    request(ops, "POST", "/v1/revocations", &[("content-type", "application/json")], body.to_string())
+        .await
+        .unwrap()
+}
+
+async fn publishes(address: SocketAddr, token: &str) -> u16 {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "text/plain")];
+    request(address, "POST", "/v1/topics/orders/1/events", &headers, "x").await.unwrap().status
+}
+
+async fn reads(address: SocketAddr, token: &str) -> u16 {
+    let bearer = format!("Bearer {token}");
+    let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+    request(address, "HEAD", "/v1/events?topic=orders/1", &headers, "").await.unwrap().status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_revoked_is_gone_everywhere() {
+    let redis = RedisServer::start().await.unwrap();
+    let url = redis.url();
+    let (first, second, writer) = tokio::join!(
+        closed(gateway(&url)).spawn(),
+        closed(gateway(&url)).spawn(),
+        closed(publisher(&url)).spawn()
+    );
+    let (mut first, second, writer) = (first.unwrap(), second.unwrap(), writer.unwrap());
+    let mallory = token(&json!({"sub": "mallory", "jti": "m1"}));
+    let (alice, lost) =
+        (token(&json!({"sub": "alice", "jti": "a1"})), token(&json!({"sub": "alice", "jti": "a2"})));
+    let mut meant = Vec::new();
+    let mut spared = Vec::new();
+    for node in [&first, &second] {
+        meant.push(open(node.addr(), &["orders/1"], &with_token(&mallory)).await);
+        meant.push(open(node.addr(), &["orders/1"], &with_token(&lost)).await);
+        spared.push(open(node.addr(), &["orders/1"], &with_token(&alice)).await);
+    }
+    assert_eq!(publishes(writer.publisher_addr(), &mallory).await, 201);
+    for wrong in [
+        json!({}),
+        json!({"subject": "a"}),
+        json!({"subject": "a", "token_id": "b", "for_s": 1}),
+        json!({"subject": "a", "for_s": 1, "until": "2030-01-01T00:00:00Z"}),
+        json!({"subject": "", "for_s": 1}),
+        json!({"subject": "a", "until": "tomorrow"}),
+        json!({"subject": "a", "until": "2999-01-01T00:00:00Z"}),
+        json!({"subject": "a", "for_s": 1, "why": "so"}),
+    ] {
+        assert_eq!(revoke(writer.ops_addr(), &wrong).await.status, 400, "{wrong}");
+    }
+    let cross = [("origin", "https://evil.example")];
+    assert_eq!(request(first.ops_addr(), "POST", "/v1/revocations", &cross, "{}").await.unwrap().status, 403);
+
+    assert_eq!(revoke(writer.ops_addr(), &json!({"subject": "mallory", "for_s": 600})).await.status, 201);
+    assert_eq!(revoke(first.ops_addr(), &json!({"token_id": "a2", "for_s": 600})).await.status, 201);
+    for stream in &mut meant {
+        assert_eq!(stream.control("sluice.expired").await.unwrap().data, r#"{"reason":"revoked"}"#);
+        stream.end().await.unwrap();
+    }
+    assert_eq!(publishes(writer.publisher_addr(), &alice).await, 201);
+    for stream in &mut spared {
+        assert_eq!(stream.event().await.unwrap().data, "x");
+    }
+    for token in [&mallory, &lost] {
+        for address in [first.addr(), second.addr()] {
+            assert_eq!(reads(address, token).await, 401);
+        }
+        eventually("the publisher to refuse", SOON, async || {
+            publishes(writer.publisher_addr(), token).await == 401
+        })
+        .await
+        .unwrap();
+    }
+    // A node that starts knows before it is ready.
+    drop(spared);
+    first.restart().await.unwrap();
+    assert_eq!((reads(first.addr(), &mallory).await, reads(first.addr(), &alice).await), (401, 200));
+    let listed = get(first.ops_addr(), "/v1/revocations").await.unwrap().json().unwrap();
+    assert_eq!(listed["revocations"].as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(first.metric("sluice_auth_revocations").await.unwrap(), Some(2.0));
+
+    assert_eq!(revoke(second.ops_addr(), &json!({"subject": "mallory", "for_s": 0})).await.status, 201);
+    eventually("the lifted to be let in", SOON, async || reads(first.addr(), &mallory).await == 200)
+        .await
+        .unwrap();
+    assert_eq!(reads(first.addr(), &lost).await, 401);
+}
