@@ -26,6 +26,8 @@ INSTEAD = {
     "auth.jwt.secret_file": "",
     "cors.origins": ["https://a.example"],
     "listen.client_address": "forwarded",
+    # Not with tls.cert_file, which is set beside it here.
+    "listen.h2c": False,
     "listen.proxy_protocol": "optional",
     "listen.trusted_proxies": ["10.0.0.0/8"],
     "redis.read_from": "primary",
