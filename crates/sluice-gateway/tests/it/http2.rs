@@ -48,13 +48,15 @@ async fn in_plain_text_for_those_who_know() {
 async fn a_drain_says_goodbye_and_ends_every_stream() {
     let secure = Secure::start().await;
     let mut requests = secure.http2().await;
-    let first = Http2Stream::open(&mut requests, "a").await;
+    let mut first = Http2Stream::open(&mut requests, "a").await;
     let second = Http2Stream::open(&mut requests, "b").await;
     secure.stage.publish("a", "one").await;
+    // A drain may come before an event that is on its way: the log has it, and the cursor says where.
+    first.until("data: one\n\n").await;
     secure.stage.drain().await;
-    for (stream, event) in [(first, "data: one\n\n"), (second, "")] {
+    for stream in [first, second] {
         let text = stream.rest().await;
-        assert!(text.contains(event) && text.contains("retry: "), "{text}");
+        assert!(text.contains("retry: "), "{text}");
     }
     // GOAWAY: nothing more is asked on this connection.
     let gone = async {
