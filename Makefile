@@ -15,9 +15,12 @@ CLIENTS ?=
 ONLY ?=
 SEED ?=
 SECONDS ?= 60
+# What `make histories` plays, and how many of each kind from each seed.
+SEEDS ?= $(shell date +%s)
+HISTORIES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos lint fmt bench loom load doc chart chart-server observability stack image clients
+.PHONY: help run test reliability chaos histories lint fmt bench loom load doc chart chart-server observability stack image clients
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,7 +30,8 @@ run: ## a node on 127.0.0.1:8080 that keeps events in memory; no Redis needed
 
 test: ## all tests, against a real redis-server (installed where there is apt)
 	scripts/install-test-deps.sh
-	$(CARGO) test $(LOCKED) --workspace --no-fail-fast
+	$(CARGO) build $(LOCKED) -p sluice --bin sluice-next-cursor --features next-cursor
+	NEXT_CURSOR=required $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
 	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
 	    "faults at random (make chaos)."
@@ -38,6 +42,12 @@ reliability: ## every fault in every shape of Redis, a row each (four minutes): 
 chaos: ## faults at random, one minute for each shape of Redis: make chaos SECONDS=600 ONLY=Cluster SEED=7
 	SLUICE_CHAOS_SECONDS='$(SECONDS)' SLUICE_CHAOS_TOPOLOGY='$(ONLY)' SLUICE_CHAOS_SEED='$(SEED)' \
 	    $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::chaos --ignored --nocapture
+
+histories: ## random histories of nodes, faults and failovers with other seeds: make histories SEEDS='7 8 9' HISTORIES=5000
+	@set -e; for seed in $(SEEDS); do \
+	    PROPTEST_RNG_SEED=$$seed PROPTEST_CASES=$(HISTORIES) \
+	        $(CARGO) test $(LOCKED) -p sluice-gateway --lib -- tests::what_a_failover tests::each_of tests::one_topic; \
+	done
 
 lint: ## formatting, clippy, the boundaries between crates, file lengths, links of the docs, licences and advisories
 	$(CARGO) fmt --all -- --check

@@ -27,6 +27,8 @@ pub use redis::{
     Asked, ClockSkew, Duties, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings,
     RedisTls,
 };
-pub use replay::{Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle};
+pub use replay::{
+    Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle, settled_ms,
+};
 pub use retention::{Retention, RetentionPolicies};
 pub use url::{BrokerUrl, BrokerUrlError};

@@ -15,7 +15,7 @@ use sluice_wire::{Event, EventId, Topic};
 
 pub use self::gap::{Gap, GapReason};
 use self::judge::{Evidence, First, Verdict};
-pub use self::since::{resolve_since, settle};
+pub use self::since::{resolve_since, settle, settled_ms};
 use crate::{Broker, BrokerError, LogHead, Page};
 
 /// What a replay starts from.
@@ -203,16 +203,26 @@ impl Replay {
         let parted_ms = self.position.ms.min(head.last.ms);
         let safe = EventId::new(parted_ms.saturating_sub(margin_ms), u64::MAX);
         let restart = match self.broker.newest_until(&self.topic, safe).await? {
-            Some(event) => event,
-            None if head.oldest.is_none() => head.last,
-            None => EventId::ZERO,
+            Some(event) => Start::seen(event),
+            None if head.oldest.is_none() => Start::seen(head.last),
+            None => self.before_oldest(head).await?,
         };
-        let gap = self.gap(restart, GapReason::Rewound, false);
-        self.position = restart;
-        // `ZERO` here means "from the oldest on": nothing before it is worth a second gap.
-        self.seen = restart != EventId::ZERO;
+        let gap = Some(self.gap(restart.position(), GapReason::Rewound, false));
+        self.position = restart.position();
+        self.seen = matches!(restart, Start::Seen { .. });
         self.floor_ms = 0;
-        Ok(ReplayPage { gap: Some(gap), events: Vec::new(), position: restart, done: false, skipped: 0 })
+        Ok(ReplayPage { gap, events: Vec::new(), position: self.position, done: false, skipped: 0 })
+    }
+
+    /// The place directly before the oldest entry of the log: what is gone before it is not worth a second gap,
+    /// and who joins there is told exactly what it lacks.
+    async fn before_oldest(&self, head: LogHead) -> Result<Start, BrokerError> {
+        let oldest = First::of(&self.broker.read(&self.topic, EventId::ZERO, EventId::MAX, 1).await?);
+        Ok(match oldest {
+            Some(First { prev: Some(prev), .. }) => Start::seen(prev),
+            Some(First { id, prev: None }) => Start::Moment(id.before()),
+            None => Start::seen(head.last),
+        })
     }
 
     async fn verdict(&self, page: &Page) -> Result<Verdict, BrokerError> {

@@ -88,8 +88,10 @@ impl Feed {
     }
 
     /// Tells `notice` and sets the position of the topic at `index`, the log having lost what lay between. The
-    /// cursors of the streams follow at once, so that no client that comes back is told again.
+    /// cursors of the streams follow at once, so that no client that comes back is told again; and the floor
+    /// sinks with the position, so that who joins among the repeats is not taken for having had them.
     pub fn jump(&mut self, index: usize, position: EventId, notice: Frame) {
+        self.floor_ms = self.floor_ms.min(position.complete_ms());
         self.ring.push(RingFrame::whole(notice, None));
         let step = self.advance_position(index, position);
         self.push_checkpoint(step);
@@ -119,7 +121,7 @@ impl Feed {
         self.ring.since(sequence)?.find_map(RingFrame::step).map(|step| step.to.ms)
     }
 
-    /// Raises the floor. It never sinks.
+    /// Raises the floor. Only a jump lets it sink.
     pub fn raise_floor(&mut self, floor_ms: u64) {
         self.has_news |= floor_ms > self.floor_ms;
         self.floor_ms = self.floor_ms.max(floor_ms);

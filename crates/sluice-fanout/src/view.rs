@@ -161,10 +161,15 @@ impl<X: Default> View<X> {
                 entry.feed.control(frame.clone());
                 changed(feed, entry);
             }),
-            Notice::Jump { topic, position, frame } => self.each_of(topic, |feed, index, entry| {
-                entry.feed.jump(index, position, frame.clone());
-                changed(feed, entry);
-            }),
+            Notice::Jump { topic, position, frame } => {
+                if let Some(Some(known)) = self.topics.get_mut(topic.0 as usize) {
+                    known.floor_ms = known.floor_ms.min(position.complete_ms());
+                }
+                self.each_of(topic, |feed, index, entry| {
+                    entry.feed.jump(index, position, frame.clone());
+                    changed(feed, entry);
+                });
+            }
             Notice::Broadcast { frame } => {
                 for (feed, entry) in (0..).zip(&mut self.feeds) {
                     let Some(entry) = entry else { continue };

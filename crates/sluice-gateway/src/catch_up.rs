@@ -132,8 +132,13 @@ impl CatchUp {
             if source.position() <= to || source.peek().is_some() {
                 continue;
             }
-            // A moment of which this node, too, has everything: nothing lies between.
-            if !source.is_at_event() && self.hub.floor_ms(source.key()) >= source.position().ms {
+            let (stands, floor_ms) = self.hub.standing(source.key());
+            if !source.is_at_event() && floor_ms >= source.position().ms {
+                if stands > to {
+                    // What came since may be what the client has.
+                    return Ok(false);
+                }
+                // A moment of which this node, too, has everything: nothing lies between.
                 continue;
             }
             let reached = self.hub.reach(source.topic(), source.position()).await;
@@ -146,6 +151,12 @@ impl CatchUp {
                 source.fill_from_log(&self.hub, &self.logs.broker, to, self.logs.replay).await?;
                 drop(reader);
                 self.settle_doubt(index, to).await;
+                let source = &mut self.sources[index];
+                if source.peek().is_none() && self.hub.standing(source.key()).0 > to {
+                    // The log has passed the position meanwhile: whether it has it shows behind another fence.
+                    source.go_back();
+                    return Ok(false);
+                }
             }
         }
         Ok(true)
@@ -188,6 +199,9 @@ impl CatchUp {
             let Some((_, index)) = next.filter(|_| !unsure) else { break };
             let from = self.sources[index].position();
             let Some(item) = self.sources[index].take() else { break };
+            if let Item::Gap(gap) = &item {
+                self.floor_ms = self.floor_ms.min(gap.to.complete_ms());
+            }
             let before = frames.len();
             let step = u16::try_from(index).ok().map(|index| Step { index, from, to: item.position() });
             self.push_frames(&item, step, &mut frames);

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use http::HeaderMap;
-use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle};
+use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle, settled_ms};
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
 
@@ -132,9 +132,10 @@ pub(crate) async fn starts(
             let mut starts = Vec::with_capacity(topics.len());
             for topic in topics {
                 let position = cursor.position(topic, topics.len());
+                let is_id = position != EventId::ZERO && position.seq != u64::MAX;
                 starts.push(match cursor {
-                    // The id of an event of one topic is only a moment of the others.
-                    Cursor::Plain { .. } if topics.len() > 1 && position != EventId::ZERO => {
+                    // The id of an event of one topic is only a moment of the others; a floor is one of all.
+                    Cursor::Plain { .. } if topics.len() > 1 && is_id => {
                         settle(broker, topic, position).await?
                     }
                     _ => Start::Seen { id: position, floor_ms },
@@ -168,7 +169,7 @@ fn floor_of_since(since: &Since, now_ms: u64) -> u64 {
         Since::After(id) => id.ms,
         Since::Earliest | Since::Last(_) => 0,
     };
-    moment_ms.min(now_ms).saturating_sub(1)
+    moment_ms.min(settled_ms(now_ms)).saturating_sub(1)
 }
 
 #[cfg(test)]

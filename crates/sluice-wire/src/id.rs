@@ -38,6 +38,12 @@ impl EventId {
         Self { ms, seq: 0 }
     }
 
+    /// The latest moment of which no id is greater than this one. Milliseconds.
+    #[must_use]
+    pub const fn complete_ms(self) -> u64 {
+        if self.seq == u64::MAX { self.ms } else { self.ms.saturating_sub(1) }
+    }
+
     /// The id just before this one, [`EventId::ZERO`] having none before it but itself.
     #[must_use]
     pub const fn before(self) -> Self {

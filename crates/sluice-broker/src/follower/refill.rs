@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_wire::{EventId, Topic};
+use sluice_wire::EventId;
 use tracing::debug;
 
 use super::core::Core;
+use super::topics::Hole;
 use crate::backoff::Backoff;
 use crate::continuity::Pass;
 use crate::{BrokerError, Replay, Start};
@@ -23,41 +24,42 @@ pub(super) async fn run(core: Arc<Core>) {
 async fn refill_all(core: &Core) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        let Some(topic) = next_hole(core) else {
+        let Some(hole) = next_hole(core) else {
             core.shared.holes.notified().await;
             continue;
         };
-        match refill(core, &topic).await {
+        match refill(core, &hole).await {
             Ok(()) => {
                 backoff.reset();
                 core.shared.refilled.notify_waiters();
             }
             Err(why) => {
-                debug!(topic = topic.as_str(), %why, "A hole could not be read yet.");
-                core.shared.topics().put_hole_back(topic);
+                debug!(topic = hole.topic.as_str(), %why, "A hole could not be read yet.");
+                core.shared.topics().put_hole_back(hole);
                 tokio::time::sleep(backoff.next()).await;
             }
         }
     }
 }
 
-fn next_hole(core: &Core) -> Option<Topic> {
+fn next_hole(core: &Core) -> Option<Hole> {
     let mut locked = core.shared.topics();
-    let topic = locked.take_hole();
+    let hole = locked.take_hole();
     let more = locked.has_holes();
     drop(locked);
     if more {
         core.shared.holes.notify_one();
     }
-    topic
+    hole
 }
 
-/// Reads the log of `topic` until its position is level with all that was heard. An error leaves the topic as
+/// Reads the log of a topic until its position is level with all that was heard. An error leaves the topic as
 /// it is, to be read again.
-async fn refill(core: &Core, topic: &Topic) -> Result<(), BrokerError> {
+async fn refill(core: &Core, hole: &Hole) -> Result<(), BrokerError> {
+    let topic = &hole.topic;
     loop {
-        let Some(ordered) = core.shared.topics().begin_pass(topic) else { return Ok(()) };
-        let from = Start::Seen { id: ordered.from, floor_ms: core.shared.sink.floor_ms(topic) };
+        let Some(position) = core.shared.topics().begin_pass(hole) else { return Ok(()) };
+        let from = Start::Seen { id: position, floor_ms: core.shared.sink.floor_ms(topic) };
         let broker = Arc::clone(&core.broker);
         let mut replay = Replay::new(broker, topic.clone(), from, EventId::MAX, core.settings.replay);
         let mut outcome = Pass::Again;
@@ -67,12 +69,12 @@ async fn refill(core: &Core, topic: &Topic) -> Result<(), BrokerError> {
                 Ok(None) => break,
                 Err(why) if !matches!(why, BrokerError::Unexpected(_)) => return Err(why),
                 Err(why) => {
-                    core.shared.topics().abandon(topic, ordered.ticket, &why.to_string());
+                    core.shared.topics().abandon(hole, &why.to_string());
                     return Ok(());
                 }
             };
             let mut locked = core.shared.topics();
-            match locked.page(topic, ordered.ticket, &page, &*core.shared.sink) {
+            match locked.page(hole, &page, &*core.shared.sink) {
                 Some(pass) => outcome = pass,
                 None => return Ok(()),
             }

@@ -27,7 +27,7 @@ pub(super) struct Topics {
     /// Topics to be subscribed.
     wanted: VecDeque<Topic>,
     /// Topics whose log is to be read.
-    holes: VecDeque<Topic>,
+    holes: VecDeque<Hole>,
     /// Topics without followers and when they lost the last one, by rising time.
     lingering: VecDeque<(u64, Topic)>,
     next_ticket: u32,
@@ -67,10 +67,11 @@ enum Phase {
     Active(Continuity),
 }
 
-/// A pass over a topic's log that a task is to make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ordered {
-    pub(super) from: EventId,
+/// A topic whose log is to be read, by one task at a time. It names the entry: one that was forgotten and
+/// followed anew has a hole of its own, and two tasks that read one log would hand its events on twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hole {
+    pub(super) topic: Topic,
     pub(super) ticket: u32,
 }
 
@@ -169,7 +170,7 @@ impl Topics {
             entry.verified = epoch;
         }
         if continuity.is_reading() {
-            self.holes.push_back(topic.clone());
+            self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
             self.counts.refilling += 1;
             self.counts.holes_found += 1;
         }
@@ -197,7 +198,7 @@ impl Topics {
     }
 
     /// The next topic whose log is to be read.
-    pub(super) fn take_hole(&mut self) -> Option<Topic> {
+    pub(super) fn take_hole(&mut self) -> Option<Hole> {
         self.holes.pop_front()
     }
 
@@ -206,29 +207,23 @@ impl Topics {
     }
 
     /// Puts a topic back whose log could not be read now.
-    pub(super) fn put_hole_back(&mut self, topic: Topic) {
-        self.holes.push_back(topic);
+    pub(super) fn put_hole_back(&mut self, hole: Hole) {
+        self.holes.push_back(hole);
     }
 
-    /// Begins a pass over the log of `topic`, unless it is gone or needs none.
-    pub(super) fn begin_pass(&mut self, topic: &Topic) -> Option<Ordered> {
+    /// Begins a pass over the log of a topic, unless it is gone or needs none; where to read from.
+    pub(super) fn begin_pass(&mut self, hole: &Hole) -> Option<EventId> {
         let epoch = self.epoch;
-        let entry = self.entries.get_mut(topic)?;
-        let ticket = entry.ticket;
+        let entry = self.entries.get_mut(&hole.topic).filter(|entry| entry.ticket == hole.ticket)?;
         let Phase::Active(continuity) = &mut entry.phase else { return None };
-        Some(Ordered { from: continuity.begin_pass(epoch)?, ticket })
+        continuity.begin_pass(epoch)
     }
 
     /// Hands a page of a pass on; `None` when the topic was forgotten meanwhile.
-    pub(super) fn page(
-        &mut self,
-        topic: &Topic,
-        ticket: u32,
-        page: &ReplayPage,
-        sink: &dyn Sink,
-    ) -> Option<Pass> {
+    pub(super) fn page(&mut self, hole: &Hole, page: &ReplayPage, sink: &dyn Sink) -> Option<Pass> {
         let epoch = self.epoch;
-        let entry = self.entries.get_mut(topic).filter(|entry| entry.ticket == ticket)?;
+        let topic = &hole.topic;
+        let entry = self.entries.get_mut(topic).filter(|entry| entry.ticket == hole.ticket)?;
         let Phase::Active(continuity) = &mut entry.phase else { return None };
         if let Some(gap) = &page.gap {
             self.counts.gaps += 1;
@@ -251,10 +246,11 @@ impl Topics {
         Some(pass)
     }
 
-    /// The log of `topic` cannot be read for a reason that will last.
-    pub(super) fn abandon(&mut self, topic: &Topic, ticket: u32, why: &str) {
+    /// A log cannot be read for a reason that will last.
+    pub(super) fn abandon(&mut self, hole: &Hole, why: &str) {
         let epoch = self.epoch;
-        let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.ticket == ticket) else { return };
+        let Hole { topic, ticket } = hole;
+        let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.ticket == *ticket) else { return };
         let Phase::Active(continuity) = &mut entry.phase else { return };
         if continuity.is_reading() {
             self.counts.refilling -= 1;

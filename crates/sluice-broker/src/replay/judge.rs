@@ -85,6 +85,8 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
         // Nothing was ever trimmed, so the position is not of this log, or was before its first entry.
         Some(_) if head.whole && seen && position != EventId::ZERO => evidence.lost(),
         Some(_) if head.whole => Verdict::Continuous,
+        // No id fits in between.
+        Some(First { id, prev: None }) if id.before() <= position => Verdict::Continuous,
         Some(First { id, prev: None }) => Verdict::Trimmed { to: id.before(), possible: true },
         None => judge_without_entries(evidence),
     }

@@ -24,12 +24,30 @@ pub async fn resolve_since(
             position => settle(broker, topic, position).await,
         },
         Since::After(id) => settle(broker, topic, *id).await,
-        Since::At { ms } => Ok(Start::Moment(EventId::at(*ms).before())),
+        Since::At { ms } => since_moment(broker, topic, *ms, now_ms).await,
         Since::Ago(age) => {
             let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-            Ok(Start::Moment(EventId::at(now_ms.saturating_sub(age_ms)).before()))
+            since_moment(broker, topic, now_ms.saturating_sub(age_ms), now_ms).await
         }
     }
+}
+
+/// Behind a moment that a new primary may not have reached yet, it would give ids before it.
+async fn since_moment(
+    broker: &dyn Broker,
+    topic: &Topic,
+    ms: u64,
+    now_ms: u64,
+) -> Result<Start, BrokerError> {
+    let position = EventId::at(ms).before();
+    if ms <= settled_ms(now_ms) { Ok(Start::Moment(position)) } else { settle(broker, topic, position).await }
+}
+
+/// The latest moment that every clock has passed which may give ids from now on. Milliseconds.
+#[must_use]
+pub fn settled_ms(now_ms: u64) -> u64 {
+    const CLOCK_STEP_MAX_MS: u64 = 10_000;
+    now_ms.saturating_sub(CLOCK_STEP_MAX_MS)
 }
 
 /// The place in the log of `topic` that stands for the moment `at`: the newest event until then.
@@ -42,7 +60,7 @@ pub async fn resolve_since(
 ///
 /// Those of the reads.
 pub async fn settle(broker: &dyn Broker, topic: &Topic, at: EventId) -> Result<Start, BrokerError> {
-    if at == EventId::ZERO || at.seq == u64::MAX {
+    if at == EventId::ZERO {
         return Ok(Start::Moment(at));
     }
     if let Some(event) = broker.newest_until(topic, at).await? {

@@ -101,6 +101,15 @@ async fn a_position_the_log_does_not_know_is_a_rewind() {
 }
 
 #[tokio::test]
+async fn a_rewind_to_the_oldest_event_names_what_stood_before_it() {
+    let stage = stage(6, Retention { events_max: Some(3), ..Retention::UNLIMITED }).await;
+    let lost = Start::seen(EventId::new(stage.ids[5].ms + 1, 0));
+    let (ids, gaps, _) = stage.replay(lost, EventId::MAX, 10).await;
+    assert_eq!(ids, stage.ids[3..]);
+    assert_eq!((gaps.len(), gaps[0].reason, gaps[0].to), (1, GapReason::Rewound, stage.ids[2]));
+}
+
+#[tokio::test]
 async fn a_missing_log_expired_for_an_old_cursor_and_was_lost_for_a_young_one() {
     let kept = Retention { age_max: Some(Duration::from_secs(3600)), ..Retention::UNLIMITED };
     let stage = stage(0, kept).await;

@@ -57,9 +57,14 @@ impl Source {
             return false;
         }
         self.jumps = jumps;
+        self.go_back();
+        true
+    }
+
+    /// Forgets what was read and not yet taken out.
+    pub(super) fn go_back(&mut self) {
         self.start = self.stands;
         self.items.clear();
-        true
     }
 
     /// Whether the log was read up to `to` and did not show an entry there, once: it may be rewound.

@@ -29,9 +29,9 @@ impl Hub {
         self.lock().topics.extend_back(key, from, page);
     }
 
-    /// The moment up to which this node has everything of a topic. Milliseconds.
-    pub(crate) fn floor_ms(&self, key: TopicKey) -> u64 {
-        self.lock().topics.get(key).map_or(0, |active| active.floor_ms)
+    /// Where a topic stands on this node, and the moment up to which it has everything. Milliseconds.
+    pub(crate) fn standing(&self, key: TopicKey) -> (EventId, u64) {
+        self.lock().topics.get(key).map_or_else(Default::default, |active| (active.position, active.floor_ms))
     }
 
     /// The moment up to which a stream of `set` that stands at `positions` has everything. Milliseconds.
@@ -41,7 +41,7 @@ impl Hub {
             Some(active) if active.position == *position => active.floor_ms,
             // Whatever it lacks of this topic has a later id than the last it was given; and an event that Redis
             // lost must be named by the cursor, or nobody is told.
-            Some(active) => active.floor_ms.min(position.ms.saturating_sub(1)),
+            Some(active) => active.floor_ms.min(position.complete_ms()),
             None => 0,
         });
         floors.min().unwrap_or(0)

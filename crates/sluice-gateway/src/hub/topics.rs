@@ -130,6 +130,7 @@ impl Topics {
     pub(crate) fn jump(&mut self, key: TopicKey, position: EventId) {
         self.change_window(key, |active| {
             active.position = position;
+            active.floor_ms = active.floor_ms.min(position.complete_ms());
             active.window = None;
             active.jumps = active.jumps.wrapping_add(1);
         });

@@ -50,8 +50,6 @@ pub(super) struct Client {
     seen: Option<Vec<usize>>,
     /// Whose beginning was asked for: before it, trimming is not told.
     from_earliest: Vec<bool>,
-    /// Which are repeated behind a rewind, perhaps from before what the cursor vouches for.
-    repeated: Vec<bool>,
     /// The gaps that were told, by topic and the number of their end, until the cursor behind them comes.
     told: Vec<(usize, usize)>,
     pub(super) events: u64,
@@ -63,7 +61,6 @@ impl Client {
     pub(super) fn new(topics: Vec<usize>, begin: Begin) -> Self {
         Self {
             from_earliest: vec![matches!(begin, Begin::Earliest); topics.len()],
-            repeated: vec![false; topics.len()],
             topics,
             begin,
             opened_at: Vec::new(),
@@ -107,7 +104,7 @@ impl Client {
             self.lost_before = ledger.lost;
             self.opened_at = self.topics.iter().map(|index| ledger.len(*index)).collect();
         }
-        self.skip_repeats(ledger);
+        self.settle_moment(ledger);
         self.decoder = Decoder::new();
         self.told.clear();
         self.body = Some(node.open(&query, &self.cursor));
@@ -137,7 +134,6 @@ impl Client {
             seen.pop();
             self.topics.pop();
             self.from_earliest.pop();
-            self.repeated.pop();
         }
     }
 
@@ -151,10 +147,11 @@ impl Client {
         }
         let cursor: Cursor = self.cursor.parse().unwrap();
         let position = cursor.position(&topic(index), self.topics.len() + 1);
+        // It may have been of the set before, and the cursor may name an event of it.
+        let at = if matches!(cursor, Cursor::Plain { .. }) { Ledger::present_at } else { Ledger::number_at };
         self.topics.push(index);
         self.from_earliest.push(false);
-        self.repeated.push(false);
-        seen.push(ledger.present_at(index, position));
+        seen.push(at(ledger, index, position));
     }
 
     /// Whether it has everything there is.
@@ -162,7 +159,9 @@ impl Client {
         (0..self.topics.len()).all(|place| {
             let newest = ledger.newest(self.topics[place]);
             let seen = self.seen.as_ref().map(|seen| seen[place]);
-            seen == Some(newest) || self.may_skip(place, newest, ledger)
+            // An empty log tells of what it trimmed when its next event comes.
+            let untold = ledger.is_empty(self.topics[place]);
+            seen == Some(newest) || untold || self.may_skip(place, newest, ledger)
         })
     }
 

@@ -111,6 +111,12 @@ impl Ledger {
         self.count_to(topic, number) <= self.trimmed(topic)
     }
 
+    /// Whether nothing is left in the log, although there was something.
+    pub(super) fn is_empty(&self, topic: usize) -> bool {
+        let trimmed = self.trimmed(topic);
+        trimmed > 0 && trimmed == self.len(topic)
+    }
+
     /// Whether a failover lost the event.
     pub(super) fn is_lost(&self, topic: usize, number: usize) -> bool {
         number > 0 && self.logs[topic].present.binary_search(&number).is_err()

@@ -3,7 +3,7 @@
 use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, Topic};
 
-use super::{Phase, Topics};
+use super::{Hole, Phase, Topics};
 use crate::broker::Announcement;
 use crate::continuity::{Heard, Tailed};
 use crate::follower::Sink;
@@ -43,7 +43,7 @@ impl Topics {
                 Heard::Read => {
                     self.counts.holes_found += 1;
                     self.counts.refilling += 1;
-                    self.holes.push_back(topic.clone());
+                    self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
                 }
             },
         }
@@ -57,7 +57,7 @@ impl Topics {
         if continuity.announced(None, id) == Heard::Read && !was_reading {
             self.counts.holes_found += 1;
             self.counts.refilling += 1;
-            self.holes.push_back(topic.clone());
+            self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
         }
     }
 
@@ -69,6 +69,10 @@ impl Topics {
         sink: &dyn Sink,
     ) -> Vec<&'a Topic> {
         let Look { asked, .. } = look;
+        if look.epoch != self.epoch {
+            // It may have met a server that is gone since, and the topics may be verified by now.
+            return Vec::new();
+        }
         let mut level = Vec::with_capacity(asked.len());
         let mut behind = tails.behind.iter().peekable();
         let mut unreadable = tails.unreadable.iter().peekable();
@@ -120,14 +124,10 @@ impl Topics {
             (Tailed::Read, _) => {
                 self.counts.holes_found += 1;
                 self.counts.refilling += 1;
-                self.holes.push_back(topic.clone());
+                self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
                 return false;
             }
             (Tailed::Apply(_) | Tailed::Busy, _) => return false,
-        }
-        // A look that began before the connection was lost may have met a server that is gone since.
-        if look.epoch != self.epoch {
-            return false;
         }
         if look.inclusive || matches!(outcome, Tailed::Apply(_)) {
             entry.verified = self.epoch;

@@ -84,8 +84,8 @@ struct World {
     sink: Record,
     topic: Topic,
     look: Option<Looked>,
-    pass: Option<(Replay, u32)>,
-    page: Option<(ReplayPage, u32)>,
+    pass: Option<(Replay, Hole)>,
+    page: Option<(ReplayPage, Hole)>,
 }
 
 impl World {
@@ -146,22 +146,27 @@ impl World {
             return;
         }
         if self.pass.is_none() {
-            let Some(ordered) = self.topics.begin_pass(&self.topic) else { return };
+            let hole = self.hole();
+            let Some(position) = self.topics.begin_pass(&hole) else { return };
             let settings = ReplaySettings { page_events: 2, ..ReplaySettings::default() };
             let broker: Arc<dyn Broker> = Arc::clone(&self.model) as _;
-            let from = Start::seen(ordered.from);
+            let from = Start::seen(position);
             let replay = Replay::new(broker, self.topic.clone(), from, EventId::MAX, settings);
-            self.pass = Some((replay, ordered.ticket));
+            self.pass = Some((replay, hole));
         }
-        if let Some((replay, ticket)) = &mut self.pass {
+        if let Some((replay, hole)) = &mut self.pass {
             let page = replay.next().now_or_never().unwrap().unwrap().unwrap();
-            self.page = Some((page, *ticket));
+            self.page = Some((page, hole.clone()));
         }
     }
 
+    fn hole(&self) -> Hole {
+        Hole { topic: self.topic.clone(), ticket: self.topics.entries[&self.topic].ticket }
+    }
+
     fn take_page(&mut self) {
-        if let Some((page, ticket)) = self.page.take() {
-            let pass = self.topics.page(&self.topic, ticket, &page, &self.sink).unwrap();
+        if let Some((page, hole)) = self.page.take() {
+            let pass = self.topics.page(&hole, &page, &self.sink).unwrap();
             if pass != Pass::GoOn {
                 self.pass = None;
             }

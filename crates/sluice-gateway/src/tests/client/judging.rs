@@ -54,26 +54,21 @@ impl Client {
                 None if skips => seen[place] = says,
                 None => {}
             }
-            self.repeated[place] &= says > seen[place];
-            let right = says == seen[place] || self.repeated[place];
             let (name, seen) = (TOPICS[self.topics[place]], seen[place]);
-            assert!(right, "the cursor {text} says {says} of {name}, of which {seen} was seen");
+            assert_eq!(says, seen, "the cursor {text} says {says} of {name}, of which {seen} was seen");
         }
         self.told.clear();
     }
 
-    /// Whoever leaves while events are repeated goes on from what the cursor vouches for.
-    pub(super) fn skip_repeats(&mut self, ledger: &Ledger) {
-        let Some(seen) = &mut self.seen else { return };
-        let Ok(cursor) = self.cursor.parse::<Cursor>() else { return };
-        for (place, repeated) in self.repeated.iter_mut().enumerate() {
-            // A plain id is a moment for several topics: nobody checks what became of its event.
-            let moment = matches!(cursor, Cursor::Plain { .. }) && self.topics.len() > 1;
-            if std::mem::take(repeated) || moment {
-                let position = cursor.position(&topic(self.topics[place]), self.topics.len());
-                let at = if moment { Ledger::present_at } else { Ledger::number_at };
-                seen[place] = at(ledger, self.topics[place], position);
-            }
+    /// A plain id is a moment for several topics: nobody checks what became of its event.
+    pub(super) fn settle_moment(&mut self, ledger: &Ledger) {
+        let (Some(seen), Ok(cursor)) = (&mut self.seen, self.cursor.parse::<Cursor>()) else { return };
+        if !matches!(cursor, Cursor::Plain { .. }) || self.topics.len() == 1 {
+            return;
+        }
+        for (seen, index) in seen.iter_mut().zip(&self.topics) {
+            let position = cursor.position(&topic(*index), self.topics.len());
+            *seen = ledger.present_at(*index, position);
         }
     }
 
@@ -120,7 +115,6 @@ impl Client {
                 assert!(ledger.is_lost(index, from), "{json}: {from} was not lost");
                 self.told.push((place, to));
                 self.from_earliest[place] |= to == 0;
-                self.repeated[place] = true;
                 self.rewinds += 1;
             }
             other => panic!("{other:?}: {json}"),

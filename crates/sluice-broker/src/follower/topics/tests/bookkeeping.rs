@@ -1,9 +1,9 @@
 //! Who is followed, who is looked at next, and what a topic costs.
 
-use sluice_wire::Topic;
+use sluice_wire::{EventId, Topic};
 
 use super::model::Model;
-use super::{Record, World};
+use super::{Record, Step, World};
 use crate::LogHead;
 use crate::broker::Announcement;
 use crate::follower::topics::{Entry, Topics};
@@ -21,6 +21,40 @@ fn topics_linger_and_are_opened_anew() {
     assert_eq!(world.topics.len(), 0);
     assert!(world.topics.follow(&topic, &world.sink).is_some());
     assert_eq!(world.topics.take_wanted(9), [topic]);
+}
+
+/// Two tasks that read one log would hand its events on twice.
+#[test]
+fn the_hole_of_a_topic_that_was_forgotten_is_not_that_of_the_one_followed_anew() {
+    let mut world = World::new();
+    let topic = world.topic.clone();
+    world.topics.suspect(&topic, EventId::MAX);
+    let old = world.topics.take_hole().unwrap();
+    assert!(world.topics.begin_pass(&old).is_some());
+    world.topics.unfollow(&topic, 0);
+    world.topics.sweep(1);
+    world.topics.follow(&topic, &world.sink);
+    let stale = world.topics.epoch.wrapping_sub(1);
+    world.topics.opened(&topic, world.model.head(), stale, &world.sink);
+    world.topics.put_hole_back(old.clone());
+    let new = world.topics.take_hole().unwrap();
+    assert_ne!(old, new);
+    assert!(world.topics.begin_pass(&old).is_none());
+    assert!(world.topics.begin_pass(&new).is_some());
+}
+
+/// What it saw may be gone with the server that it met, and nobody would look again.
+#[test]
+fn a_look_from_before_the_connection_was_lost_says_nothing_of_a_topic_verified_since() {
+    let mut world = World::new();
+    world.model.publish();
+    world.take(Step::Look);
+    world.model.rewind(1);
+    world.take(Step::Reconnect);
+    world.take(Step::Verify);
+    let (before, _) = world.topics.position(&world.topic).unwrap();
+    world.take(Step::TakeLook);
+    assert_eq!(world.topics.position(&world.topic), Some((before, false)));
 }
 
 #[test]
