@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_broker::{BrokerError, Start};
+use sluice_broker::{BrokerError, GapReason, Start};
 use sluice_fanout::{Fence, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
@@ -187,7 +187,10 @@ impl Greeting {
         if !self.said {
             self.said = true;
             frames.push(Frame::opening(self.retry, cursor));
-            frames.extend(self.unknown_cursor.then(control::unknown_cursor));
+            if self.unknown_cursor {
+                hub.tallies().gap(GapReason::UnknownCursor);
+                frames.push(control::unknown_cursor());
+            }
             self.told_stale = !hub.is_live();
             frames.extend(self.told_stale.then(control::stale));
         } else if let Some(cursor) = cursor {

@@ -1,5 +1,5 @@
 //! The control events that a stream may carry beside events of its topics. Clients that do not listen to
-//! them are not disturbed: none carries an id.
+//! them are not disturbed: none carries an id, but for the one that is a whole response.
 
 use std::time::Duration;
 
@@ -39,9 +39,9 @@ pub(crate) fn live() -> Frame {
     Frame::control("sluice.live", "{}", None)
 }
 
-/// The node takes no stream now; the client comes back by itself after `retry`.
-pub(crate) fn shed(reason: &str, retry: Duration) -> Frame {
-    Frame::control("sluice.shed", &json!({ "reason": reason }).to_string(), Some(retry))
+/// The node takes no stream now; the client comes back by itself after `retry`, with the cursor that it has.
+pub(crate) fn shed(reason: &str, retry: Duration, cursor: Option<&str>) -> Frame {
+    Frame::refusal("sluice.shed", &json!({ "reason": reason }).to_string(), retry, cursor)
 }
 
 /// The credentials of a stream are good no more: its client shall get new ones before it comes back.

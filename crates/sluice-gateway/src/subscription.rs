@@ -1,5 +1,6 @@
 //! What a client asks for: topics, and where to begin. Parsed from the query and `Last-Event-ID` once.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use http::HeaderMap;
@@ -81,6 +82,20 @@ impl Subscription {
 /// Whether a request's query asks for plain statuses instead of a shed stream.
 pub(crate) fn asks_for_status(query: &str) -> bool {
     form_urlencoded::parse(query.as_bytes()).any(|(key, value)| key == "errors" && value == "status")
+}
+
+/// The cursor that a client came with, as it came, if it can be one of any version: to be handed back to a client that
+/// is sent away, whether this node can read it or not.
+pub(crate) fn cursor_text<'a>(query: Option<&'a str>, headers: &'a HeaderMap) -> Option<Cow<'a, str>> {
+    let header = headers.get("last-event-id").filter(|value| !value.is_empty());
+    let text = match header {
+        Some(header) => Cow::Borrowed(header.to_str().ok()?),
+        None => {
+            let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+            pairs.filter(|(key, _)| key == "last_event_id").last()?.1
+        }
+    };
+    (!text.is_empty() && Cursor::may_be(&text)).then_some(text)
 }
 
 fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) -> Result<Origin, Problem> {
@@ -199,6 +214,23 @@ mod tests {
         assert_eq!(parse("topic=a", Some("nonsense")).unwrap().origin, Origin::UnknownCursor);
         assert_eq!(parse("topic=a", Some("v9.x")).unwrap().origin, Origin::NewerCursor);
         assert_eq!(parse("topic=a&last_event_id=nonsense", None).unwrap_err().slug, "invalid-cursor");
+    }
+
+    #[test]
+    fn a_cursor_is_handed_back_as_it_came_or_not_at_all() {
+        let text = |query, header: Option<&str>| {
+            let headers = header.map(|id| (http::HeaderName::from_static("last-event-id"), id.parse().unwrap()));
+            let headers = HeaderMap::from_iter(headers);
+            cursor_text(query, &headers).map(Cow::into_owned)
+        };
+        assert_eq!(text(None, Some("v9.what-ever~_")).as_deref(), Some("v9.what-ever~_"));
+        assert_eq!(text(Some("topic=a&last_event_id=1-0%7E5"), None).as_deref(), Some("1-0~5"));
+        assert_eq!(text(Some("last_event_id=1-0"), Some("2-0")).as_deref(), Some("2-0"));
+        for foreign in ["two words", "a:b", "<script>", &"x".repeat(Cursor::LEN_MAX + 1)] {
+            assert_eq!(text(None, Some(foreign)), None, "{foreign}");
+        }
+        assert_eq!(text(Some("topic=a"), None), None);
+        assert_eq!(text(Some("last_event_id=a%0Ab"), None), None);
     }
 
     #[test]

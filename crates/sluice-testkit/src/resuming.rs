@@ -171,8 +171,7 @@ impl Resuming {
 
     fn follow(&mut self, item: &Item) -> Result<()> {
         match item {
-            // As in browsers, an event ahead of a connection's first `id` leaves the cursor alone: a shed has none.
-            Item::Event(event) if event.last_event_id.is_empty() => {}
+            // To the letter of the standard: an event of a connection that named no `id` empties the cursor.
             Item::Event(event) => self.options.last_event_id.clone_from(&event.last_event_id),
             Item::Id(id) => self.options.last_event_id.clone_from(id),
             Item::Retry(ms) => self.retry = Duration::from_millis(*ms),

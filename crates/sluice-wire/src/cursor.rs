@@ -46,6 +46,13 @@ impl Cursor {
     /// The greatest length of a cursor in bytes. Four times what 64 active topics usually need.
     pub const LEN_MAX: usize = 4096;
 
+    /// Whether `text` consists of what cursors of every version consist of, and no more of it than one may have.
+    #[must_use]
+    pub fn may_be(text: &str) -> bool {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+        text.len() <= Self::LEN_MAX && text.bytes().all(fits)
+    }
+
     /// Where this cursor stands in `topic`, for a stream of `topics_in_set` topics.
     ///
     /// A plain cursor offered for one topic is that topic's last event. Offered for several it is a moment,
@@ -79,7 +86,7 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, CursorError> {
         match versioned(text) {
-            Some((version, _)) if version != VectorCursor::VERSION => Err(CursorError::Newer { version }),
+            Some((version, _)) if version > VectorCursor::VERSION => Err(CursorError::Newer { version }),
             _ if text.len() > Self::LEN_MAX => Err(CursorError::Broken),
             Some((_, body)) => VectorCursor::parse_body(body).map(Self::Vector).ok_or(CursorError::Broken),
             None => plain(text).ok_or(CursorError::Broken),

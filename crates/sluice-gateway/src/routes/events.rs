@@ -17,7 +17,7 @@ use super::problem::{self, Answer};
 use crate::admission::{Applicant, Refusal};
 use crate::ends::Ends;
 use crate::leave::Ticket;
-use crate::subscription::{Origin, Subscription, asks_for_status};
+use crate::subscription::{Origin, Subscription, asks_for_status, cursor_text};
 use crate::{clock, control};
 
 /// Where streams are.
@@ -39,7 +39,7 @@ pub(super) async fn open(
     if subscription.origin == Origin::NewerCursor {
         // Another node of a rolling upgrade can read it.
         edge.runs.ground.hub.tallies().refused("newer-cursor");
-        return shed(&edge, "newer-cursor");
+        return shed(&edge, "newer-cursor", query.as_deref(), &headers);
     }
     let applicant = Applicant {
         address: extensions.get::<ClientAddress>().map(|address| address.0),
@@ -59,7 +59,7 @@ pub(super) async fn open(
             response
         }
         Err(refusal) if wants_status(query.as_deref(), &headers) => refused(refusal).into_response(),
-        Err(refusal) => shed(&edge, refusal.as_str()),
+        Err(refusal) => shed(&edge, refusal.as_str(), query.as_deref(), &headers),
     }
 }
 
@@ -107,9 +107,11 @@ fn stream(body: Body) -> Response {
     response
 }
 
-/// A stream that ends at once. EventSource never comes back after a status other than 200.
-pub(super) fn shed(edge: &Edge, reason: &str) -> Response {
-    stream(Body::from(control::shed(reason, edge.runs.ground.retry()).payload()))
+/// A stream that ends at once. EventSource never comes back after a status other than 200. It comes back with the
+/// cursor that it came with.
+pub(super) fn shed(edge: &Edge, reason: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
+    let cursor = cursor_text(query, headers);
+    stream(Body::from(control::shed(reason, edge.runs.ground.retry(), cursor.as_deref()).payload()))
 }
 
 fn refused(refusal: Refusal) -> Answer {

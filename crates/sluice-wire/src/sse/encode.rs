@@ -74,6 +74,16 @@ impl Frame {
         Fields { id: None, retry, event_type: Some(&event_type) }.with_lines(Lines::new(b"data:", json))
     }
 
+    /// An event of Sluice itself that is a whole response. It says the client's cursor again: a reader forgets the
+    /// one it has with the first event of a response that named none (HTML, "dispatch the event", step 1).
+    #[must_use]
+    pub fn refusal(event_type: &str, json: &str, retry: Duration, cursor: Option<&str>) -> Self {
+        let event_type = field_safe(event_type);
+        let id = cursor.as_ref().map(|cursor| cursor as &dyn Display);
+        Fields { id, retry: Some(retry), event_type: Some(&event_type) }
+            .with_lines(Lines::new(b"data:", json))
+    }
+
     /// The whole HTTP/1.1 chunk: `<size in hex>\r\n<payload>\r\n`.
     #[must_use]
     pub fn chunk(&self) -> &Bytes {

@@ -95,20 +95,23 @@ async fn a_broken_cursor_in_the_header_is_told_and_the_stream_begins_now() {
         cluster.publish("a", cursor).await;
         assert_eq!(stream.event().await.unwrap().data, cursor);
     }
+    assert_eq!(cluster.gateways[0].metric("sluice_gaps_total").await.unwrap(), Some(5.0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cursor_of_a_newer_version_is_sent_to_another_node() {
     let cluster = Cluster::start().await;
-    let options = behind("v9.whatever");
-    let mut stream = SseStream::open(cluster.addresses()[0], &["a"], &options).await.unwrap();
-    assert_eq!(stream.status(), 200);
-    assert_shed(&stream.end().await.unwrap(), "newer-cursor");
+    // What no cursor of any version has in it is not said again.
+    for (cursor, said) in [("v9.what~ev-er_", "v9.what~ev-er_"), ("v9.what ever", "")] {
+        let mut stream = SseStream::open(cluster.addresses()[0], &["a"], &behind(cursor)).await.unwrap();
+        assert_eq!(stream.status(), 200);
+        assert_shed(&stream.end().await.unwrap(), "newer-cursor", said);
+    }
     let refused = cluster.gateways[0].metric("sluice_admission_refused_total").await.unwrap();
-    assert_eq!(refused, Some(1.0), "shed without being counted");
+    assert_eq!(refused, Some(2.0), "shed without being counted");
 }
 
-fn assert_shed(items: &[Item], reason: &str) {
+fn assert_shed(items: &[Item], reason: &str, cursor: &str) {
     let retry = items.iter().find_map(|item| match item {
         Item::Retry(ms) => Some(*ms),
         _ => None,
@@ -117,11 +120,13 @@ fn assert_shed(items: &[Item], reason: &str) {
     let events: Vec<_> = items
         .iter()
         .filter_map(|item| match item {
-            Item::Event(event) => Some((event.event_type.as_str(), event.data.as_str())),
+            Item::Event(event) => {
+                Some((event.event_type.as_str(), event.data.as_str(), event.last_event_id.as_str()))
+            }
             _ => None,
         })
         .collect();
-    assert_eq!(events, [("sluice.shed", format!(r#"{{"reason":"{reason}"}}"#).as_str())]);
+    assert_eq!(events, [("sluice.shed", format!(r#"{{"reason":"{reason}"}}"#).as_str(), cursor)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -130,13 +135,15 @@ async fn a_full_node_sheds_browsers_and_refuses_others() {
     let address = cluster.addresses()[0];
     let first = cluster.stream(0, &["a"], &SseOptions::default()).await;
     let _second = cluster.stream(0, &["a"], &SseOptions::default()).await;
-    let mut third = SseStream::open(address, &["a"], &SseOptions::default()).await.unwrap();
-    assert_eq!(third.status(), 200);
-    assert_shed(&third.end().await.unwrap(), "streams-max");
+    for cursor in ["", "17-0~23", "v1.7is16304.XX7o6s1I-5"] {
+        let mut third = SseStream::open(address, &["a"], &behind(cursor)).await.unwrap();
+        assert_eq!(third.status(), 200);
+        assert_shed(&third.end().await.unwrap(), "streams-max", cursor);
+    }
     assert_refused(address, "/v1/events?topic=a", "*/*").await;
     assert_refused(address, "/v1/events?topic=a&errors=status", "text/event-stream").await;
     let refused = cluster.gateways[0].metric("sluice_admission_refused_total").await.unwrap();
-    assert_eq!(refused, Some(3.0));
+    assert_eq!(refused, Some(5.0));
 
     drop(first);
     let options = SseOptions::default();
