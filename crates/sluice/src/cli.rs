@@ -19,7 +19,7 @@ use crate::{doctor, node};
 /// A Redis-backed, horizontally scaled gateway for Server-Sent Events
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
-pub(crate) struct Cli {
+struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -108,8 +108,18 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Does what the command line says.
-pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+/// Does what the command line says, and says what went wrong.
+pub(crate) fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.verb {
         Verb::Gateway(layered) => serve(Role::Gateway, layered),
         Verb::Publisher(layered) => serve(Role::Publisher, layered),

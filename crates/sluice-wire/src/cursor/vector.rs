@@ -42,8 +42,8 @@ pub(super) struct Entry {
 }
 
 impl VectorCursor {
-    /// The version that is written and read.
-    pub const VERSION: u32 = 1;
+    /// The version that is written; it and the ones before it are read.
+    pub const VERSION: u32 = if cfg!(feature = "next-cursor") { 2 } else { 1 };
 
     /// The cursor of a set of topics that stand at `positions`, when nothing up to `floor_ms` is missing in
     /// any of them.
@@ -80,7 +80,7 @@ impl VectorCursor {
         found.map_or(floor_position(self.floor_ms), |at| self.entries[at].position)
     }
 
-    /// Reads what stands behind `v1.`.
+    /// Reads what stands behind the version.
     pub(super) fn parse_body(body: &str) -> Option<Self> {
         let (floor_ms, mut rest) = base62::split_number(body.as_bytes())?;
         let floor = floor_position(floor_ms);
@@ -150,7 +150,7 @@ pub(super) fn write_text(
     Ok(())
 }
 
-const PREFIX: &str = "v1.";
+const PREFIX: &str = if cfg!(feature = "next-cursor") { "v2." } else { "v1." };
 
 #[cfg(test)]
 mod tests;

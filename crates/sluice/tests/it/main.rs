@@ -27,3 +27,4 @@ mod stage;
 mod starting;
 mod storm;
 mod tracing;
+mod upgrading;
