@@ -99,7 +99,7 @@ impl CatchUp {
             for index in 0..self.sources.len() {
                 self.fill(index, fence.positions[index]).await?;
             }
-            if self.note_jumps() {
+            if self.note_jumps() || self.leave_beyond(fence).await {
                 return Ok(Progress::Overtaken);
             }
             let frames = self.merge(fence);
@@ -150,9 +150,9 @@ impl CatchUp {
                 let reader = self.logs.readers.acquire().await;
                 source.fill_from_log(&self.hub, &self.logs.broker, to, self.logs.replay).await?;
                 drop(reader);
-                self.settle_doubt(index, to).await;
-                let source = &mut self.sources[index];
-                if source.peek().is_none() && self.hub.standing(source.key()).0 > to {
+                source.take_doubt();
+                let untold = source.peek().is_none();
+                if untold && self.hub.reach(source.topic(), source.position()).await > to {
                     // The log has passed the position meanwhile: whether it has it shows behind another fence.
                     source.go_back();
                     return Ok(false);
@@ -178,6 +178,18 @@ impl CatchUp {
         }
         self.settle_doubt(index, to).await;
         Ok(())
+    }
+
+    /// A rewound log may go on behind the fence only: the node is brought there first. Whether there is one.
+    async fn leave_beyond(&mut self, fence: &Fence) -> bool {
+        let mut any = false;
+        for (source, to) in self.sources.iter_mut().zip(&fence.positions) {
+            let Some(beyond) = source.rewound_beyond(*to) else { continue };
+            self.hub.reach(source.topic(), beyond).await;
+            source.go_back();
+            any = true;
+        }
+        any
     }
 
     /// A client may be the first to find that the log was rewound: the node looks for itself, and a fence that

@@ -219,7 +219,8 @@ mod tests {
     #[test]
     fn a_cursor_is_handed_back_as_it_came_or_not_at_all() {
         let text = |query, header: Option<&str>| {
-            let headers = header.map(|id| (http::HeaderName::from_static("last-event-id"), id.parse().unwrap()));
+            let headers =
+                header.map(|id| (http::HeaderName::from_static("last-event-id"), id.parse().unwrap()));
             let headers = HeaderMap::from_iter(headers);
             cursor_text(query, &headers).map(Cow::into_owned)
         };

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sluice_broker::{Broker, BrokerError, Gap, Replay, ReplayPage, ReplaySettings, Start};
+use sluice_broker::{Broker, BrokerError, Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start};
 use sluice_fanout::TopicKey;
 use sluice_wire::sse::Frame;
 use sluice_wire::{EventId, Topic};
@@ -65,6 +65,14 @@ impl Source {
     pub(super) fn go_back(&mut self) {
         self.start = self.stands;
         self.items.clear();
+    }
+
+    /// Where delivery goes on after a rewind, if that is not at or before `to`.
+    pub(super) fn rewound_beyond(&self, to: EventId) -> Option<EventId> {
+        self.items.iter().find_map(|item| match item {
+            Item::Gap(gap) if gap.reason == GapReason::Rewound && gap.to > to => Some(gap.to),
+            _ => None,
+        })
     }
 
     /// Whether the log was read up to `to` and did not show an entry there, once: it may be rewound.

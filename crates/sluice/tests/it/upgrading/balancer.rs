@@ -40,6 +40,11 @@ impl Balancer {
         self.address
     }
 
+    /// Somebody else's connection takes a turn.
+    pub(super) fn skip_turn(&self) {
+        self.turns.lock().unwrap().take();
+    }
+
     /// Connections go to these from now on.
     pub(super) fn turn_to(&self, nodes: &[SocketAddr]) {
         *self.turns.lock().unwrap() = Turns { nodes: nodes.to_vec(), next: 0 };
