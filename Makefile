@@ -20,7 +20,7 @@ SEEDS ?= $(shell date +%s)
 HISTORIES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos histories lint fmt bench loom load doc chart chart-server observability stack image clients
+.PHONY: help run test reliability chaos histories lint fmt bench loom load doc chart chart-server observability stack image clients openapi
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ image: ## the image by the Dockerfile; where no registry answers, on base images
 
 clients: ## the programs of docs/clients.md and docs/publishing.md against a node that is killed and drained: CLIENTS=consumers
 	scripts/run-clients.sh $(CLIENTS)
+
+openapi: ## docs/openapi.yaml against running processes, by schemathesis: one minute
+	scripts/check-openapi.sh
 
 observability: ## alerts, dashboard and runbook: against promtool, the list of metrics and a Prometheus that scrapes a node
 	scripts/check-observability.sh

@@ -32,6 +32,8 @@ validate() {
     skip "all checks of the chart: they need Python 3.11 with venv, and PyPI for kubernetes-validate"
     finish check-chart "${CHART_STRICT:-}"
 }
+# Of the sources as they are, whatever was built before.
+if [ -n "$write" ]; then ${CARGO:-cargo} run --quiet -p sluice -- config --schema >docs/config.schema.json; fi
 step "$python" scripts/chart/config_schema.py $write
 step "$python" scripts/chart/schema_closed.py
 step "$python" scripts/chart/readme.py $write
@@ -79,6 +81,7 @@ if [ ! -x "$sluice" ]; then
 elif ! "$sluice" config --defaults | cmp -s - crates/sluice-runtime/src/config/defaults.toml; then
     skip "whether the binary takes the configuration: $sluice is of other sources (cargo build -p sluice)"
 else
+    step "$python" scripts/chart/config_documents.py "$sluice" "$out"/*/*.yaml
     step "$python" scripts/chart/accepted.py "$sluice" "$out"/*/*.yaml
     step "$python" scripts/chart/every_key.py "$sluice" "$helm" --kube-version "$newest"
 fi

@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 
 import yaml
-from config_schema import DEFAULTS, ONLY, ROOT, decided_elsewhere
+from config_schema import DEFAULTS, ROOT, SCHEMA, decided_elsewhere
 
 # Values that keys take, where half or twice the default or another word would not do.
 INSTEAD = {
@@ -24,6 +24,8 @@ INSTEAD = {
     "auth.jwt.key": "",
     "auth.jwt.key_file": "",
     "auth.jwt.secret_file": "",
+    "auth.subject.subscribe": ["user/{sub}/**"],
+    "auth.subject.publish": ["user/{sub}/out"],
     "cors.origins": ["https://a.example"],
     "listen.client_address": "forwarded",
     # Not with tls.cert_file, which is set beside it here.
@@ -37,12 +39,18 @@ INSTEAD = {
     "topics.rules": [{"pattern": "a/**", "retention_events_max": 5, "retention_age_max_s": 6, "idle_expiry_s": 7}],
 }
 
+def words_of(path):
+    schema = json.loads(SCHEMA.read_text())
+    for name in path.split("."):
+        schema = schema["properties"][name]
+    return schema.get("enum")
+
 
 def another(path, default):
     if path in INSTEAD:
         return INSTEAD[path]
-    if path in ONLY:
-        return next(word for word in ONLY[path] if word != default)
+    if words := words_of(path):
+        return next((word for word in words if word != default), default)
     match default:
         case bool():
             return not default
@@ -84,7 +92,7 @@ def effective(sluice, helm, config, scratch):
     values = Path(scratch) / "values.yaml"
     values.write_text(json.dumps({"redis": {"url": "redis://redis:6379"}, "config": config}))
     rendered = subprocess.run([*helm[:1], "template", "sluice", str(ROOT / "helm/sluice"), "-f", str(values), *helm[1:]],
-                              check=True, capture_output=True, text=True).stdout
+                              stdout=subprocess.PIPE, check=True, text=True).stdout
     [toml] = [resource["data"]["sluice.toml"] for resource in yaml.safe_load_all(rendered)
               if resource and "sluice.toml" in resource.get("data", {})]
     file = Path(scratch) / "sluice.toml"

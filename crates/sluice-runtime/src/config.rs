@@ -19,10 +19,12 @@ mod raw;
 mod reader;
 mod redis;
 mod render;
+mod schema;
 mod secret;
 mod section;
 mod streams;
 mod suggest;
+mod takes;
 mod telemetry;
 mod tls;
 mod topics;
@@ -145,6 +147,16 @@ impl Config {
     #[must_use]
     pub fn render(&self) -> String {
         render::render(&self.entries)
+    }
+
+    /// The tree as a JSON Schema, draft 2020-12: types, ranges, enums and units (`x-unit`) that the sections read
+    /// by, the defaults of `role`, and what each key does. Secrets are `writeOnly`.
+    ///
+    /// # Errors
+    /// None, unless the defaults themselves are wrong.
+    pub fn schema(role: Role) -> Result<serde_json::Value, ConfigErrors> {
+        let defaults = Self::read(role, Reader::new(figment::Figment::new(), Vec::new()))?;
+        Ok(schema::schema(&defaults.entries))
     }
 
     /// Every key there is, dotted, in the order of the sections.

@@ -62,6 +62,9 @@ struct ConfigArgs {
     /// Print the commented defaults instead
     #[arg(long)]
     defaults: bool,
+    /// Print the JSON Schema of a configuration file instead, with the defaults of the role
+    #[arg(long, conflicts_with = "defaults")]
+    schema: bool,
     #[command(flatten)]
     layered: Layered,
 }
@@ -161,6 +164,10 @@ fn client(verb: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Resul
 fn print_config(args: ConfigArgs) -> anyhow::Result<ExitCode> {
     if args.defaults {
         print!("{}", Config::DEFAULTS);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.schema {
+        println!("{:#}", Config::schema(args.role.into())?);
         return Ok(ExitCode::SUCCESS);
     }
     Ok(match load(args.role.into(), args.layered) {

@@ -15,9 +15,8 @@ pub(super) enum Media {
 
 /// The content type of a request; refused with `wanted`, which says what to send instead.
 pub(super) fn media(headers: &HeaderMap, wanted: &str) -> Result<Media, Refusal> {
-    if let Some(coding) =
-        headers.get(header::CONTENT_ENCODING).filter(|coding| coding.as_bytes() != b"identity")
-    {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if let Some(coding) = codings.find(|coding| coding.as_bytes() != b"identity") {
         return Err(Refusal::media_type(format!(
             "content-encoding {coding:?} is not read; send the body plain"
         )));
@@ -100,6 +99,10 @@ mod tests {
             assert_eq!(media(&headers("content-type", value), "").unwrap_err().status(), 415, "{value}");
         }
         assert_eq!(media(&headers("content-encoding", "gzip"), "").unwrap_err().status(), 415);
+        let mut twice = headers("content-encoding", "identity");
+        twice.append("content-encoding", "gzip".parse().unwrap());
+        twice.insert("content-type", "text/plain".parse().unwrap());
+        assert_eq!(media(&twice, "").unwrap_err().status(), 415, "no coding is overlooked");
     }
 
     #[test]

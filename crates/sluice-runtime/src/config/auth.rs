@@ -126,12 +126,11 @@ impl Auth {
             api_keys: ApiKey::read_tables(section),
             cookie: some(section.text("cookie", cookie, name, check_name)),
             query_token: section.switch("query_token", default.query_token),
-            leeway: seconds(section, "leeway_s", default.leeway, 0..=600),
-            expiry_jitter: seconds(section, "expiry_jitter_s", default.expiry_jitter, 0..=3_600),
+            leeway: section.seconds("leeway_s", default.leeway, 0..=600),
+            expiry_jitter: section.seconds("expiry_jitter_s", default.expiry_jitter, 0..=3_600),
             grants_claim: section.text("grants_claim", default.grants_claim.clone(), CLAIM, check_claim),
             scope_prefix: some(section.text("scope_prefix", scope, name, check_name)),
-            revocation_max: seconds(
-                section,
+            revocation_max: section.seconds(
                 "revocation_max_s",
                 default.revocation_max,
                 60..=10 * 365 * 86_400,
@@ -144,7 +143,7 @@ impl Auth {
 impl Jwks {
     fn read(section: &mut Section<'_>, d: Self) -> Self {
         Self {
-            refresh: seconds(section, "jwks.refresh_s", d.refresh, 1..=86_400),
+            refresh: section.seconds("jwks.refresh_s", d.refresh, 1..=86_400),
             unknown_key_interval: section.millis(
                 "jwks.unknown_key_interval_ms",
                 d.unknown_key_interval,
@@ -172,15 +171,6 @@ fn templates(section: &mut Section<'_>, key: &str) -> Vec<TopicTemplate> {
     section.list(key, Vec::new(), right, |text| {
         TopicTemplate::parse(text).map_err(|error| format!("{text:?}: {error}"))
     })
-}
-
-fn seconds(
-    section: &mut Section<'_>,
-    key: &str,
-    default: Duration,
-    range: std::ops::RangeInclusive<u64>,
-) -> Duration {
-    Duration::from_secs(section.integer(key, default.as_secs(), range))
 }
 
 fn some(text: String) -> Option<String> {

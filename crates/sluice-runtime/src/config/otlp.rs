@@ -51,7 +51,7 @@ impl Default for Otlp {
 
 impl Otlp {
     pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
-        let endpoint = "right is http://host:port or https://host:port, or nothing for no traces";
+        let endpoint = "must be http://host:port or https://host:port, or nothing for no traces";
         let protocols = [("grpc", OtlpProtocol::Grpc), ("http", OtlpProtocol::Http)];
         let headers = "must be a table of headers, or \"name=value,name=value\"";
         let default = d.endpoint.clone().unwrap_or_default();

@@ -10,6 +10,7 @@ use super::error::{ConfigError, ConfigErrors};
 use super::layers::DEFAULT_SOURCE;
 use super::section::Section;
 use super::suggest;
+use super::takes::Takes;
 
 /// A key as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(super) struct Entry {
     pub(super) literal: String,
     /// Where it came from, unless it is a default.
     pub(super) source: Option<String>,
+    /// What the key takes.
+    pub(super) takes: Takes,
 }
 
 /// The merged tree and what was found in it so far.
@@ -49,9 +52,9 @@ impl Reader {
     }
 
     /// Takes down what a key came to.
-    pub(super) fn record(&mut self, key: String, literal: String, source: Option<String>) {
-        let source = source.filter(|source| source != DEFAULT_SOURCE);
-        self.entries.push(Entry { key, literal, source });
+    pub(super) fn record(&mut self, entry: Entry) {
+        let source = entry.source.filter(|source| source != DEFAULT_SOURCE);
+        self.entries.push(Entry { source, ..entry });
     }
 
     /// Takes down what is wrong.

@@ -74,7 +74,7 @@ impl Redis {
     }
 
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
-        let url = "right is redis://[user:password@]host[:port][/database], redis+sentinel://host,host/<master \
+        let url = "must be redis://[user:password@]host[:port][/database], redis+sentinel://host,host/<master \
                    name>, redis+cluster://host,host (rediss.. for TLS), or memory://";
         let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -";
         Self {

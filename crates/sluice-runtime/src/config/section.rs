@@ -11,14 +11,14 @@ use figment::value::{Dict, Value};
 use super::error::ConfigError;
 use super::ratio::Ratio;
 use super::raw;
-use super::reader::Reader;
+use super::reader::{Entry, Reader};
 use super::secret::MASK;
+use super::takes::{Column, Form, Takes};
 use super::unit::parse_bytes;
 
-/// What a key takes, for the error message and for the rendering.
+/// What a key takes, and how its value is rendered.
 struct Shape<'s, T> {
-    right: &'s str,
-    secret: bool,
+    takes: Takes,
     literal: &'s dyn Fn(&T) -> String,
 }
 
@@ -36,30 +36,20 @@ impl<'r> Section<'r> {
     /// A whole number.
     pub(super) fn integer<T>(&mut self, key: &str, default: T, range: RangeInclusive<T>) -> T
     where
-        T: FromStr + Display + PartialOrd,
+        T: FromStr + Display + PartialOrd + Copy + TryInto<u64>,
     {
-        let right = format!("must be a whole number from {} to {}", range.start(), range.end());
-        let shape = Shape { right: &right, secret: false, literal: &T::to_string };
-        self.scalar(key, default, &shape, |text| {
-            text.parse().ok().filter(|number| range.contains(number)).ok_or(String::new())
-        })
-    }
-
-    /// A size.
-    pub(super) fn bytes(&mut self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
-        let (least, most) = (range.start(), range.end());
-        let right =
-            format!("must be a size from {least} to {most} bytes, such as 65536, \"64KiB\" or \"1MiB\"");
-        let shape = Shape { right: &right, secret: false, literal: &usize::to_string };
-        self.scalar(key, default, &shape, |text| {
-            parse_bytes(text).filter(|bytes| range.contains(bytes)).ok_or(String::new())
-        })
+        self.number(key, default, &range, None)
     }
 
     /// A duration in milliseconds.
     pub(super) fn millis(&mut self, key: &str, default: Duration, range: RangeInclusive<u64>) -> Duration {
         let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(self.integer(key, default, range))
+        Duration::from_millis(self.number(key, default, &range, Some("ms")))
+    }
+
+    /// A duration in seconds.
+    pub(super) fn seconds(&mut self, key: &str, default: Duration, range: RangeInclusive<u64>) -> Duration {
+        Duration::from_secs(self.number(key, default.as_secs(), &range, Some("s")))
     }
 
     /// A duration in seconds, where 0 switches off.
@@ -69,23 +59,45 @@ impl<'r> Section<'r> {
         default: Option<Duration>,
         most: u64,
     ) -> Option<Duration> {
-        let seconds = self.integer(key, default.map_or(0, |d| d.as_secs()), 0..=most);
-        (seconds > 0).then(|| Duration::from_secs(seconds))
+        let duration = self.seconds(key, default.unwrap_or_default(), 0..=most);
+        (!duration.is_zero()).then_some(duration)
+    }
+
+    fn number<T>(&mut self, key: &str, default: T, range: &RangeInclusive<T>, unit: Option<&'static str>) -> T
+    where
+        T: FromStr + Display + PartialOrd + Copy + TryInto<u64>,
+    {
+        let shape = Shape { takes: Takes::number(range, unit), literal: &T::to_string };
+        self.scalar(key, default, shape, |text| {
+            text.parse().ok().filter(|number| range.contains(number)).ok_or(String::new())
+        })
+    }
+
+    /// A size.
+    pub(super) fn bytes(&mut self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let shape = Shape { takes: Takes::size(&range), literal: &usize::to_string };
+        self.scalar(key, default, shape, |text| {
+            parse_bytes(text).filter(|bytes| range.contains(bytes)).ok_or(String::new())
+        })
     }
 
     /// `true` or `false`.
     pub(super) fn switch(&mut self, key: &str, default: bool) -> bool {
-        let shape = Shape { right: "must be true or false", secret: false, literal: &bool::to_string };
-        self.scalar(key, default, &shape, |text| text.parse().map_err(|_| String::new()))
+        let shape = Shape { takes: Takes::switch(), literal: &bool::to_string };
+        self.scalar(key, default, shape, |text| text.parse().map_err(|_| String::new()))
+    }
+
+    /// A share of a whole, from 0 to 1.
+    pub(super) fn ratio(&mut self, key: &str, default: Ratio) -> Ratio {
+        self.scalar(key, default, Shape { takes: Takes::share(), literal: &Ratio::to_string }, str::parse)
     }
 
     /// One of a few words.
     pub(super) fn choice<T: PartialEq + Clone>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T {
-        let quoted: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
-        let right = format!("must be {}", quoted.join(" or "));
         let word = |value: &T| words.iter().find(|(_, v)| v == value).map_or("", |(word, _)| word);
-        let shape = Shape { right: &right, secret: false, literal: &|value| raw::quoted(word(value)) };
-        self.scalar(key, default, &shape, |text| {
+        let takes = Takes::word(words.iter().map(|(word, _)| *word));
+        let shape = Shape { takes, literal: &|value| raw::quoted(word(value)) };
+        self.scalar(key, default, shape, |text| {
             words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone()).ok_or(String::new())
         })
     }
@@ -97,8 +109,9 @@ impl<'r> Section<'r> {
         default: T,
         right: &str,
     ) -> T {
-        let shape = Shape { right, secret: false, literal: &|value: &T| raw::quoted(&value.to_string()) };
-        self.scalar(key, default, &shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+        let takes = Takes::new(Form::Text, right);
+        let shape = Shape { takes, literal: &|value: &T| raw::quoted(&value.to_string()) };
+        self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
 
     /// As [`Self::parsed`], of a text that must never be shown as it was given; `T` shows itself masked.
@@ -108,8 +121,9 @@ impl<'r> Section<'r> {
         default: T,
         right: &str,
     ) -> T {
-        let shape = Shape { right, secret: true, literal: &|value: &T| raw::quoted(&value.to_string()) };
-        self.scalar(key, default, &shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+        let takes = Takes::secret(Form::Text, right);
+        let shape = Shape { takes, literal: &|value: &T| raw::quoted(&value.to_string()) };
+        self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
 
     /// Text that `check` accepts.
@@ -120,8 +134,9 @@ impl<'r> Section<'r> {
         right: &str,
         check: impl FnOnce(&str) -> Result<(), String>,
     ) -> String {
-        let shape = Shape { right, secret: false, literal: &|value: &String| raw::quoted(value) };
-        self.scalar(key, default, &shape, |text| check(text).map(|()| text.to_owned()))
+        let takes = Takes::new(Form::Text, right);
+        let shape = Shape { takes, literal: &|value: &String| raw::quoted(value) };
+        self.scalar(key, default, shape, |text| check(text).map(|()| text.to_owned()))
     }
 
     /// A list of texts: an array, or as text either TOML's array or items between commas.
@@ -132,25 +147,45 @@ impl<'r> Section<'r> {
         right: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Vec<T> {
+        self.items(key, default, Takes::new(Form::Texts, right), parse)
+    }
+
+    /// A list of some of `words`; `parse` says what is wrong with one that is none of them.
+    pub(super) fn words<T: Display>(
+        &mut self,
+        key: &str,
+        words: &'static [&'static str],
+        right: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        self.items(key, Vec::new(), Takes::new(Form::Words(words), right), parse)
+    }
+
+    fn items<T: Display>(
+        &mut self,
+        key: &str,
+        default: Vec<T>,
+        takes: Takes,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
         let literal = |items: &Vec<T>| {
             let items: Vec<String> = items.iter().map(|item| raw::quoted(&item.to_string())).collect();
             format!("[{}]", items.join(", "))
         };
-        let shape = Shape { right, secret: false, literal: &literal };
-        self.value(key, default, &shape, |value| {
+        self.value(key, default, Shape { takes, literal: &literal }, |value| {
             raw::items(value).ok_or(String::new())?.iter().map(|item| parse(item)).collect()
         })
     }
 
-    /// A list of tables.
+    /// A list of tables that have some of `columns`.
     pub(super) fn tables<T>(
         &mut self,
         key: &str,
-        right: &str,
+        (columns, right): (Vec<Column>, &str),
         literal: impl Fn(&T) -> String,
         parse: impl Fn(&Dict) -> Result<T, String>,
     ) -> Vec<T> {
-        self.all_tables(key, (right, false), literal, parse)
+        self.all_tables(key, Takes::new(Form::Tables(columns), right), literal, parse)
     }
 
     /// As [`Self::tables`], of tables that hold what must never be shown as it was given. `literal` masks it, and
@@ -158,11 +193,11 @@ impl<'r> Section<'r> {
     pub(super) fn secret_tables<T>(
         &mut self,
         key: &str,
-        right: &str,
+        (columns, right): (Vec<Column>, &str),
         literal: impl Fn(&T) -> String,
         parse: impl Fn(&Dict) -> Result<T, String>,
     ) -> Vec<T> {
-        self.all_tables(key, (right, true), literal, parse)
+        self.all_tables(key, Takes::secret(Form::Tables(columns), right), literal, parse)
     }
 
     /// Reports that values which are right by themselves do not fit together.
@@ -173,7 +208,7 @@ impl<'r> Section<'r> {
     fn all_tables<T>(
         &mut self,
         key: &str,
-        (right, secret): (&str, bool),
+        takes: Takes,
         literal: impl Fn(&T) -> String,
         parse: impl Fn(&Dict) -> Result<T, String>,
     ) -> Vec<T> {
@@ -181,21 +216,13 @@ impl<'r> Section<'r> {
             let items: Vec<String> = items.iter().map(&literal).collect();
             format!("[{}]", items.join(", "))
         };
-        let shape = Shape { right, secret, literal: &literal };
-        self.value(key, Vec::new(), &shape, |value| {
+        let columns = takes.form.columns().to_vec();
+        self.value(key, Vec::new(), Shape { takes, literal: &literal }, |value| {
             let tables = raw::tables(value).ok_or(String::new())?;
+            let one = |table: &Dict| check_columns(&columns, table).and_then(|()| parse(table));
             let numbered = tables.iter().enumerate();
-            numbered
-                .map(|(at, table)| parse(table).map_err(|why| format!("entry {}: {why}", at + 1)))
-                .collect()
+            numbered.map(|(at, table)| one(table).map_err(|why| format!("entry {}: {why}", at + 1))).collect()
         })
-    }
-
-    /// A share of a whole, from 0 to 1.
-    pub(super) fn ratio(&mut self, key: &str, default: Ratio) -> Ratio {
-        let shape =
-            Shape { right: "must be a number from 0 to 1", secret: false, literal: &Ratio::to_string };
-        self.scalar(key, default, &shape, str::parse)
     }
 
     /// Names and values: a table, or as text `name=value` between commas. `parse` checks a pair.
@@ -205,7 +232,7 @@ impl<'r> Section<'r> {
         right: &str,
         parse: impl Fn(&str, &str) -> Result<V, String>,
     ) -> Vec<(String, V)> {
-        self.named(key, &Shape { right, secret: false, literal: &|pairs: &Vec<_>| table(pairs) }, parse)
+        self.named(key, Takes::new(Form::Pairs, right), parse)
     }
 
     /// As [`Self::pairs`], of values that must never be shown as they were given; `V` shows itself masked.
@@ -215,15 +242,16 @@ impl<'r> Section<'r> {
         right: &str,
         parse: impl Fn(&str, &str) -> Result<V, String>,
     ) -> Vec<(String, V)> {
-        self.named(key, &Shape { right, secret: true, literal: &|pairs: &Vec<_>| table(pairs) }, parse)
+        self.named(key, Takes::secret(Form::Pairs, right), parse)
     }
 
-    fn named<V>(
+    fn named<V: Display>(
         &mut self,
         key: &str,
-        shape: &Shape<'_, Vec<(String, V)>>,
+        takes: Takes,
         parse: impl Fn(&str, &str) -> Result<V, String>,
     ) -> Vec<(String, V)> {
+        let shape = Shape { takes, literal: &|pairs: &Vec<_>| table(pairs) };
         self.value(key, Vec::new(), shape, |value| {
             let pairs = raw::pairs(value).ok_or(String::new())?.into_iter();
             pairs.map(|(name, value)| parse(&name, &value).map(|value| (name, value))).collect()
@@ -234,7 +262,7 @@ impl<'r> Section<'r> {
         &mut self,
         key: &str,
         default: T,
-        shape: &Shape<'_, T>,
+        shape: Shape<'_, T>,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> T {
         self.value(key, default, shape, |value| parse(&raw::text(value).ok_or(String::new())?))
@@ -246,7 +274,7 @@ impl<'r> Section<'r> {
         &mut self,
         key: &str,
         default: T,
-        shape: &Shape<'_, T>,
+        shape: Shape<'_, T>,
         convert: impl FnOnce(&Value) -> Result<T, String>,
     ) -> T {
         let key = format!("{}.{key}", self.name);
@@ -261,9 +289,21 @@ impl<'r> Section<'r> {
                 }
             },
         };
-        self.reader.record(key, (shape.literal)(&effective), source);
+        let literal = (shape.literal)(&effective);
+        self.reader.record(Entry { key, literal, source, takes: shape.takes });
         effective
     }
+}
+
+/// Whether a table of a list has what it must have, and nothing else. Values are `parse`'s to judge.
+fn check_columns(columns: &[Column], table: &Dict) -> Result<(), String> {
+    let names = || columns.iter().map(|column| column.name);
+    if let Some(unknown) = table.keys().find(|key| !names().any(|name| name == key.as_str())) {
+        let known: Vec<&str> = names().collect();
+        return Err(format!("there is no {unknown:?} in it; there are {}", known.join(", ")));
+    }
+    let missing = columns.iter().find(|column| column.required && !table.contains_key(column.name));
+    missing.map_or(Ok(()), |column| Err(format!("it has no {}", column.name)))
 }
 
 /// An inline table of TOML.
@@ -278,10 +318,10 @@ impl<T> Shape<'_, T> {
     fn error(&self, key: String, value: &Value, source: String, why: &str) -> ConfigError {
         let shown = raw::shown(value);
         // A secret's parser never repeats it. Others do, so theirs is left out when something is hidden.
-        let quotes = !self.secret && shown.contains(MASK);
-        let problem =
-            if why.is_empty() || quotes { self.right.to_owned() } else { format!("{why}; {}", self.right) };
-        let value = Some(if self.secret { MASK.to_owned() } else { shown });
+        let Takes { right, secret, .. } = &self.takes;
+        let quotes = !secret && shown.contains(MASK);
+        let problem = if why.is_empty() || quotes { right.clone() } else { format!("{why}; {right}") };
+        let value = Some(if *secret { MASK.to_owned() } else { shown });
         ConfigError { key, value, source, problem }
     }
 }

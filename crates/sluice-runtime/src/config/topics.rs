@@ -7,6 +7,7 @@ use sluice_wire::{Topic, TopicPattern};
 
 use super::raw;
 use super::section::Section;
+use super::takes::{Column, Form};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -105,8 +106,9 @@ impl Topics {
         };
         Self {
             retention,
-            rules: section
-                .tables("rules", RULES, TopicRule::literal, |table| TopicRule::read(table, retention)),
+            rules: section.tables("rules", (TopicRule::columns(), RULES), TopicRule::literal, |table| {
+                TopicRule::read(table, retention)
+            }),
             event_bytes_max: section.bytes("event_bytes_max", d.event_bytes_max, 1..=64 * MIB),
             per_stream_max: section.integer("per_stream_max", d.per_stream_max, 1..=1_024),
             linger: section.millis("linger_ms", d.linger, 0..=3_600_000),
@@ -132,15 +134,24 @@ const RULES: &str = "must be an array of tables such as { pattern = \"chat/**\",
                      retention_age_max_s = 3600, idle_expiry_s = 0 }";
 
 impl TopicRule {
+    fn columns() -> Vec<Column> {
+        let number = |most, unit| Form::Number { least: 0, most, unit };
+        vec![
+            Column::required("pattern", Form::Text),
+            Column::optional("retention_events_max", number(RETENTION_EVENTS_MAX, None)),
+            Column::optional("retention_age_max_s", number(RETENTION_S_MAX, Some("s"))),
+            Column::optional("idle_expiry_s", number(RETENTION_S_MAX, Some("s"))),
+        ]
+    }
+
     fn read(table: &Dict, default: Retention) -> Result<Self, String> {
         let mut retention = default;
         for (key, value) in table {
             match key.as_str() {
-                "pattern" => {}
                 "retention_events_max" => retention.events_max = limit(key, value, RETENTION_EVENTS_MAX)?,
                 "retention_age_max_s" => retention.age_max = seconds(key, value)?,
                 "idle_expiry_s" => retention.idle_expiry = seconds(key, value)?,
-                _ => return Err(format!("there is no key {key:?} in a rule")),
+                _ => {}
             }
         }
         Ok(Self { pattern: pattern(table)?, retention })
@@ -159,7 +170,7 @@ impl TopicRule {
 }
 
 fn pattern(table: &Dict) -> Result<TopicPattern, String> {
-    let text = table.get("pattern").and_then(raw::text).ok_or("it has no pattern")?;
+    let text = table.get("pattern").and_then(raw::text).ok_or("its pattern must be a text")?;
     TopicPattern::parse(&text).map_err(|error| error.to_string())
 }
 

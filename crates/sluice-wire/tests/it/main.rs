@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod any;
+mod colliding;
 mod cursor;
 mod decoder;
 mod envelope;

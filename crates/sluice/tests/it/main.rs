@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod attacks;
 mod browser;
 mod cli;
 mod crowd;
@@ -18,6 +19,7 @@ mod killed;
 mod live;
 mod many_topics;
 mod metrics;
+mod openapi;
 mod outage;
 mod redis_load;
 mod reliability;

@@ -6,6 +6,7 @@ use sluice_wire::TopicPattern;
 use super::PATTERNS;
 use crate::config::raw;
 use crate::config::section::Section;
+use crate::config::takes::{Column, Form};
 
 /// A key and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,16 @@ const RIGHT: &str = "must be an array of tables such as { name = \"shop\", hash 
 
 impl ApiKey {
     pub(super) fn read_tables(section: &mut Section<'_>) -> Vec<Self> {
-        section.secret_tables("api_keys", RIGHT, Self::literal, Self::read)
+        section.secret_tables("api_keys", (Self::columns(), RIGHT), Self::literal, Self::read)
+    }
+
+    fn columns() -> Vec<Column> {
+        vec![
+            Column::required("name", Form::Text),
+            Column::required("hash", Form::Text),
+            Column::optional("subscribe", Form::Texts),
+            Column::optional("publish", Form::Texts),
+        ]
     }
 
     fn read(table: &Dict) -> Result<Self, String> {
@@ -37,7 +47,7 @@ impl ApiKey {
                 "hash" => key.hash = raw::text(value).unwrap_or_default(),
                 "subscribe" => key.subscribe = patterns(name, value)?,
                 "publish" => key.publish = patterns(name, value)?,
-                _ => return Err(format!("there is no {name:?} in an API key")),
+                _ => {}
             }
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');

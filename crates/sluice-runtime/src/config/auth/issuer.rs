@@ -8,6 +8,7 @@ use figment::value::Dict;
 use crate::config::raw;
 use crate::config::secret::Secret;
 use crate::config::section::Section;
+use crate::config::takes::{Column, Form};
 
 /// Algorithms that keys may be for.
 pub const ALGORITHMS: [&str; 12] = [
@@ -81,7 +82,7 @@ impl Issuer {
         written.audience =
             section.list("jwt.audience", Vec::new(), "must list texts", |text| Ok(text.to_owned()));
         written.algorithms =
-            section.list("jwt.algorithms", Vec::new(), "must list algorithms such as \"RS256\"", algorithm);
+            section.words("jwt.algorithms", &ALGORITHMS, "must list algorithms such as \"RS256\"", algorithm);
         written.jwks_url = section.text("jwt.jwks_url", String::new(), JWKS_URL, |text| {
             if text.is_empty() { Ok(()) } else { check_url(text, allow_http) }
         });
@@ -96,7 +97,7 @@ impl Issuer {
 
     /// Those of `auth.issuers`.
     pub(super) fn read_tables(section: &mut Section<'_>, allow_http: bool) -> Vec<Self> {
-        section.secret_tables("issuers", RIGHT, Self::literal, |table| {
+        section.secret_tables("issuers", (Written::columns(), RIGHT), Self::literal, |table| {
             let issuer = Written::read(table)?.judge(allow_http)?;
             issuer.ok_or_else(|| ONE_SOURCE.to_owned())
         })
@@ -134,6 +135,21 @@ impl Issuer {
 }
 
 impl Written {
+    fn columns() -> Vec<Column> {
+        let text = |name| Column::optional(name, Form::Text);
+        vec![
+            text("issuer"),
+            Column::optional("audience", Form::Texts),
+            Column::optional("algorithms", Form::Words(&ALGORITHMS)),
+            text("kid"),
+            text("secret"),
+            text("secret_file"),
+            text("key"),
+            text("key_file"),
+            text("jwks_url"),
+        ]
+    }
+
     fn read(table: &Dict) -> Result<Self, String> {
         let mut written = Self::default();
         for (key, value) in table {
@@ -152,7 +168,7 @@ impl Written {
                 "key" => written.key = text()?,
                 "key_file" => written.key_file = text()?,
                 "jwks_url" => written.jwks_url = text()?,
-                _ => return Err(format!("there is no {key:?} in an issuer")),
+                _ => {}
             }
         }
         Ok(written)
@@ -209,7 +225,7 @@ fn algorithm(text: &str) -> Result<&'static str, String> {
 }
 
 const JWKS_URL: &str =
-    "right is https://host/path (http:// only for this machine, or with auth.jwks.allow_http)";
+    "must be https://host/path (http:// only for this machine, or with auth.jwks.allow_http)";
 
 /// None of the answers repeats any part of `text`: it may hold a login.
 fn check_url(text: &str, allow_http: bool) -> Result<(), String> {
