@@ -46,19 +46,19 @@ async fn gives_up_for_good_on_a_refusal() -> Result<()> {
 
 #[tokio::test]
 async fn control_events_and_the_cursor_are_kept_over_connections() -> Result<()> {
-    let shed = ended_stream_of(&["retry: 1\n\n", "event: sluice.shed\ndata: {}\n\n"]);
+    let shed = ended_stream_of(&["retry: 1\n\n", "event: sluice.shed\nid: 1-0\ndata: {}\n\n"]);
     let server = Answers::start(vec![
         (ended_stream_of(&["retry: 1\nid: 1-0\n\n"]), End::Close),
         (shed.clone(), End::Close),
         (shed, End::Close),
-        (stream_of(&["data: a\n\n"]), End::Stay),
+        (stream_of(&["id: 1-0\n\n", "data: a\n\n"]), End::Stay),
     ])
     .await?;
     let mut client = Resuming::new(&[server.addr()], &["a"], options());
     assert_eq!(client.event().await?.data, "a");
     assert_eq!(client.controls().len(), 2);
     assert_eq!(client.last_event_id(), "1-0");
-    assert!(server.requests()[3].contains("\r\nlast-event-id: 1-0\r\n"), "a shed leaves the cursor alone");
+    assert!(server.requests()[3].contains("\r\nlast-event-id: 1-0\r\n"), "a shed says the cursor again");
     client.drop_connection();
     Ok(())
 }
