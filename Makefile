@@ -6,6 +6,8 @@ CARGO ?= cargo
 LOCKED ?=
 # What `make run` gives to `sluice dev`: make run ARGS='--set listen.addr=127.0.0.1:9090'
 ARGS ?=
+# The fuzz targets that `make fuzz` is confined to.
+TARGETS ?=
 # What `make load` runs, and against what: sluice, floor, floor-passes, nchan or all.
 SCENARIOS ?= density fanout
 TARGET ?= sluice
@@ -20,7 +22,7 @@ SEEDS ?= $(shell date +%s)
 HISTORIES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos histories lint fmt bench loom load doc chart chart-server observability stack image clients openapi
+.PHONY: help run test reliability chaos histories lint fuzz fmt bench loom load doc chart chart-server observability stack image clients openapi
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +36,7 @@ test: ## all tests, against a real redis-server (installed where there is apt)
 	NEXT_CURSOR=required $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
 	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
-	    "faults at random (make chaos)."
+	    "faults at random (make chaos), the fuzzer's search (make fuzz)."
 
 reliability: ## every fault in every shape of Redis, a row each (four minutes): make reliability ONLY=Sentinel
 	SLUICE_RELIABILITY_ONLY='$(ONLY)' $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::table --ignored --nocapture
@@ -56,6 +58,9 @@ lint: ## formatting, clippy, the boundaries between crates, file lengths, links 
 	scripts/check-file-lengths.sh
 	@if command -v python3 >/dev/null; then python3 scripts/check-docs.py; else echo "SKIPPED: links of the documentation, for want of python3"; fi
 	@CARGO='$(CARGO)' scripts/check-dependencies.sh
+
+fuzz: ## fuzz targets, each for a minute (nightly and cargo-fuzz): make fuzz SECONDS=600 TARGETS=cursor
+	CARGO='$(CARGO)' scripts/fuzz.sh $(SECONDS) $(TARGETS)
 
 fmt: ## format all code
 	$(CARGO) fmt --all

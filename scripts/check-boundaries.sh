@@ -19,6 +19,7 @@ allowed() {
     sluice-access | sluice-broker | sluice-fanout | sluice-runtime | sluice-testkit | sluice-loadtest) echo sluice-wire ;;
     sluice-gateway) echo sluice-wire sluice-access sluice-broker sluice-fanout ;;
     sluice-publisher) echo sluice-wire sluice-access sluice-broker ;;
+    sluice-fuzz) echo sluice-wire sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
     sluice) echo sluice-wire sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
     *) return 1 ;;
     esac

@@ -60,6 +60,7 @@ pub use crate::settings::{
     CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
 };
 use crate::socket::Harbour;
+pub use crate::subscription::topics_asked_for;
 pub use crate::tallies::{LAG_US, LagFigures};
 
 /// How often feeds are looked at for silence.
@@ -120,7 +121,7 @@ impl Gateway {
             stop: stop.clone(),
         });
         harbour.open(runs.clone());
-        let edge = Edge { runs, limits: settings.limits, access: settings.access };
+        let edge = Edge::new(runs, settings.limits, settings.access);
         let gateway = Self { edge: Arc::new(edge) };
         tracker.spawn(gateway.clone().keep());
         tracker.spawn(stop.clone().run_until_cancelled_owned(gateway.clone().end_revoked()));

@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use http::{HeaderName, HeaderValue, Method};
 use sluice_access::Access;
+use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
 pub(crate) use self::problem::Answer;
@@ -24,6 +25,14 @@ pub(crate) struct Edge {
     pub(crate) runs: Arc<Runs>,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
+    /// Pages of history that may be held at once.
+    histories: Arc<Semaphore>,
+}
+
+impl Edge {
+    pub(crate) fn new(runs: Arc<Runs>, limits: Limits, access: Access) -> Self {
+        Self { runs, limits, access, histories: Arc::new(Semaphore::new(history::PAGES_MAX)) }
+    }
 }
 
 /// `GET /v1/events` and `GET /v1/topics/{topic}/events`, to be served as they are or merged with others.

@@ -125,6 +125,15 @@ fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) 
     }
 }
 
+/// The topics that a request for a stream asks for, by its query and its headers: the whole of a request is read
+/// and checked as `/v1/events` does.
+///
+/// # Errors
+/// The problem that it would be answered with.
+pub fn topics_asked_for(query: &str, headers: &HeaderMap, topics_max: usize) -> Result<Vec<Topic>, Problem> {
+    Subscription::parse(query, headers, topics_max).map(|subscription| subscription.topics)
+}
+
 /// The answer to a `since` that cannot be read.
 pub(crate) fn bad_since(error: &sluice_wire::SinceError) -> Problem {
     bad("invalid-since", "Not a beginning", error)

@@ -13,6 +13,9 @@ const TYPE_BASE: &str = "https://sluice.dev/problems/";
 /// The media type of [`Problem::to_json`].
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// A detail is not longer: it may repeat what somebody sent, which is as long as they like. Bytes.
+const DETAIL_BYTES_MAX: usize = 1_000;
+
 /// Why a request was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -31,10 +34,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem of the type `slug`.
+    /// A problem of the type `slug`. The detail may repeat what somebody sent: it is made one line of at most a
+    /// thousand bytes or so.
     #[must_use]
     pub fn new(status: u16, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), retry_after_seconds: None, event: None }
+        let detail = one_line(detail.into());
+        Self { status, slug, title, detail, retry_after_seconds: None, event: None }
     }
 
     /// The same, worth trying again after `seconds`.
@@ -73,6 +78,14 @@ impl Problem {
     }
 }
 
+fn one_line(mut text: String) -> String {
+    if text.len() > DETAIL_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+        text.push_str("...");
+    }
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
+}
+
 /// Appends `text` as a JSON string. Source: RFC 8259, section 7.
 fn push_json_string(json: &mut String, text: &str) {
     json.push('"');
@@ -107,9 +120,17 @@ mod tests {
     }
 
     #[test]
+    fn a_detail_is_one_line_however_much_of_a_request_it_repeats() {
+        let unknown = format!("unknown field `{}`", "a\r\nb\u{1b}é".repeat(100_000));
+        let detail = Problem::new(400, "x", "X", unknown).detail;
+        assert!(detail.starts_with("unknown field `a  b é") && detail.ends_with("..."), "{detail}");
+        assert!(detail.len() <= DETAIL_BYTES_MAX + 3 && !detail.contains(char::is_control));
+    }
+
+    #[test]
     fn no_detail_breaks_out_of_its_string() {
-        let detail = "\"\\\n\r\t\0\u{1f}\u{7f}é\u{2028}💧";
-        let json = Problem::new(400, "x", "X", detail).to_json();
+        let detail = "\"\\\n\r\t\0\u{1f}\u{7f}é\u{2028}💧".to_owned();
+        let json = Problem { detail, ..Problem::new(400, "x", "X", "") }.to_json();
         assert!(json.contains(r#""detail":"\"\\\n\r\t\u0000\u001f"#), "{json}");
         assert!(json.ends_with("\u{7f}é\u{2028}💧\"}"), "{json}");
         assert!(!json.chars().any(|c| u32::from(c) < 0x20));

@@ -1,16 +1,22 @@
 //! `GET /v1/topics/{topic}/events`: a topic's history as JSON, for polling clients and for looking.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use http::Uri;
-use serde::Serialize;
+use bytes::Bytes;
+use http::{Uri, header};
+use http_body::{Frame, SizeHint};
+use serde::{Serialize, Serializer};
 use sluice_access::{Action, Identity};
 use sluice_broker::{BrokerError, resolve_since};
 use sluice_wire::{Event, EventId, Problem, Since, Topic, TopicPathError, parse_events_path};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Edge;
 use super::problem::{self, Answer};
@@ -20,11 +26,22 @@ use crate::subscription::{bad, bad_since};
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
+/// A page ends with the event that fills it, however many more were asked for: a client that reads slowly holds
+/// it for as long as it likes. Bytes of data.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+/// Events of one read of the log: what is in memory before it is known how large they are.
+const READ_EVENTS: usize = 32;
+/// What is handed to a socket at once. Bytes.
+const PIECE_BYTES: usize = 64 << 10;
+/// Pages that may be made, or be on their way to clients, at once. Beyond, clients are asked to come again.
+pub(super) const PAGES_MAX: usize = 32;
+
 #[derive(Serialize)]
 struct History {
     events: Vec<Entry>,
     /// Offered as `since`, it brings what comes next.
-    next: String,
+    #[serde(serialize_with = "collect_str")]
+    next: EventId,
 }
 
 #[derive(Serialize)]
@@ -43,12 +60,51 @@ pub(super) async fn read(
     RawQuery(query): RawQuery,
 ) -> Response {
     match answer(&edge, &identity, uri.path(), query.as_deref().unwrap_or_default()).await {
-        Ok(history) => ([(http::header::CACHE_CONTROL, "no-store")], Json(history)).into_response(),
+        Ok((history, turn)) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            // Nothing in it can fail to be written.
+            let rest = serde_json::to_vec(&history).unwrap_or_default().into();
+            (headers, Body::new(Held { rest, _turn: turn })).into_response()
+        }
         Err(answer) => answer.into_response(),
     }
 }
 
-async fn answer(edge: &Edge, identity: &Identity, path: &str, query: &str) -> Result<History, Answer> {
+/// The rest of a page on its way, in pieces: hyper asks for one when the one before has gone to the socket, so
+/// that the page counts until nearly all of it was taken, or its client is gone.
+struct Held {
+    rest: Bytes,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let piece = self.rest.len().min(PIECE_BYTES);
+        let piece = self.rest.split_to(piece);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+async fn answer(
+    edge: &Edge,
+    identity: &Identity,
+    path: &str,
+    query: &str,
+) -> Result<(History, OwnedSemaphorePermit), Answer> {
     let topic = parse_events_path(path).map_err(|error| match error {
         TopicPathError::Elsewhere => Problem::new(404, "not-found", "Not found", error.to_string()),
         error => bad("invalid-topic", "Not a topic", error),
@@ -56,7 +112,9 @@ async fn answer(edge: &Edge, identity: &Identity, path: &str, query: &str) -> Re
     let granted = identity.check(Action::Subscribe, [&topic]);
     granted.inspect_err(|denial| edge.access.count(denial))?;
     let (since, limit) = parse(query)?;
-    page(edge, &topic, &since, limit).await.map_err(|error| problem::broker(&error).into())
+    let turn = edge.histories.clone().try_acquire_owned().map_err(|_| problem::histories_busy())?;
+    let history = page(edge, &topic, &since, limit).await.map_err(|error| problem::broker(&error))?;
+    Ok((history, turn))
 }
 
 async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result<History, BrokerError> {
@@ -65,10 +123,28 @@ async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result
         Since::After(id) => *id,
         since => resolve_since(broker.as_ref(), topic, since, clock::now_ms()).await?.position(),
     };
-    let _reader = edge.runs.ground.logs.readers.acquire().await;
-    let page = broker.read(topic, position.after(), EventId::MAX, limit).await?;
-    let next = page.last.unwrap_or(position).to_string();
-    Ok(History { events: page.events.iter().map(Entry::of).collect(), next })
+    let mut history = History { events: Vec::new(), next: position };
+    let (mut read, mut bytes) = (0, 0);
+    while read < limit && bytes < PAGE_BYTES_MAX {
+        let reader = edge.runs.ground.logs.readers.acquire().await;
+        let count = READ_EVENTS.min(limit - read);
+        let page = broker.read(topic, history.next.after(), EventId::MAX, count).await?;
+        drop(reader);
+        for event in &page.events {
+            if bytes >= PAGE_BYTES_MAX {
+                return Ok(history);
+            }
+            bytes += event.data.len();
+            history.events.push(Entry::of(event));
+            history.next = event.id;
+        }
+        history.next = page.last.unwrap_or(history.next);
+        read += count;
+        if !page.more {
+            break;
+        }
+    }
+    Ok(history)
 }
 
 fn parse(query: &str) -> Result<(Since, usize), Problem> {
@@ -90,6 +166,10 @@ fn parse(query: &str) -> Result<(Since, usize), Problem> {
         }
     }
     Ok((since, limit))
+}
+
+fn collect_str<S: Serializer>(id: &EventId, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
 }
 
 impl Entry {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, header};
 use sluice_access::Denial;
 use sluice_broker::BrokerError;
 use sluice_wire::{PROBLEM_JSON, Problem};
@@ -72,12 +72,19 @@ pub(super) fn broker(error: &BrokerError) -> Problem {
     }
 }
 
-pub(super) async fn not_found(uri: Uri) -> Answer {
-    let detail = format!("there is nothing at {}; streams are at /v1/events?topic=", uri.path());
+pub(super) async fn not_found() -> Answer {
+    // What was asked for is not repeated: it is as long as somebody likes.
+    let detail = "there is nothing at this path; streams are at /v1/events?topic=";
     Problem::new(404, "not-found", "Not found", detail).into()
 }
 
-pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Answer {
-    let detail = format!("{method} is not for {}", uri.path());
+pub(super) async fn method_not_allowed() -> Answer {
+    let detail = "this path does not take the method; the `allow` header says what it takes";
     Problem::new(405, "method-not-allowed", "Method not allowed", detail).into()
+}
+
+/// As many requests for history are answered as may be at once.
+pub(super) fn histories_busy() -> Problem {
+    let detail = "this node answers as many requests for history as it may at once; try again";
+    Problem::new(503, "too-busy", "Too busy", detail).retry_after(1)
 }

@@ -8,6 +8,7 @@ mod flood;
 mod gone;
 mod http2;
 mod leaving;
+mod pages;
 mod principals;
 mod secure;
 mod smuggling;

@@ -1,7 +1,7 @@
 //! Every way in which the service says no, in one place: problem details with a stable type each and a text
 //! that says what to do.
 
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
 use sluice_access::Denial;
@@ -205,11 +205,12 @@ fn elsewhere(detail: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
 }
 
-pub(super) async fn not_found(uri: Uri) -> Refusal {
-    elsewhere(format!("no route leads to {}", uri.path()))
+pub(super) async fn not_found() -> Refusal {
+    // What was asked for is not repeated: it is as long as somebody likes.
+    elsewhere("no route leads to this path; POST /v1/topics/<topic>/events publishes an event")
 }
 
-pub(super) async fn method_not_allowed(method: Method) -> Refusal {
-    let detail = format!("this path does not take {method}; the `allow` header says what it takes");
+pub(super) async fn method_not_allowed() -> Refusal {
+    let detail = "this path does not take the method; the `allow` header says what it takes";
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
 }

@@ -17,12 +17,14 @@ pub struct ConfigError {
 }
 
 impl fmt::Display for ConfigError {
+    /// One line, whatever keys and values hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)?;
+        let mut text = self.key.clone();
         if let Some(value) = &self.value {
-            write!(f, " = {value}")?;
+            text = format!("{text} = {value}");
         }
-        write!(f, " ({}): {}", self.source, self.problem)
+        text = format!("{text} ({}): {}", self.source, self.problem);
+        f.write_str(&text.replace(char::is_control, " "))
     }
 }
 

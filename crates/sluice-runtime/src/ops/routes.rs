@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::{Map, json};
@@ -83,13 +83,13 @@ async fn node(State(state): Shared) -> Response {
     answer(StatusCode::OK, JSON, (state.node)().to_string())
 }
 
-async fn not_found(uri: Uri) -> Response {
-    let detail = format!("there is no {} here; this listener serves {ROUTES}", uri.path());
+async fn not_found() -> Response {
+    let detail = format!("there is nothing at this path; this listener serves {ROUTES}");
     problem(StatusCode::NOT_FOUND, "not-found", "There is nothing here", detail)
 }
 
-async fn method_not_allowed(method: Method) -> Response {
-    let detail = format!("{method} is not allowed here; the allow header says what is");
+async fn method_not_allowed() -> Response {
+    let detail = "the method is not allowed here; the allow header says what is".to_owned();
     problem(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed", detail)
 }
 

@@ -220,3 +220,11 @@ fn what_is_rendered_reads_back_as_the_same() {
     assert_eq!((again.streams, again.redis, again.cors), (config.streams, config.redis, config.cors));
     assert_eq!(load(Config::DEFAULTS, &[], &[]).unwrap().streams, load("", &[], &[]).unwrap().streams);
 }
+
+#[test]
+fn a_mistake_is_one_line_whatever_its_key_and_value_hold() {
+    let text = "\"a\\nb\\u001b[31m\" = 1\n[redis]\nprefix = \"x\\ny {z}\"\n";
+    let said = load(text, &[], &[]).unwrap_err().to_string();
+    assert_eq!(said.lines().count(), 3, "{said}");
+    assert!(said.contains("a b [31m") && !said.contains('\u{1b}'), "{said}");
+}
