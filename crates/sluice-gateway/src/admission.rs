@@ -14,7 +14,9 @@ mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use sluice_access::Pressure;
 
 pub(crate) use self::book::Applicant;
 use self::book::Book;
@@ -40,8 +42,25 @@ pub(crate) enum Refusal {
     Subject,
     /// One of the topics has as many as it may on this node.
     Topic,
+    /// The node is short of memory.
+    Memory,
     /// The node is going away.
     Draining,
+}
+
+/// A stream that is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) why: Refusal,
+    /// How long its client should wait, where that is longer than for any other reason: a limit of its own does not
+    /// pass like a rush.
+    pub(crate) wait: Option<Duration>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { why, wait: None }
+    }
 }
 
 impl Refusal {
@@ -53,6 +72,7 @@ impl Refusal {
             Self::Address => "streams-per-address-max",
             Self::Subject => "streams-per-subject-max",
             Self::Topic => "streams-per-topic-max",
+            Self::Memory => "memory",
             Self::Draining => "draining",
         }
     }
@@ -71,6 +91,7 @@ struct Gate {
     /// The drain is over: who is still here is cut off.
     over: AtomicBool,
     streams_max: usize,
+    pressure: Pressure,
     bucket: Mutex<Bucket>,
     book: Mutex<Book>,
     /// Principals under a sentence, so that nobody need look when there are none.
@@ -98,7 +119,7 @@ pub(crate) struct Standing {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits, tallies: Tallies, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, pressure: Pressure, tallies: Tallies, now: Instant) -> Self {
         let bucket = Bucket::new(limits.accept_per_second, limits.accept_burst, now);
         Self {
             gate: Arc::new(Gate {
@@ -106,6 +127,7 @@ impl Admission {
                 draining: AtomicBool::new(false),
                 over: AtomicBool::new(false),
                 streams_max: limits.streams_max,
+                pressure,
                 bucket: Mutex::new(bucket),
                 book: Mutex::new(Book::new(limits)),
                 sentenced: AtomicUsize::new(0),
@@ -116,7 +138,7 @@ impl Admission {
 
     /// A place for one more stream. Whoever also refuses streams by a list of its own looks at that list after
     /// this: then a stream that was not on the list is found by whoever ends those that are.
-    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refusal> {
+    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refused> {
         let gate = &self.gate;
         let admitted = gate.admit(now, applicant);
         match admitted {
@@ -124,9 +146,9 @@ impl Admission {
                 gate.tallies.opened();
                 Ok(self.resume(principal))
             }
-            Err(refusal) => {
-                gate.tallies.refused(refusal.as_str());
-                Err(refusal)
+            Err(refused) => {
+                gate.tallies.refused(refused.why.as_str());
+                Err(refused)
             }
         }
     }
@@ -222,21 +244,24 @@ impl Standing {
 
 impl Gate {
     /// Takes one more stream; the number of its principal.
-    fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refusal> {
+    fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refused> {
         if self.draining.load(Ordering::Acquire) {
-            return Err(Refusal::Draining);
+            return Err(Refusal::Draining.into());
+        }
+        if self.pressure.is_on() {
+            return Err(Refusal::Memory.into());
         }
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.streams_max {
             self.open.fetch_sub(1, Ordering::AcqRel);
-            return Err(Refusal::Full);
+            return Err(Refusal::Full.into());
         }
         // Whoever has enough streams does not use up the rate of those who have not.
-        let principal = self.book().enter(applicant).inspect_err(|_| {
+        let principal = self.book().enter(now, applicant).inspect_err(|_| {
             self.open.fetch_sub(1, Ordering::AcqRel);
         })?;
         if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
             self.give_back(principal);
-            return Err(Refusal::Rate);
+            return Err(Refusal::Rate.into());
         }
         Ok(principal)
     }
