@@ -85,7 +85,7 @@ async fn a_node_that_is_short_of_memory_takes_nothing_in() {
         assert!(used > process.metric("sluice_memory_mark_bytes").await.unwrap().unwrap());
     }
     let unwatched = [little, ("SLUICE_LIMITS__MEMORY_SHARE_PERCENT", "0")];
-    let node = unwatched.iter().fold(gateway(&redis.url()), |node, (key, value)| node.env(*key, *value));
+    let node = unwatched.iter().fold(gateway(&redis.url()), |node, (key, value)| node.env(key, value));
     let node = node.spawn().await.unwrap();
     crate::stage::open(node.addr(), &["a"], &SseOptions::default()).await;
 }
