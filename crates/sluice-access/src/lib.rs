@@ -16,6 +16,8 @@ mod issuer;
 mod jwks;
 mod keys;
 mod measure;
+mod pressure;
+mod rate;
 mod revocation;
 mod settings;
 mod token;
@@ -29,6 +31,8 @@ pub use grants::is_reserved;
 pub use identity::{Action, Grants, Identity};
 pub use jwks::Fetch;
 pub use keys::KeyError;
+pub use pressure::Pressure;
+pub use rate::{Rate, Rates};
 pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked};
 pub use settings::{
     AccessSettings, Algorithm, ApiKeySettings, IssuerSettings, JwksSettings, KeySource, SecretText,

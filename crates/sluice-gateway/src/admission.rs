@@ -8,6 +8,7 @@ mod book;
 mod bucket;
 mod counted;
 mod label;
+mod refusal;
 mod sentence;
 #[cfg(test)]
 mod tests;
@@ -16,47 +17,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use sluice_access::Pressure;
+
 pub(crate) use self::book::Applicant;
 use self::book::Book;
 use self::bucket::Bucket;
 pub use self::label::Principal;
+pub(crate) use self::refusal::{Refusal, Refused};
 pub use self::sentence::Sentence;
 use crate::settings::Limits;
 use crate::tallies::Tallies;
 
 /// A stream ended by its client's doing.
 const CLIENT: &str = "client";
-
-/// Why a stream is not taken now. Another time, or another node, may take it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// The node holds as many streams as it may.
-    Full,
-    /// Streams come faster than they may.
-    Rate,
-    /// The client's network has as many as it may.
-    Address,
-    /// The client has as many as it may, by its token.
-    Subject,
-    /// One of the topics has as many as it may on this node.
-    Topic,
-    /// The node is going away.
-    Draining,
-}
-
-impl Refusal {
-    /// The reason as metrics and clients read it.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Full => "streams-max",
-            Self::Rate => "accept-rate",
-            Self::Address => "streams-per-address-max",
-            Self::Subject => "streams-per-subject-max",
-            Self::Topic => "streams-per-topic-max",
-            Self::Draining => "draining",
-        }
-    }
-}
 
 /// The gate that every stream comes through. Clones share it.
 #[derive(Debug, Clone)]
@@ -71,6 +44,7 @@ struct Gate {
     /// The drain is over: who is still here is cut off.
     over: AtomicBool,
     streams_max: usize,
+    pressure: Pressure,
     bucket: Mutex<Bucket>,
     book: Mutex<Book>,
     /// Principals under a sentence, so that nobody need look when there are none.
@@ -98,7 +72,7 @@ pub(crate) struct Standing {
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits, tallies: Tallies, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, pressure: Pressure, tallies: Tallies, now: Instant) -> Self {
         let bucket = Bucket::new(limits.accept_per_second, limits.accept_burst, now);
         Self {
             gate: Arc::new(Gate {
@@ -106,6 +80,7 @@ impl Admission {
                 draining: AtomicBool::new(false),
                 over: AtomicBool::new(false),
                 streams_max: limits.streams_max,
+                pressure,
                 bucket: Mutex::new(bucket),
                 book: Mutex::new(Book::new(limits)),
                 sentenced: AtomicUsize::new(0),
@@ -116,7 +91,7 @@ impl Admission {
 
     /// A place for one more stream. Whoever also refuses streams by a list of its own looks at that list after
     /// this: then a stream that was not on the list is found by whoever ends those that are.
-    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refusal> {
+    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refused> {
         let gate = &self.gate;
         let admitted = gate.admit(now, applicant);
         match admitted {
@@ -124,9 +99,9 @@ impl Admission {
                 gate.tallies.opened();
                 Ok(self.resume(principal))
             }
-            Err(refusal) => {
-                gate.tallies.refused(refusal.as_str());
-                Err(refusal)
+            Err(refused) => {
+                gate.tallies.refused(refused.why.as_str());
+                Err(refused)
             }
         }
     }
@@ -222,21 +197,24 @@ impl Standing {
 
 impl Gate {
     /// Takes one more stream; the number of its principal.
-    fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refusal> {
+    fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refused> {
         if self.draining.load(Ordering::Acquire) {
-            return Err(Refusal::Draining);
+            return Err(Refusal::Draining.into());
+        }
+        if self.pressure.is_on() {
+            return Err(Refusal::Memory.into());
         }
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.streams_max {
             self.open.fetch_sub(1, Ordering::AcqRel);
-            return Err(Refusal::Full);
+            return Err(Refusal::Full.into());
         }
         // Whoever has enough streams does not use up the rate of those who have not.
-        let principal = self.book().enter(applicant).inspect_err(|_| {
+        let principal = self.book().enter(now, applicant).inspect_err(|_| {
             self.open.fetch_sub(1, Ordering::AcqRel);
         })?;
         if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
             self.give_back(principal);
-            return Err(Refusal::Rate);
+            return Err(Refusal::Rate.into());
         }
         Ok(principal)
     }

@@ -83,7 +83,12 @@ impl Ground {
 
     /// What the client is told to wait before it comes back.
     pub(crate) fn retry(&self) -> Duration {
-        control::jittered(self.streams.retry, self.streams.retry_jitter_percent)
+        self.jittered(self.streams.retry)
+    }
+
+    /// `wait`, differing from client to client.
+    pub(crate) fn jittered(&self, wait: Duration) -> Duration {
+        control::jittered(wait, self.streams.retry_jitter_percent)
     }
 }
 

@@ -57,7 +57,7 @@ pub use crate::server::{
     TrustedProxies, serve,
 };
 pub use crate::settings::{
-    CorsSettings, GatewaySettings, Limits, OnLag, RingLimits, StreamSettings, WindowLimits,
+    CorsSettings, GatewaySettings, Limits, OnLag, RefusedWait, RingLimits, StreamSettings, WindowLimits,
 };
 use crate::socket::Harbour;
 pub use crate::subscription::topics_asked_for;
@@ -112,7 +112,12 @@ impl Gateway {
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
             replay: follower.replay,
         };
-        let admission = Admission::new(&settings.limits, hub.tallies().clone(), Instant::now());
+        let admission = Admission::new(
+            &settings.limits,
+            settings.pressure.clone(),
+            hub.tallies().clone(),
+            Instant::now(),
+        );
         let runs = Arc::new(Runs {
             ground: Ground { hub, logs, streams: settings.streams },
             admission,

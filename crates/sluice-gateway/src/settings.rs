@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_access::{Access, AddressPrefixes};
+use sluice_access::{Access, AddressPrefixes, Pressure};
 use sluice_broker::FollowerSettings;
 pub use sluice_fanout::RingLimits;
 
@@ -23,6 +23,8 @@ pub struct GatewaySettings {
     pub streams: StreamSettings,
     /// How much a node takes.
     pub limits: Limits,
+    /// Whether the process is short of memory: then it takes no more streams.
+    pub pressure: Pressure,
     /// Who may read what.
     pub access: Access,
     /// Which pages of other origins may read.
@@ -66,6 +68,15 @@ pub enum OnLag {
     Disconnect,
 }
 
+/// How long clients of a name (a network, a subject, a topic) are told to wait that has as many streams as it may.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedWait {
+    /// The first of them.
+    pub least: Duration,
+    /// However many try.
+    pub most: Duration,
+}
+
 /// How much a node takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -83,6 +94,8 @@ pub struct Limits {
     pub streams_per_subject_max: u32,
     /// Streams open at once of one topic; 0 for any number.
     pub streams_per_topic_max: u32,
+    /// How long a client waits that has as many streams as it may.
+    pub refused_wait: RefusedWait,
     /// Topics of one stream.
     pub topics_per_stream_max: usize,
 }
@@ -108,6 +121,7 @@ impl Default for GatewaySettings {
             catch_up_readers_max: 64,
             streams: StreamSettings::default(),
             limits: Limits::default(),
+            pressure: Pressure::default(),
             access: Access::open(Vec::new(), Vec::new()),
             cors: CorsSettings::default(),
             traced: false,
@@ -142,6 +156,7 @@ impl Default for Limits {
             address_prefixes: AddressPrefixes::default(),
             streams_per_subject_max: 0,
             streams_per_topic_max: 0,
+            refused_wait: RefusedWait { least: Duration::from_secs(10), most: Duration::from_secs(300) },
             topics_per_stream_max: 64,
         }
     }

@@ -2,16 +2,17 @@
 //! permission, room, headers, body. A refusal never costs more than what came before it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
-use sluice_access::{Access, Action, Identity};
+use sluice_access::{Access, Action, Identity, Pressure};
 use sluice_wire::{NewEvent, Topic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{PublishError, Publisher, Receipt, trace};
+use pace::{Pace, Sender};
 use refusal::Refusal;
 
 mod batch;
@@ -21,10 +22,12 @@ mod identify;
 mod json;
 mod lines;
 mod one;
+mod pace;
 mod refusal;
 mod report;
 
 pub use json::read_event;
+pub use pace::PaceSettings;
 
 /// What the HTTP service allows.
 #[derive(Debug, Clone)]
@@ -45,6 +48,10 @@ pub struct RouteSettings {
     pub requests_max: usize,
     /// How long a body may pause.
     pub body_idle_max: Duration,
+    /// How fast events may come.
+    pub pace: PaceSettings,
+    /// Whether the process is short of memory: then nothing is taken in.
+    pub pressure: Pressure,
     /// How long a request waits for room in the publisher's queue.
     pub queue_wait_max: Duration,
 }
@@ -61,6 +68,8 @@ impl Default for RouteSettings {
             batch_in_flight_max: 1_024,
             requests_max: 1_024,
             body_idle_max: Duration::from_secs(30),
+            pace: PaceSettings::default(),
+            pressure: Pressure::default(),
             queue_wait_max: Duration::from_secs(2),
         }
     }
@@ -73,7 +82,8 @@ impl Default for RouteSettings {
 pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
     let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
     let spans = publisher.spans().clone();
-    let service = Service { publisher, settings: Arc::new(settings), requests };
+    let pace = Arc::new(Pace::new(settings.pace, Instant::now()));
+    let service = Service { publisher, settings: Arc::new(settings), requests, pace };
     Router::new()
         .route("/v1/events", post(batch::publish))
         .route("/v1/topics/{*rest}", post(one::publish))
@@ -92,6 +102,7 @@ struct Service {
     publisher: Publisher,
     settings: Arc<RouteSettings>,
     requests: Arc<Semaphore>,
+    pace: Arc<Pace>,
 }
 
 impl Service {
@@ -103,8 +114,16 @@ impl Service {
 
     /// Room for one more request, while the broker is there.
     fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        if self.settings.pressure.is_on() {
+            return Err(Refusal::memory());
+        }
         self.publisher.available()?;
         Ok(self.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?)
+    }
+
+    /// Whether it is time for one more event of `sender` for `topic`.
+    fn keep_pace(&self, sender: &Sender, topic: &Topic) -> Result<(), Refusal> {
+        self.pace.take(sender, topic, Instant::now()).map_err(Refusal::early)
     }
 
     async fn enqueue(&self, event: NewEvent, replicas: Option<u8>) -> Result<Receipt, PublishError> {
@@ -121,8 +140,12 @@ impl Service {
         let measures = self.publisher.measures();
         match refusal.cause() {
             Some(error) => measures.outcome(&Err(error.clone())),
-            None if matches!(refusal.status(), 401 | 403) => measures.denied(),
-            None => measures.malformed(),
+            None => match refusal.status() {
+                401 | 403 => measures.denied(),
+                429 => measures.limited(refusal.problem().slug),
+                503 => measures.memory(),
+                _ => measures.malformed(),
+            },
         }
     }
 }

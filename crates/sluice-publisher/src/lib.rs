@@ -16,6 +16,6 @@ mod trace;
 
 pub use circuit::CircuitSettings;
 pub use error::PublishError;
-pub use http::{RouteSettings, read_event, routes, with_problem_fallbacks};
+pub use http::{PaceSettings, RouteSettings, read_event, routes, with_problem_fallbacks};
 pub use publisher::{Publisher, Receipt};
 pub use settings::PublisherSettings;

@@ -18,6 +18,9 @@ pub(crate) struct Measures {
     refused: Counter,
     busy: Counter,
     closed: Counter,
+    sender_rate: Counter,
+    topic_rate: Counter,
+    memory: Counter,
     flush_seconds: Histogram,
     flush_events: Counter,
 }
@@ -45,6 +48,9 @@ impl Measures {
             refused: outcome("refused"),
             busy: outcome("busy"),
             closed: outcome("closed"),
+            sender_rate: outcome("sender-rate"),
+            topic_rate: outcome("topic-rate"),
+            memory: outcome("memory"),
             flush_seconds: histogram!("sluice_publish_duration_seconds"),
             flush_events: counter!("sluice_publish_flushed_events_total"),
         }
@@ -68,6 +74,16 @@ impl Measures {
     /// A request or line never became an event.
     pub(crate) fn malformed(&self) {
         self.invalid.increment(1);
+    }
+
+    /// An event came faster than it may, for the reason that its sender was told.
+    pub(crate) fn limited(&self, reason: &str) {
+        if reason == "topic-rate" { &self.topic_rate } else { &self.sender_rate }.increment(1);
+    }
+
+    /// A request found the process short of memory.
+    pub(crate) fn memory(&self) {
+        self.memory.increment(1);
     }
 
     /// A request or line was for a topic that its sender may not publish to.

@@ -4,8 +4,10 @@
 //! Nothing here knows a broker, a stream or a client. The other crates take plain settings structs; only the
 //! binary reads a [`config::Config`] and maps it into them.
 
+pub mod cgroup;
 pub mod config;
 pub mod lifecycle;
 pub mod limits;
+pub mod memory;
 pub mod ops;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 
 mod ending;
 pub(crate) mod key_sets;
+mod memory;
 mod operations;
 mod revocations;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use sluice_access::Access;
+use sluice_access::{Access, Pressure};
 use sluice_broker::{Broker, BrokerSettings, connect};
 use sluice_gateway::{CorsSettings, Ends, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
@@ -48,7 +49,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let broker = connect(settings, &lifecycle.tracker)?;
     let fetch = key_sets::fetch(config.auth.jwks.bytes_max, &lifecycle.tracker);
     let access = settings::access(&config, &fetch)?;
-    let parts = Parts::build(&config, &broker, &access, descriptors, &lifecycle, &telemetry)?;
+    let pressure = Pressure::default();
+    memory::watch(&config, &pressure, &lifecycle);
+    let parts = Parts::build(&config, &broker, &access, descriptors, &pressure, &lifecycle, &telemetry)?;
     let reached = Arc::new(AtomicBool::new(false));
     let ops = bind(config.ops.addr, "ops.addr")?;
     let revocations = Revocations::new(broker.clone(), access.clone(), config.auth.revocation_max)
@@ -84,10 +87,11 @@ impl Parts {
         broker: &Arc<dyn Broker>,
         access: &Access,
         descriptors: u64,
+        pressure: &Pressure,
         lifecycle: &Lifecycle,
         telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
-        let gateway_settings = settings::gateway(config, descriptors, access);
+        let gateway_settings = settings::gateway(config, descriptors, access, pressure);
         let gateway = if config.role == Role::Publisher {
             None
         } else {
@@ -100,7 +104,7 @@ impl Parts {
         let publisher = (config.role != Role::Gateway)
             .then(|| Publisher::start(broker.clone(), settings::publisher(config), &lifecycle.tracker));
         let routes = publisher.as_ref().map(|publisher| {
-            sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config, access))
+            sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config, access, pressure))
         });
         let (public, publishing) = match (gateway.as_ref().map(Gateway::router), routes) {
             // One listener has both, so that a first try needs one address.

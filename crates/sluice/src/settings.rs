@@ -4,16 +4,16 @@ mod access;
 
 pub(crate) use self::access::access;
 use anyhow::Context as _;
-use sluice_access::{Access, AddressPrefixes, REVOCATIONS_TOPIC};
+use sluice_access::{Access, AddressPrefixes, Pressure, REVOCATIONS_TOPIC, Rate};
 use sluice_broker::{
     BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
     ReplaySettings, Retention, RetentionPolicies,
 };
 use sluice_gateway::{
     CorsSettings, ForwardedField, GatewaySettings, Limits, ListenerSettings, OnLag, ProxyProtocol,
-    RingLimits, StreamSettings, Tls, TlsSettings, TrustedProxies, WindowLimits,
+    RefusedWait, RingLimits, StreamSettings, Tls, TlsSettings, TrustedProxies, WindowLimits,
 };
-use sluice_publisher::{PublisherSettings, RouteSettings};
+use sluice_publisher::{PaceSettings, PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins};
 use sluice_wire::TopicPattern;
 
@@ -75,7 +75,12 @@ fn retention(configured: &config::Retention) -> Retention {
 }
 
 /// Settings of the gateway; `descriptors` is what the process may hold.
-pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> GatewaySettings {
+pub(crate) fn gateway(
+    config: &Config,
+    descriptors: u64,
+    access: &Access,
+    pressure: &Pressure,
+) -> GatewaySettings {
     let Config { topics, streams, limits, .. } = config;
     let replay = ReplaySettings { page_events: streams.catch_up_page_events, ..ReplaySettings::default() };
     let origins = match &config.cors.origins {
@@ -117,14 +122,13 @@ pub(crate) fn gateway(config: &Config, descriptors: u64, access: &Access) -> Gat
             accept_per_second: limits.accept_per_second,
             accept_burst: limits.accept_burst,
             streams_per_address_max: limits.streams_per_address_max,
-            address_prefixes: AddressPrefixes {
-                v4_bits: limits.address_prefix_v4,
-                v6_bits: limits.address_prefix_v6,
-            },
+            address_prefixes: address_prefixes(config),
             streams_per_subject_max: limits.streams_per_subject_max,
             streams_per_topic_max: limits.streams_per_topic_max,
+            refused_wait: RefusedWait { least: limits.refused_retry, most: limits.refused_retry_max },
             topics_per_stream_max: topics.per_stream_max,
         },
+        pressure: pressure.clone(),
         access: access.clone(),
         cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
         traced: is_traced(config),
@@ -209,14 +213,31 @@ pub(crate) fn publisher(config: &Config) -> PublisherSettings {
     }
 }
 
+fn address_prefixes(config: &Config) -> AddressPrefixes {
+    AddressPrefixes { v4_bits: config.limits.address_prefix_v4, v6_bits: config.limits.address_prefix_v6 }
+}
+
+fn pace(config: &Config) -> PaceSettings {
+    let limits = &config.limits;
+    let rate = |per_second, burst| (per_second > 0).then_some(Rate { per_second, burst });
+    PaceSettings {
+        per_sender: rate(limits.publish_per_second, limits.publish_burst),
+        per_topic: rate(limits.topic_publish_per_second, limits.topic_publish_burst),
+        address_prefixes: address_prefixes(config),
+    }
+}
+
 /// Settings of the publisher's routes.
-pub(crate) fn publisher_routes(config: &Config, access: &Access) -> RouteSettings {
+pub(crate) fn publisher_routes(config: &Config, access: &Access, pressure: &Pressure) -> RouteSettings {
     RouteSettings {
         access: access.clone(),
         body_bytes_max: config.publisher.body_bytes_max,
         line_bytes_max: config.publisher.line_bytes_max,
         batch_events_max: config.publisher.batch_events_max,
+        batch_bytes_max: config.publisher.batch_bytes_max,
         requests_max: config.publisher.concurrency_max,
+        pace: pace(config),
+        pressure: pressure.clone(),
         ..RouteSettings::default()
     }
 }

@@ -5,14 +5,15 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use sluice_access::{AddressPrefixes, Identity};
 use sluice_wire::Topic;
 
 use super::counted::Counted;
 use super::label::{Principal, decode, encode};
-use super::{Refusal, Sentence};
-use crate::settings::Limits;
+use super::{Refusal, Refused, Sentence};
+use crate::settings::{Limits, RefusedWait};
 
 /// Who asks for a stream, and for what.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +30,7 @@ pub(crate) struct Applicant<'a> {
 #[derive(Debug)]
 pub(super) struct Book {
     prefixes: AddressPrefixes,
+    wait: RefusedWait,
     principals: Counted,
     addresses: Quota,
     subjects: Quota,
@@ -43,11 +45,16 @@ struct Quota {
     /// How many it may have; 0 for any number, which is not counted.
     max: u32,
     counted: Counted,
+    /// Of names that have as many as they may, and were turned away: when the next one of them is due.
+    due: HashMap<Box<[u8]>, Instant>,
 }
+
+/// Between two tries of all clients of one name together, as far as they can be told to wait so long.
+const TRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Quota {
     fn new(max: u32) -> Self {
-        Self { max, counted: Counted::default() }
+        Self { max, counted: Counted::default(), due: HashMap::new() }
     }
 
     fn is_on(&self) -> bool {
@@ -58,6 +65,15 @@ impl Quota {
         self.is_on() && self.counted.holders(name) >= self.max
     }
 
+    /// How long the next client of a full name should wait. The more of them try, the longer: a crowd behind one
+    /// name knocks no more often than a few.
+    fn turn_away(&mut self, name: &[u8], now: Instant, wait: &RefusedWait) -> Duration {
+        let due = self.due.entry(name.into()).or_insert(now);
+        let turn = (*due).max(now);
+        *due = (turn + TRY_INTERVAL).min(now + wait.most);
+        turn.duration_since(now).clamp(wait.least.min(wait.most), wait.most)
+    }
+
     fn hold(&mut self, name: &[u8]) -> Option<u32> {
         self.is_on().then(|| self.counted.hold(name))
     }
@@ -65,7 +81,17 @@ impl Quota {
     fn release(&mut self, name: &[u8]) {
         if self.is_on() {
             self.counted.release_name(name);
+            self.due.remove(name);
         }
+    }
+}
+
+impl Quota {
+    fn release_number(&mut self, id: u32) {
+        if let Some(name) = self.counted.name(id) {
+            self.due.remove(name);
+        }
+        self.counted.release(id);
     }
 }
 
@@ -73,6 +99,7 @@ impl Book {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             prefixes: limits.address_prefixes,
+            wait: limits.refused_wait,
             principals: Counted::default(),
             addresses: Quota::new(limits.streams_per_address_max),
             subjects: Quota::new(limits.streams_per_subject_max),
@@ -82,7 +109,7 @@ impl Book {
     }
 
     /// Enters one more stream of an applicant; the number of its principal.
-    pub(super) fn enter(&mut self, applicant: &Applicant<'_>) -> Result<u32, Refusal> {
+    pub(super) fn enter(&mut self, now: Instant, applicant: &Applicant<'_>) -> Result<u32, Refused> {
         let identity = applicant.identity;
         let network = applicant.address.filter(|_| self.addresses.is_on());
         let principal = Principal {
@@ -93,21 +120,39 @@ impl Book {
         if principal == Principal::default() && !self.topics.is_on() {
             return Ok(0);
         }
-        if principal.network.is_some_and(|network| self.addresses.is_full(&octets(network))) {
-            return Err(Refusal::Address);
-        }
-        if principal.subject.is_some_and(|subject| self.subjects.is_full(subject.as_bytes())) {
-            return Err(Refusal::Subject);
-        }
-        if applicant.topics.iter().any(|topic| self.topics.is_full(topic.as_str().as_bytes())) {
-            return Err(Refusal::Topic);
-        }
+        self.refuse_if_full(now, &principal, applicant.topics)?;
         principal.network.map(|network| self.addresses.hold(&octets(network)));
         principal.subject.map(|subject| self.subjects.hold(subject.as_bytes()));
         let held = applicant.topics.iter().filter_map(|topic| self.topics.hold(topic.as_str().as_bytes()));
         let mut topics: Vec<u32> = held.collect();
         topics.sort_unstable();
         Ok(self.principals.hold(&encode(principal, &topics)) + 1)
+    }
+
+    fn refuse_if_full(
+        &mut self,
+        now: Instant,
+        principal: &Principal<'_>,
+        topics: &[Topic],
+    ) -> Result<(), Refused> {
+        let wait = self.wait;
+        let refuse = |quota: &mut Quota, name: &[u8], why| {
+            let wait = Some(quota.turn_away(name, now, &wait));
+            Err(Refused { why, wait })
+        };
+        let network = principal.network.map(octets).filter(|name| self.addresses.is_full(name));
+        if let Some(name) = network {
+            return refuse(&mut self.addresses, &name, Refusal::Address);
+        }
+        let subject = principal.subject.map(str::as_bytes).filter(|name| self.subjects.is_full(name));
+        if let Some(name) = subject {
+            return refuse(&mut self.subjects, name, Refusal::Subject);
+        }
+        let mut names = topics.iter().map(|topic| topic.as_str().as_bytes());
+        match names.find(|name| self.topics.is_full(name)) {
+            Some(name) => refuse(&mut self.topics, name, Refusal::Topic),
+            None => Ok(()),
+        }
     }
 
     /// Crosses out one stream of a principal.
@@ -125,7 +170,7 @@ impl Book {
             subjects.release(subject.as_bytes());
         }
         counted.for_each(|topic| {
-            topics.counted.release(topic);
+            topics.release_number(topic);
         });
         if principals.release(id) {
             sentences.remove(&id);

@@ -13,7 +13,7 @@ use super::*;
 
 fn admission(streams_max: usize, accept_per_second: u32, accept_burst: u32, now: Instant) -> Admission {
     let limits = Limits { streams_max, accept_per_second, accept_burst, ..Limits::default() };
-    Admission::new(&limits, Tallies::register(), now)
+    Admission::new(&limits, Pressure::default(), Tallies::register(), now)
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn a_full_node_takes_a_stream_again_when_one_has_left() {
     let admission = admission(2, 1_000, 1_000, now);
     let first = admission.admit(now, &Applicant::default()).unwrap();
     let _second = admission.admit(now, &Applicant::default()).unwrap();
-    assert_eq!(admission.admit(now, &Applicant::default()).unwrap_err(), Refusal::Full);
+    assert_eq!(admission.admit(now, &Applicant::default()).unwrap_err().why, Refusal::Full);
     drop(first);
     assert!(admission.admit(now, &Applicant::default()).is_ok());
     assert_eq!(admission.open(), 1, "the place that was not kept was given back");
@@ -48,7 +48,7 @@ fn a_draining_node_takes_nothing() {
     let now = Instant::now();
     let admission = admission(9, 9, 9, now);
     admission.drain();
-    assert_eq!(admission.admit(now, &Applicant::default()).unwrap_err(), Refusal::Draining);
+    assert_eq!(admission.admit(now, &Applicant::default()).unwrap_err().why, Refusal::Draining);
 }
 
 /// A client of few, so that many are the same.
@@ -77,7 +77,7 @@ impl Client {
         self.host / 2
     }
 
-    fn apply(&self, admission: &Admission, now: Instant) -> Result<Place, Refusal> {
+    fn apply(&self, admission: &Admission, now: Instant) -> Result<Place, Refused> {
         let identity = self.subject.map(|subject| Identity {
             subject: Some(format!("s{subject}").into()),
             token_id: Some(format!("t{}", self.token).into()),
@@ -166,6 +166,7 @@ proptest! {
                 streams_per_topic_max,
                 ..Limits::default()
             },
+            Pressure::default(),
             Tallies::register(),
             now,
         );
@@ -175,7 +176,7 @@ proptest! {
                 Op::Come(client) => {
                     let expected = model.verdict(&client);
                     let admitted = client.apply(&admission, now);
-                    prop_assert_eq!(admitted.as_ref().map(drop).map_err(|refusal| *refusal), expected);
+                    prop_assert_eq!(admitted.as_ref().map(drop).map_err(|refused| refused.why), expected);
                     if let Ok(place) = admitted {
                         model.open.push((client, place, false));
                     }
@@ -239,4 +240,32 @@ fn nobody_costs_nothing_and_equals_share() {
         "no limit asks where it comes from"
     );
     assert_eq!(admission.gate.book().sizes(), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_node_that_is_short_of_memory_takes_nothing_until_it_is_not() {
+    let (now, pressure) = (Instant::now(), Pressure::default());
+    let admission = Admission::new(&Limits::default(), pressure.clone(), Tallies::register(), now);
+    assert!(pressure.set(true) && !pressure.set(true));
+    assert_eq!(admission.admit(now, &Applicant::default()).unwrap_err().why, Refusal::Memory);
+    pressure.set(false);
+    assert!(admission.admit(now, &Applicant::default()).is_ok());
+}
+
+/// Seven tabs where six are allowed wait ten seconds each; a thousand knock once a second, all together.
+#[test]
+fn whoever_has_enough_waits_longer_the_more_of_them_try() {
+    let now = Instant::now();
+    let limits = Limits { streams_per_subject_max: 1, ..Limits::default() };
+    let admission = Admission::new(&limits, Pressure::default(), Tallies::register(), now);
+    let client = Client { host: 1, subject: Some(1), token: 0, topics: vec![1] };
+    let place = client.apply(&admission, now).unwrap();
+    let wait_s = |now| client.apply(&admission, now).unwrap_err().wait.unwrap().as_secs();
+    let waits: Vec<u64> = (0..1_000).map(|_| wait_s(now)).collect();
+    assert!(waits[..10].iter().all(|wait| *wait == 10));
+    assert!(waits.is_sorted() && waits[100] == 100 && waits[999] == 300);
+    assert_eq!(wait_s(now + Duration::from_secs(300)), 10, "who comes when told is at once in turn again");
+    drop(place);
+    let _place = client.apply(&admission, now).unwrap();
+    assert_eq!(wait_s(now), 10);
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Extension, RawQuery, State};
@@ -14,7 +14,7 @@ use sluice_wire::Problem;
 
 use super::Edge;
 use super::problem::{self, Answer};
-use crate::admission::{Applicant, Refusal};
+use crate::admission::{Applicant, Refusal, Refused};
 use crate::ends::Ends;
 use crate::leave::Ticket;
 use crate::subscription::{Origin, Subscription, asks_for_status, cursor_text};
@@ -39,7 +39,7 @@ pub(super) async fn open(
     if subscription.origin == Origin::NewerCursor {
         // Another node of a rolling upgrade can read it.
         edge.runs.ground.hub.tallies().refused("newer-cursor");
-        return shed(&edge, "newer-cursor", query.as_deref(), &headers);
+        return shed("newer-cursor", edge.runs.ground.retry(), query.as_deref(), &headers);
     }
     let applicant = Applicant {
         address: extensions.get::<ClientAddress>().map(|address| address.0),
@@ -58,8 +58,14 @@ pub(super) async fn open(
             response.extensions_mut().insert(Ticket::new(edge.runs.clone(), subscription, place, ends));
             response
         }
-        Err(refusal) if wants_status(query.as_deref(), &headers) => refused(refusal).into_response(),
-        Err(refusal) => shed(&edge, refusal.as_str(), query.as_deref(), &headers),
+        Err(Refused { why, wait }) => {
+            let retry = wait.map_or_else(|| edge.runs.ground.retry(), |wait| edge.runs.ground.jittered(wait));
+            if wants_status(query.as_deref(), &headers) {
+                refused(why, retry).into_response()
+            } else {
+                shed(why.as_str(), retry, query.as_deref(), &headers)
+            }
+        }
     }
 }
 
@@ -109,24 +115,24 @@ fn stream(body: Body) -> Response {
 
 /// A stream that ends at once. EventSource never comes back after a status other than 200. It comes back with the
 /// cursor that it came with.
-pub(super) fn shed(edge: &Edge, reason: &str, query: Option<&str>, headers: &HeaderMap) -> Response {
+pub(super) fn shed(reason: &str, retry: Duration, query: Option<&str>, headers: &HeaderMap) -> Response {
     let cursor = cursor_text(query, headers);
-    stream(Body::from(control::shed(reason, edge.runs.ground.retry(), cursor.as_deref()).payload()))
+    stream(Body::from(control::shed(reason, retry, cursor.as_deref()).payload()))
 }
 
-fn refused(refusal: Refusal) -> Answer {
-    let (status, detail) = match refusal {
+fn refused(why: Refusal, retry: Duration) -> Answer {
+    let (status, detail) = match why {
         Refusal::Full => (503, "this node holds as many streams as it may"),
         Refusal::Rate => (429, "streams are opened faster than this node takes them"),
         Refusal::Draining => (503, "this node is going away"),
         Refusal::Address => (429, "your network has as many streams open on this node as it may"),
         Refusal::Subject => (429, "you have as many streams open on this node as you may"),
         Refusal::Topic => (503, "one of the topics has as many streams on this node as it may"),
+        Refusal::Memory => (503, "this node is short of memory"),
     };
-    let slug = refusal.as_str();
-    Answer::from(
-        Problem::new(status, slug, "No room for the stream", format!("{detail}; try again")).retry_after(2),
-    )
+    let problem =
+        Problem::new(status, why.as_str(), "No room for the stream", format!("{detail}; try again"));
+    Answer::from(problem.retry_after(retry.as_secs() + u64::from(retry.subsec_nanos() > 0)))
 }
 
 /// Browsers ask for `text/event-stream` and nothing else; whoever does not can read a status.

@@ -33,7 +33,8 @@ pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request
 fn refuse(edge: &Edge, request: &Request, denial: &Denial) -> Response {
     let opens = request.method() == Method::GET && request.uri().path() == events::PATH;
     if opens && denial.is_transient() && !events::wants_status(request.uri().query(), request.headers()) {
-        return events::shed(edge, denial.reason(), request.uri().query(), request.headers());
+        let (query, headers) = (request.uri().query(), request.headers());
+        return events::shed(denial.reason(), edge.runs.ground.retry(), query, headers);
     }
     Answer::from(denial).into_response()
 }

@@ -57,7 +57,12 @@ impl Node {
             replay: FOLLOWER.replay,
         };
         let limits = Limits { accept_per_second: u32::MAX, accept_burst: u32::MAX, ..Limits::default() };
-        let admission = Admission::new(&limits, hub.tallies().clone(), Instant::now());
+        let admission = Admission::new(
+            &limits,
+            sluice_access::Pressure::default(),
+            hub.tallies().clone(),
+            Instant::now(),
+        );
         let streams = StreamSettings { on_lag, ..StreamSettings::default() };
         let runs = Runs {
             ground: Ground { hub, logs, streams },

@@ -15,6 +15,7 @@ use sluice_wire::{ByteString, NewEvent};
 use super::body::Parts;
 use super::headers::{self, Media};
 use super::lines::{Line, Lines};
+use super::pace::Sender;
 use super::refusal::Refusal;
 use super::report::Report;
 use super::{Service, json};
@@ -34,7 +35,8 @@ pub(super) async fn publish(
     let (media, replicas, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
     let traceparent = trace::traceparent();
     let report = Report::new(service.settings.batch_in_flight_max);
-    let mut batch = Batch { report, service: &service, sender: &sender, replicas, traceparent };
+    let pacing = service.pace.sender(&head.extensions);
+    let mut batch = Batch { report, service: &service, sender: &sender, pacing, replicas, traceparent };
     match media {
         Media::Lines => batch.lines(body).await,
         Media::Json | Media::Text => {
@@ -60,6 +62,8 @@ fn enter(head: &Head) -> Result<Media, Refusal> {
 struct Batch<'a> {
     service: &'a Service,
     sender: &'a Identity,
+    /// Whose rate the events count against.
+    pacing: Sender,
     /// How many replicas must have each event, if the request says so.
     replicas: Option<u8>,
     traceparent: Option<ByteString>,
@@ -125,6 +129,7 @@ impl Batch<'_> {
     fn read_event(&self, text: &[u8]) -> Result<NewEvent, Refusal> {
         let mut event = json::batch_event(json::utf8(text)?, None)?;
         self.service.permit(self.sender, &event.topic)?;
+        self.service.keep_pace(&self.pacing, &event.topic)?;
         event.traceparent.clone_from(&self.traceparent);
         Ok(event)
     }

@@ -7,6 +7,7 @@ use opentelemetry::KeyValue;
 use sluice_access::Denial;
 use sluice_wire::{PROBLEM_JSON, Problem, TopicPathError};
 
+use super::pace::Early;
 use crate::{PublishError, trace};
 
 /// A refused request, or a refused line of one.
@@ -108,6 +109,29 @@ impl Refusal {
             "The content type is not supported",
             detail,
         )
+    }
+}
+
+impl Refusal {
+    /// The event comes sooner than its sender, or anybody for its topic, may publish.
+    pub(super) fn early(early: Early) -> Self {
+        let (slug, whose, wait) = match early {
+            Early::Sender(wait) => ("sender-rate", "this sender publishes", wait),
+            Early::Topic(wait) => ("topic-rate", "this topic is published to", wait),
+        };
+        let detail = format!(
+            "{whose} faster than it may; the event was not published, send it again after the time that retry-after says"
+        );
+        let mut refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, slug, "Too fast", detail);
+        refusal.problem = refusal.problem.retry_after(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        refusal
+    }
+
+    pub(super) fn memory() -> Self {
+        let detail = "this publisher is short of memory; nothing was published, try again later";
+        let mut refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, "memory", "Short of memory", detail);
+        refusal.problem = refusal.problem.retry_after(5);
+        refusal
     }
 }
 

@@ -8,6 +8,7 @@ mod closing;
 mod gate;
 mod one;
 mod order;
+mod pacing;
 mod pressure;
 mod redis;
 mod replicas;

@@ -25,6 +25,22 @@ pub struct Limits {
     pub address_prefix_v4: u8,
     /// `limits.address_prefix_v6`: 64 leading bits are a network.
     pub address_prefix_v6: u8,
+    /// `limits.refused_retry_ms`: 10,000 for a client that has as many streams as it may.
+    pub refused_retry: Duration,
+    /// `limits.refused_retry_max_ms`: 300,000, however many of them try.
+    pub refused_retry_max: Duration,
+    /// `limits.publish_per_second`: 0. Events of one sender; 0 for any number.
+    pub publish_per_second: u32,
+    /// `limits.publish_burst`: 100 of them at once.
+    pub publish_burst: u32,
+    /// `limits.topic_publish_per_second`: 0. Events for one topic; 0 for any number.
+    pub topic_publish_per_second: u32,
+    /// `limits.topic_publish_burst`: 1,000 of them at once.
+    pub topic_publish_burst: u32,
+    /// `limits.memory_share_percent`: 90 of the memory, above which nothing more is taken in; 0 for never.
+    pub memory_share_percent: u8,
+    /// `limits.memory_bytes`: 0. What the node may use; 0 for what the control group or the machine says.
+    pub memory_bytes: usize,
     /// `limits.header_bytes_max`: 16 KiB of request head.
     pub header_bytes_max: usize,
     /// `limits.header_count_max`: 100 fields of a request head.
@@ -44,6 +60,14 @@ impl Default for Limits {
             streams_per_topic_max: 0,
             address_prefix_v4: 32,
             address_prefix_v6: 64,
+            refused_retry: Duration::from_secs(10),
+            refused_retry_max: Duration::from_secs(300),
+            publish_per_second: 0,
+            publish_burst: 100,
+            topic_publish_per_second: 0,
+            topic_publish_burst: 1_000,
+            memory_share_percent: 90,
+            memory_bytes: 0,
             header_bytes_max: 16 * KIB,
             header_count_max: 100,
             header_read_timeout: Duration::from_secs(10),
@@ -74,6 +98,18 @@ impl Limits {
             ),
             address_prefix_v4: section.integer("address_prefix_v4", d.address_prefix_v4, 8..=32),
             address_prefix_v6: section.integer("address_prefix_v6", d.address_prefix_v6, 16..=128),
+            refused_retry: section.millis("refused_retry_ms", d.refused_retry, 100..=3_600_000),
+            refused_retry_max: section.millis("refused_retry_max_ms", d.refused_retry_max, 100..=86_400_000),
+            publish_per_second: section.integer("publish_per_second", d.publish_per_second, 0..=1_000_000),
+            publish_burst: section.integer("publish_burst", d.publish_burst, 1..=1_000_000),
+            topic_publish_per_second: section.integer(
+                "topic_publish_per_second",
+                d.topic_publish_per_second,
+                0..=1_000_000,
+            ),
+            topic_publish_burst: section.integer("topic_publish_burst", d.topic_publish_burst, 1..=1_000_000),
+            memory_share_percent: section.integer("memory_share_percent", d.memory_share_percent, 0..=100),
+            memory_bytes: section.bytes("memory_bytes", d.memory_bytes, 0..=1 << 50),
             // hyper refuses a read buffer below 8 KiB.
             header_bytes_max: section.bytes("header_bytes_max", d.header_bytes_max, 8 * KIB..=1_024 * KIB),
             header_count_max: section.integer("header_count_max", d.header_count_max, 16..=1_000),

@@ -19,6 +19,8 @@ pub struct Publisher {
     pub body_bytes_max: usize,
     /// `publisher.line_bytes_max`: 512 KiB a line of NDJSON.
     pub line_bytes_max: usize,
+    /// `publisher.batch_bytes_max`: 64 MiB of NDJSON in one request.
+    pub batch_bytes_max: usize,
     /// `publisher.batch_events_max`: 10,000 events in one request.
     pub batch_events_max: usize,
     /// `publisher.concurrency_max`: 256 requests in work at once.
@@ -37,6 +39,7 @@ impl Publisher {
             addr: default_addr(role, 8081),
             body_bytes_max: MIB,
             line_bytes_max: 512 * KIB,
+            batch_bytes_max: 64 * MIB,
             batch_events_max: 10_000,
             concurrency_max: 256,
             flush_events_max: 128,
@@ -50,6 +53,7 @@ impl Publisher {
             addr: section.parsed("addr", d.addr, ADDRESS),
             body_bytes_max: section.bytes("body_bytes_max", d.body_bytes_max, KIB..=1_024 * MIB),
             line_bytes_max: section.bytes("line_bytes_max", d.line_bytes_max, KIB..=1_024 * MIB),
+            batch_bytes_max: section.bytes("batch_bytes_max", d.batch_bytes_max, KIB..=64 << 30),
             batch_events_max: section.integer("batch_events_max", d.batch_events_max, 1..=1_000_000),
             concurrency_max: section.integer("concurrency_max", d.concurrency_max, 1..=65_536),
             flush_events_max: section.integer("flush_events_max", d.flush_events_max, 1..=10_000),

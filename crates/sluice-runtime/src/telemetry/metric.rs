@@ -106,10 +106,13 @@ metrics_list! {
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
     STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, expired, revoked, drained, cut, stalled, lag, stop or poller.";
-    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why.";
+    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why: accept-rate, streams-max, streams-per-address-max, streams-per-subject-max, streams-per-topic-max, memory or draining.";
     STREAMS_BLOCKED = Kind::Gauge, "sluice_streams_blocked", [], "Streams that lack frames of their ring and take nothing now.";
     STREAMS_PARKED = Kind::Gauge, "sluice_streams_parked", [], "Streams that wait to be writable before they are fed from the log.";
     STREAMS_MAX = Kind::Gauge, "sluice_streams_max", [], "Streams that this node takes at most.";
+    MEMORY_USED = Kind::Gauge, "sluice_memory_used_bytes", [], "Memory that counts against the node's: its resident set and, in a control group that limits it, what the kernel holds for its sockets.";
+    MEMORY_MARK = Kind::Gauge, "sluice_memory_mark_bytes", [], "Above how much of it the node takes nothing more in.";
+    MEMORY_SHORT = Kind::Gauge, "sluice_memory_short", [], "1 while it takes nothing more in, else 0.";
     FEEDS = Kind::Gauge, "sluice_feeds", [], "Distinct sets of topics that streams of this node share.";
     TOPICS_ACTIVE = Kind::Gauge, "sluice_topics_active", [], "Topics that this node follows.";
 
@@ -162,7 +165,7 @@ metrics_list! {
     REDIS_RECONNECTS = Kind::Counter, "sluice_redis_reconnects_total", [], "Subscriptions rebuilt after a loss.";
     REDIS_PROBE_ROUND_TRIP = Kind::Gauge, "sluice_redis_probe_round_trip_seconds", [], "From the latest probe's publish to its return.";
 
-    PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them.";
+    PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them: appended or repeated; invalid, denied, sender-rate, topic-rate, busy, memory, unavailable, unreplicated, refused or closed.";
     PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From an event's acceptance to the broker's answer, for the oldest of each flush.";
     PUBLISH_FLUSHED = Kind::Counter, "sluice_publish_flushed_events_total", [], "Events sent to the broker, in all flushes.";
 

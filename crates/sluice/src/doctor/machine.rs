@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use sluice_runtime::config::Config;
+use sluice_runtime::{cgroup, memory};
 
 use super::finding::Finding;
 use crate::settings::streams_max;
@@ -28,14 +29,10 @@ fn gather(config: &Config, root: &Path) -> Facts {
     let page = fs::read(root.join("proc/self/auxv")).ok().and_then(|auxv| parse::page_size(&auxv));
     let groups = read("proc/self/cgroup").unwrap_or_default();
     let in_group = |controller: &str, file: &str| {
-        parse::group_directories(&groups, controller)
+        cgroup::directories(&groups, controller)
             .into_iter()
             .find_map(|directory| read(&format!("sys/fs/cgroup/{directory}/{file}")))
     };
-    let memory_limit = in_group("memory", "memory.max")
-        .or_else(|| in_group("memory", "memory.limit_in_bytes"))
-        .and_then(|text| text.trim().parse().ok());
-    let memory = read("proc/meminfo").and_then(|text| parse::memory_total(&text));
     let quota = in_group("cpu", "cpu.max").and_then(|text| parse::quota(&text)).or_else(|| {
         let (quota, period) = (in_group("cpu", "cpu.cfs_quota_us")?, in_group("cpu", "cpu.cfs_period_us")?);
         parse::quota(&format!("{} {}", quota.trim(), period.trim()))
@@ -54,12 +51,16 @@ fn gather(config: &Config, root: &Path) -> Facts {
         page_bytes: page.unwrap_or(4_096),
         tracked: number("proc/sys/net/netfilter/nf_conntrack_count"),
         tracked_max: number("proc/sys/net/netfilter/nf_conntrack_max"),
-        // A limit above what there is, is none.
-        memory: [memory_limit, memory].into_iter().flatten().min(),
+        memory: memory_limit(config, root),
         windows_bytes: config.topics.windows_bytes_max as u64,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64,
         quota,
     }
+}
+
+fn memory_limit(config: &Config, root: &Path) -> Option<u64> {
+    let configured = config.limits.memory_bytes as u64;
+    if configured > 0 { Some(configured) } else { memory::limit(root).map(|limit| limit.bytes) }
 }
 
 #[cfg(test)]

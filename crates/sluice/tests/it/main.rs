@@ -16,6 +16,7 @@ mod exhausted;
 mod foreign;
 mod inspecting;
 mod killed;
+mod limits;
 mod live;
 mod many_topics;
 mod metrics;

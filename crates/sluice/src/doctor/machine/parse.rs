@@ -34,12 +34,6 @@ pub(super) fn tcp_pages(sockstat: &str) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-/// Bytes of memory, from `/proc/meminfo`.
-pub(super) fn memory_total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1_024)
-}
-
 /// The size of a page, from the auxiliary vector: pairs of machine words, of which 6 is `AT_PAGESZ`.
 pub(super) fn page_size(auxv: &[u8]) -> Option<u64> {
     const AT_PAGESZ: u64 = 6;
@@ -52,23 +46,6 @@ pub(super) fn quota(text: &str) -> Option<f64> {
     let (quota, period) = text.trim().split_once(' ')?;
     let (quota, period): (f64, f64) = (quota.parse().ok()?, period.trim().parse().ok()?);
     (quota > 0.0 && period > 0.0).then(|| quota / period)
-}
-
-/// Where, below `/sys/fs/cgroup`, the limits of a controller may stand: innermost first. In a container its own
-/// group is mounted as the root, whatever `/proc/self/cgroup` calls it.
-pub(super) fn group_directories(cgroup: &str, controller: &str) -> Vec<String> {
-    let mut directories = Vec::new();
-    for line in cgroup.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let path = path.trim_matches('/');
-        if controllers.is_empty() {
-            directories.extend([path.to_owned(), String::new()]);
-        } else if controllers.split(',').any(|name| name == controller) {
-            directories.extend([format!("{controllers}/{path}"), controllers.to_owned()]);
-        }
-    }
-    directories
 }
 
 #[cfg(test)]
@@ -84,7 +61,6 @@ mod tests {
         assert_eq!((counter(netstat, "C"), counter(netstat, "D"), counter("", "A")), (Some(4), None, None));
         let sockstat = "sockets: used 15\nTCP: inuse 1 orphan 0 tw 3 alloc 1 mem 155\nUDP: inuse 0 mem 7\n";
         assert_eq!(tcp_pages(sockstat), Some(155));
-        assert_eq!(memory_total("MemTotal:   16 kB\nMemFree: 1 kB\n"), Some(16_384));
         assert_eq!(numbers("32768\t60999\n"), [32_768, 60_999]);
     }
 
@@ -92,14 +68,6 @@ mod tests {
     fn quotas_of_both_kinds_are_read() {
         assert_eq!((quota("max 100000"), quota("-1 100000")), (None, None));
         assert_eq!((quota("50000 100000\n"), quota("400000 100000")), (Some(0.5), Some(4.0)));
-    }
-
-    #[test]
-    fn groups_of_both_versions_are_found() {
-        let old = "4:memory:/docker/x\n2:cpu,cpuacct:/\n0::/\n";
-        assert_eq!(group_directories(old, "memory"), ["memory/docker/x", "memory", "", ""]);
-        assert_eq!(group_directories(old, "cpu"), ["cpu,cpuacct/", "cpu,cpuacct", "", ""]);
-        assert_eq!(group_directories("0::/a.slice/b\n", "cpu"), ["a.slice/b", ""]);
     }
 
     #[test]
