@@ -7,6 +7,7 @@
 
 mod backoff;
 mod broker;
+mod clock;
 mod connect;
 mod continuity;
 mod follower;
@@ -20,6 +21,7 @@ pub use broker::{
     Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, ReplicaWait, Subscriber,
     SubscriberHealth, Tail, Tails,
 };
+pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};
 pub use memory::{MemoryBroker, MemorySettings};

@@ -10,7 +10,7 @@ mod once;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sluice_wire::envelope::LiveMessage;
@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use self::state::State;
 use crate::broker::Announcement;
+use crate::clock::now_ms;
 use crate::{
     Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
     Subscriber, Tail, Tails,
@@ -157,10 +158,4 @@ impl Broker for MemoryBroker {
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
         Box::new(announce::listen(&self.state, listener, self.settings.announcements_max, &self.tracker))
     }
-}
-
-/// Milliseconds since the Unix epoch by the clock of this machine.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

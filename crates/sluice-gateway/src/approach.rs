@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use sluice_broker::{BrokerError, GapReason, Start};
+use sluice_broker::{BrokerError, GapReason, Start, now_ms};
 use sluice_fanout::{Fence, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
@@ -15,7 +15,6 @@ use sluice_wire::sse::Frame;
 use tokio::time::{Instant, sleep};
 
 use crate::catch_up::{CatchUp, LogAccess, Progress};
-use crate::clock;
 use crate::control;
 use crate::hub::feeds::ViewKey;
 use crate::hub::{FeedHold, Hub};
@@ -246,13 +245,13 @@ async fn starts_in(
     hold: &FeedHold,
 ) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
     let topics: Vec<_> = hold.set().members().iter().map(|(_, topic)| topic.clone()).collect();
-    starts(origin, &topics, ground.logs.broker.as_ref(), clock::now_ms()).await
+    starts(origin, &topics, ground.logs.broker.as_ref(), now_ms()).await
 }
 
 /// Every waiting stream comes here several times a second: one line a second speaks for all of them.
 fn report(error: &BrokerError) {
     static SPOKEN_S: AtomicU64 = AtomicU64::new(0);
-    let now_s = clock::now_ms() / 1_000;
+    let now_s = now_ms() / 1_000;
     if SPOKEN_S.swap(now_s, Ordering::Relaxed) != now_s {
         tracing::warn!(%error, "a log could not be read for streams; trying again");
     }

@@ -8,7 +8,6 @@ mod approach;
 mod body;
 mod catch_up;
 mod census;
-mod clock;
 mod control;
 mod drain;
 mod ends;

@@ -1,7 +1,9 @@
 //! The end of streams whose credentials were revoked after they were let in.
 
+use sluice_broker::now_ms;
+
 use crate::admission::Sentence;
-use crate::{Gateway, clock, control};
+use crate::{Gateway, control};
 
 impl Gateway {
     /// Ends the streams of whoever is revoked, as long as it is polled. A stream that is let in at that moment is
@@ -10,7 +12,7 @@ impl Gateway {
         let mut revoked = self.edge.access.watch_revoked();
         let sentence = Sentence::new("revoked", |retry| control::expired("revoked", retry));
         while revoked.changed().await.is_ok() {
-            let now_ms = clock::now_ms();
+            let now_ms = now_ms();
             let access = &self.edge.access;
             let streams =
                 self.end_streams(|who| access.is_revoked(who.subject, who.token_id, now_ms), &sentence);

@@ -10,15 +10,16 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use sluice_access::{Action, ClientAddress, Identity};
+use sluice_broker::now_ms;
 use sluice_wire::Problem;
 
 use super::Edge;
 use super::problem::{self, Answer};
 use crate::admission::{Applicant, Refusal, Refused};
+use crate::control;
 use crate::ends::Ends;
 use crate::leave::Ticket;
 use crate::subscription::{Origin, Subscription, asks_for_status, cursor_text};
-use crate::{clock, control};
 
 /// Where streams are.
 pub(super) const PATH: &str = "/v1/events";
@@ -48,7 +49,7 @@ pub(super) async fn open(
     };
     match edge.runs.admission.admit(Instant::now(), &applicant) {
         Ok(place) => {
-            let now_ms = clock::now_ms();
+            let now_ms = now_ms();
             // Whoever was revoked since they were judged is found here, or by whoever ends what is admitted.
             if let Err(denial) = edge.access.recheck(&identity, now_ms) {
                 return Answer::from(denial).into_response();

@@ -14,13 +14,12 @@ use http::{Uri, header};
 use http_body::{Frame, SizeHint};
 use serde::{Serialize, Serializer};
 use sluice_access::{Action, Identity};
-use sluice_broker::{BrokerError, resolve_since};
+use sluice_broker::{BrokerError, now_ms, resolve_since};
 use sluice_wire::{Event, EventId, Problem, Since, Topic, TopicPathError, parse_events_path};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Edge;
 use super::problem::{self, Answer};
-use crate::clock;
 use crate::subscription::{bad, bad_since};
 
 const LIMIT_DEFAULT: usize = 100;
@@ -121,7 +120,7 @@ async fn page(edge: &Edge, topic: &Topic, since: &Since, limit: usize) -> Result
     let broker = &edge.runs.ground.logs.broker;
     let position = match since {
         Since::After(id) => *id,
-        since => resolve_since(broker.as_ref(), topic, since, clock::now_ms()).await?.position(),
+        since => resolve_since(broker.as_ref(), topic, since, now_ms()).await?.position(),
     };
     let mut history = History { events: Vec::new(), next: position };
     let (mut read, mut bytes) = (0, 0);

@@ -7,10 +7,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 use sluice_access::{Denial, Identity, forget_credentials};
+use sluice_broker::now_ms;
 
 use super::problem::Answer;
 use super::{Edge, events};
-use crate::clock;
 
 /// Lets in whom [`sluice_access::Access`] lets in. Preflights and other questions about the resource itself are nobody's.
 pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request, next: Next) -> Response {
@@ -19,7 +19,7 @@ pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request
         return next.run(request).await;
     }
     let asked = sluice_access::Request::of(&request);
-    match edge.access.identify(&asked, clock::now_ms()).await {
+    match edge.access.identify(&asked, now_ms()).await {
         Ok(identity) => {
             forget_credentials(&mut request);
             request.extensions_mut().insert(identity);

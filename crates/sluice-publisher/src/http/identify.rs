@@ -1,11 +1,10 @@
 //! Who sends a request: judged once, before anything of its body is read, and then in the request's extensions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sluice_access::{Identity, forget_credentials};
+use sluice_broker::now_ms;
 
 use super::Service;
 use super::refusal::Refusal;
@@ -29,9 +28,4 @@ pub(super) async fn identify(State(service): State<Service>, mut request: Reques
             refusal.into_response()
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

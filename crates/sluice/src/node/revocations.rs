@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked};
-use sluice_broker::{Broker, BrokerError};
+use sluice_broker::{Broker, BrokerError, now_ms};
 use sluice_runtime::ops::Refused;
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::time::sleep;
@@ -152,10 +152,6 @@ fn shown(revocation: &Revocation) -> Value {
         Revoked::Subject(subject) => json!({ "subject": subject, "until": until }),
         Revoked::TokenId(token_id) => json!({ "token_id": token_id, "until": until }),
     }
-}
-
-fn now_ms() -> u64 {
-    millis(SystemTime::now())
 }
 
 fn millis(moment: SystemTime) -> u64 {
