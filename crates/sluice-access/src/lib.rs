@@ -32,7 +32,7 @@ pub use identity::{Action, Grants, Identity};
 pub use jwks::Fetch;
 pub use keys::KeyError;
 pub use pressure::Pressure;
-pub use rate::{Rate, Rates};
+pub use rate::{Bucket, Rate, Rates};
 pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked};
 pub use settings::{
     AccessSettings, Algorithm, ApiKeySettings, IssuerSettings, JwksSettings, KeySource, SecretText,

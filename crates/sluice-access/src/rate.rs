@@ -1,4 +1,4 @@
-//! Rates by name: so much a second, and so much at once after a quiet time. A bucket is one number, the moment at
+//! Rates, of one thing or by name: so much a second, and so much at once after a quiet time. A bucket is one number, the moment at
 //! which it will be full again, and time is a parameter.
 //!
 //! Source: the generic cell rate algorithm, ITU-T I.371, annex A, as virtual scheduling.
@@ -24,14 +24,17 @@ const SWEEP_NS: u64 = 100_000_000;
 /// The bucket of names for which there was no room.
 const OTHERS: u64 = 0;
 
-/// See the module.
+/// One bucket.
+#[derive(Debug)]
+pub struct Bucket {
+    pieces: Pieces,
+    full_at: u64,
+}
+
+/// Buckets by name; see the module.
 #[derive(Debug)]
 pub struct Rates {
-    /// What one piece costs. Nanoseconds.
-    piece_ns: u64,
-    /// What a bucket holds. Nanoseconds.
-    bucket_ns: u64,
-    began: Instant,
+    pieces: Pieces,
     /// When the bucket of a name will be full, by the hash of the name, in nanoseconds since the beginning. The
     /// hash is keyed: nobody who chooses names can make two of them meet.
     full_at: HashMap<u64, u64>,
@@ -40,34 +43,56 @@ pub struct Rates {
     swept_ns: u64,
 }
 
+/// The arithmetic of a bucket whose one number is when it will be full again, in nanoseconds since the beginning.
+#[derive(Debug)]
+struct Pieces {
+    /// What one piece costs. Nanoseconds.
+    piece_ns: u64,
+    /// What a bucket holds. Nanoseconds.
+    bucket_ns: u64,
+    began: Instant,
+}
+
+impl Bucket {
+    /// A full bucket.
+    #[must_use]
+    pub fn new(rate: Rate, now: Instant) -> Self {
+        Self { pieces: Pieces::new(rate, now), full_at: 0 }
+    }
+
+    /// Takes one piece, if there is one.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let now_ns = self.pieces.since_ns(now);
+        let has_one = self.pieces.wait(self.full_at, now_ns).is_none();
+        if has_one {
+            self.full_at = self.pieces.taken(self.full_at, now_ns);
+        }
+        has_one
+    }
+}
+
 impl Rates {
     /// Full buckets for all names, at most `names_max` of them apart.
     #[must_use]
     pub fn new(rate: Rate, names_max: usize, now: Instant) -> Self {
-        let piece_ns = 1_000_000_000_u64.div_ceil(u64::from(rate.per_second.max(1)));
-        let bucket_ns = piece_ns.saturating_mul(u64::from(rate.burst.max(1)));
-        let (full_at, hasher) = (HashMap::new(), RandomState::new());
-        Self { piece_ns, bucket_ns, began: now, full_at, hasher, names_max, swept_ns: 0 }
+        let (pieces, hasher) = (Pieces::new(rate, now), RandomState::new());
+        Self { pieces, full_at: HashMap::new(), hasher, names_max, swept_ns: 0 }
     }
 
     /// Whether `name` may have one more piece now; else in how long.
     pub fn look<N: Hash>(&mut self, name: &N, now: Instant) -> Result<(), Duration> {
-        let now_ns = self.since_ns(now);
+        let now_ns = self.pieces.since_ns(now);
         self.make_room(now_ns);
         let full_at = self.full_at.get(&self.bucket_of(name)).copied().unwrap_or(0);
-        let full_then = full_at.max(now_ns) + self.piece_ns;
-        match full_then.checked_sub(now_ns + self.bucket_ns) {
-            None | Some(0) => Ok(()),
-            Some(wait_ns) => Err(Duration::from_nanos(wait_ns)),
-        }
+        self.pieces.wait(full_at, now_ns).map_or(Ok(()), Err)
     }
 
     /// Takes one piece of `name`, after [`Rates::look`].
     pub fn take<N: Hash>(&mut self, name: &N, now: Instant) {
-        let now_ns = self.since_ns(now);
+        let now_ns = self.pieces.since_ns(now);
         let bucket = self.bucket_of(name);
         let full_at = self.full_at.entry(bucket).or_insert(0);
-        *full_at = (*full_at).max(now_ns) + self.piece_ns;
+        *full_at = self.pieces.taken(*full_at, now_ns);
     }
 
     /// Buckets that are not full, and some that are.
@@ -95,6 +120,25 @@ impl Rates {
             self.swept_ns = now_ns;
             self.full_at.retain(|_, full_at| *full_at > now_ns);
         }
+    }
+}
+
+impl Pieces {
+    fn new(rate: Rate, began: Instant) -> Self {
+        let piece_ns = 1_000_000_000_u64.div_ceil(u64::from(rate.per_second.max(1)));
+        let bucket_ns = piece_ns.saturating_mul(u64::from(rate.burst.max(1)));
+        Self { piece_ns, bucket_ns, began }
+    }
+
+    /// In how long a bucket has a piece; `None` when it has one.
+    fn wait(&self, full_at: u64, now_ns: u64) -> Option<Duration> {
+        let wait_ns = self.taken(full_at, now_ns).checked_sub(now_ns + self.bucket_ns)?;
+        (wait_ns > 0).then(|| Duration::from_nanos(wait_ns))
+    }
+
+    /// When a bucket will be full again if a piece of it is taken now.
+    fn taken(&self, full_at: u64, now_ns: u64) -> u64 {
+        full_at.max(now_ns) + self.piece_ns
     }
 
     fn since_ns(&self, now: Instant) -> u64 {

@@ -5,7 +5,6 @@
 //! and [`Admission::resume`] take it up. Each place is given back once, whatever way its stream takes.
 
 mod book;
-mod bucket;
 mod counted;
 mod label;
 mod refusal;
@@ -17,11 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use sluice_access::Pressure;
+use sluice_access::{Bucket, Pressure, Rate};
 
 pub(crate) use self::book::Applicant;
 use self::book::Book;
-use self::bucket::Bucket;
 pub use self::label::Principal;
 pub(crate) use self::refusal::{Refusal, Refused};
 pub use self::sentence::Sentence;
@@ -73,7 +71,8 @@ pub(crate) struct Standing {
 
 impl Admission {
     pub(crate) fn new(limits: &Limits, pressure: Pressure, tallies: Tallies, now: Instant) -> Self {
-        let bucket = Bucket::new(limits.accept_per_second, limits.accept_burst, now);
+        let accepts = Rate { per_second: limits.accept_per_second, burst: limits.accept_burst };
+        let bucket = Bucket::new(accepts, now);
         Self {
             gate: Arc::new(Gate {
                 open: AtomicUsize::new(0),
