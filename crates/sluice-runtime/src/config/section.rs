@@ -109,9 +109,7 @@ impl<'r> Section<'r> {
         default: T,
         right: &str,
     ) -> T {
-        let takes = Takes::new(Form::Text, right);
-        let shape = Shape { takes, literal: &|value: &T| raw::quoted(&value.to_string()) };
-        self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+        self.shown(key, default, Takes::new(Form::Text, right))
     }
 
     /// As [`Self::parsed`], of a text that must never be shown as it was given; `T` shows itself masked.
@@ -121,7 +119,10 @@ impl<'r> Section<'r> {
         default: T,
         right: &str,
     ) -> T {
-        let takes = Takes::secret(Form::Text, right);
+        self.shown(key, default, Takes::secret(Form::Text, right))
+    }
+
+    fn shown<T: FromStr<Err: Display> + Display>(&mut self, key: &str, default: T, takes: Takes) -> T {
         let shape = Shape { takes, literal: &|value: &T| raw::quoted(&value.to_string()) };
         self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
@@ -177,35 +178,9 @@ impl<'r> Section<'r> {
         })
     }
 
-    /// A list of tables that have some of `columns`.
+    /// A list of tables of the columns that `takes` names. Where it is secret, `literal` masks what must never be
+    /// shown, and what `parse` finds wrong does not repeat it.
     pub(super) fn tables<T>(
-        &mut self,
-        key: &str,
-        (columns, right): (Vec<Column>, &str),
-        literal: impl Fn(&T) -> String,
-        parse: impl Fn(&Dict) -> Result<T, String>,
-    ) -> Vec<T> {
-        self.all_tables(key, Takes::new(Form::Tables(columns), right), literal, parse)
-    }
-
-    /// As [`Self::tables`], of tables that hold what must never be shown as it was given. `literal` masks it, and
-    /// what `parse` finds wrong does not repeat it.
-    pub(super) fn secret_tables<T>(
-        &mut self,
-        key: &str,
-        (columns, right): (Vec<Column>, &str),
-        literal: impl Fn(&T) -> String,
-        parse: impl Fn(&Dict) -> Result<T, String>,
-    ) -> Vec<T> {
-        self.all_tables(key, Takes::secret(Form::Tables(columns), right), literal, parse)
-    }
-
-    /// Reports that values which are right by themselves do not fit together.
-    pub(super) fn refuse(&mut self, key: &str, problem: &str) {
-        self.reader.refuse(&format!("{}.{key}", self.name), problem);
-    }
-
-    fn all_tables<T>(
         &mut self,
         key: &str,
         takes: Takes,
@@ -219,10 +194,15 @@ impl<'r> Section<'r> {
         let columns = takes.form.columns().to_vec();
         self.value(key, Vec::new(), Shape { takes, literal: &literal }, |value| {
             let tables = raw::tables(value).ok_or(String::new())?;
-            let one = |table: &Dict| check_columns(&columns, table).and_then(|()| parse(table));
+            let one = |table: &Dict| Column::check(&columns, table).and_then(|()| parse(table));
             let numbered = tables.iter().enumerate();
             numbered.map(|(at, table)| one(table).map_err(|why| format!("entry {}: {why}", at + 1))).collect()
         })
+    }
+
+    /// Reports that values which are right by themselves do not fit together.
+    pub(super) fn refuse(&mut self, key: &str, problem: &str) {
+        self.reader.refuse(&format!("{}.{key}", self.name), problem);
     }
 
     /// Names and values: a table, or as text `name=value` between commas. `parse` checks a pair.
@@ -293,17 +273,6 @@ impl<'r> Section<'r> {
         self.reader.record(Entry { key, literal, source, takes: shape.takes });
         effective
     }
-}
-
-/// Whether a table of a list has what it must have, and nothing else. Values are `parse`'s to judge.
-fn check_columns(columns: &[Column], table: &Dict) -> Result<(), String> {
-    let names = || columns.iter().map(|column| column.name);
-    if let Some(unknown) = table.keys().find(|key| !names().any(|name| name == key.as_str())) {
-        let known: Vec<&str> = names().collect();
-        return Err(format!("there is no {unknown:?} in it; there are {}", known.join(", ")));
-    }
-    let missing = columns.iter().find(|column| column.required && !table.contains_key(column.name));
-    missing.map_or(Ok(()), |column| Err(format!("it has no {}", column.name)))
 }
 
 /// An inline table of TOML.

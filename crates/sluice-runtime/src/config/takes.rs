@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use figment::value::Dict;
+
 /// What a key takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Takes {
@@ -111,5 +113,16 @@ impl Column {
     /// A key that each table must have.
     pub(super) fn required(name: &'static str, form: Form) -> Self {
         Self { name, form, required: true }
+    }
+
+    /// Whether a table of a list has what it must have, and nothing else. Its values are others' to judge.
+    pub(super) fn check(columns: &[Self], table: &Dict) -> Result<(), String> {
+        let names = || columns.iter().map(|column| column.name);
+        if let Some(unknown) = table.keys().find(|key| !names().any(|name| name == key.as_str())) {
+            let known: Vec<&str> = names().collect();
+            return Err(format!("there is no {unknown:?} in it; there are {}", known.join(", ")));
+        }
+        let missing = columns.iter().find(|column| column.required && !table.contains_key(column.name));
+        missing.map_or(Ok(()), |column| Err(format!("it has no {}", column.name)))
     }
 }

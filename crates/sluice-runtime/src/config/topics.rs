@@ -7,7 +7,7 @@ use sluice_wire::{Topic, TopicPattern};
 
 use super::raw;
 use super::section::Section;
-use super::takes::{Column, Form};
+use super::takes::{Column, Form, Takes};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -106,9 +106,12 @@ impl Topics {
         };
         Self {
             retention,
-            rules: section.tables("rules", (TopicRule::columns(), RULES), TopicRule::literal, |table| {
-                TopicRule::read(table, retention)
-            }),
+            rules: section.tables(
+                "rules",
+                Takes::new(Form::Tables(TopicRule::columns()), RULES),
+                TopicRule::literal,
+                |table| TopicRule::read(table, retention),
+            ),
             event_bytes_max: section.bytes("event_bytes_max", d.event_bytes_max, 1..=64 * MIB),
             per_stream_max: section.integer("per_stream_max", d.per_stream_max, 1..=1_024),
             linger: section.millis("linger_ms", d.linger, 0..=3_600_000),

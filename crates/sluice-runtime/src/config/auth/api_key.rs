@@ -6,7 +6,7 @@ use sluice_wire::TopicPattern;
 use super::PATTERNS;
 use crate::config::raw;
 use crate::config::section::Section;
-use crate::config::takes::{Column, Form};
+use crate::config::takes::{Column, Form, Takes};
 
 /// A key and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,8 @@ const RIGHT: &str = "must be an array of tables such as { name = \"shop\", hash 
 
 impl ApiKey {
     pub(super) fn read_tables(section: &mut Section<'_>) -> Vec<Self> {
-        section.secret_tables("api_keys", (Self::columns(), RIGHT), Self::literal, Self::read)
+        let takes = Takes::secret(Form::Tables(Self::columns()), RIGHT);
+        section.tables("api_keys", takes, Self::literal, Self::read)
     }
 
     fn columns() -> Vec<Column> {

@@ -8,7 +8,7 @@ use figment::value::Dict;
 use crate::config::raw;
 use crate::config::secret::Secret;
 use crate::config::section::Section;
-use crate::config::takes::{Column, Form};
+use crate::config::takes::{Column, Form, Takes};
 
 /// Algorithms that keys may be for.
 pub const ALGORITHMS: [&str; 12] = [
@@ -97,7 +97,8 @@ impl Issuer {
 
     /// Those of `auth.issuers`.
     pub(super) fn read_tables(section: &mut Section<'_>, allow_http: bool) -> Vec<Self> {
-        section.secret_tables("issuers", (Written::columns(), RIGHT), Self::literal, |table| {
+        let takes = Takes::secret(Form::Tables(Written::columns()), RIGHT);
+        section.tables("issuers", takes, Self::literal, |table| {
             let issuer = Written::read(table)?.judge(allow_http)?;
             issuer.ok_or_else(|| ONE_SOURCE.to_owned())
         })
