@@ -6,27 +6,22 @@
 //! ring, pushed to feeds that were silent for long enough: no timer per stream.
 
 mod audience;
+mod stream;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use sluice_wire::EventId;
 use sluice_wire::sse::Frame;
 
 use self::audience::{Audience, Seat, State};
+pub use self::stream::{Polled, PolledStream};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
-use crate::ring::{Framing, RingFrame};
 use crate::set::FeedId;
 use crate::view::{Entry, Notice, View};
-
-/// At most so many frames are handed out by one poll, so that a joiner far behind does not hold the lock.
-const FRAMES_PER_POLL: usize = 256;
-/// And about so many bytes, one frame at least: what a stream that takes nothing keeps of its own.
-const BYTES_PER_POLL: usize = 64 << 10;
 
 /// The view of all polled streams of a node. Clones share it.
 #[derive(Debug, Clone)]
@@ -43,33 +38,12 @@ struct Shared {
     standing: AtomicUsize,
 }
 
-/// A stream that stands in a feed's ring. Dropping it leaves the feed.
-#[derive(Debug)]
-pub struct PolledStream {
-    shared: Arc<Shared>,
-    feed: FeedId,
-    place: usize,
-    sequence: u64,
-    positions: Box<[EventId]>,
-}
-
 /// A fence of a feed whose ring waits for it.
 #[derive(Debug)]
 pub struct HeldFence {
     shared: Arc<Shared>,
     feed: FeedId,
     fence: Fence,
-}
-
-/// What a poll gives.
-#[derive(Debug)]
-pub enum Polled {
-    /// The next frames, in order.
-    Frames(Vec<RingFrame>),
-    /// The ring has passed the stream: it must be fed from the log, from [`PolledStream::positions`] on.
-    Passed,
-    /// The feed or the view was closed.
-    Closed,
 }
 
 impl PolledView {
@@ -228,55 +202,6 @@ impl PolledView {
             entry.feed.ring_mut().evict();
         }
         wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
-    }
-}
-
-impl PolledStream {
-    /// Where each topic of the set stands for this stream.
-    #[must_use]
-    pub fn positions(&self) -> &[EventId] {
-        &self.positions
-    }
-
-    /// The frames that the stream lacks, when there are some; else `context` is woken when there are.
-    pub fn poll(&mut self, context: &Context<'_>) -> Poll<Polled> {
-        let mut view = self.shared.lock();
-        let Some(entry) = view.get_mut(self.feed) else { return Poll::Ready(Polled::Closed) };
-        let Some(frames) = entry.feed.ring().since(self.sequence) else {
-            return Poll::Ready(Polled::Passed);
-        };
-        let mut bytes = 0;
-        let fits = |frame: &&RingFrame| {
-            let begun = bytes < BYTES_PER_POLL;
-            bytes += frame.len(Framing::Raw);
-            begun
-        };
-        let frames: Vec<_> = frames.take(FRAMES_PER_POLL).take_while(fits).cloned().collect();
-        if frames.is_empty() {
-            let seat = &mut entry.extra.seats[self.place];
-            if self.shared.closed.load(Ordering::Acquire) || matches!(seat.state, State::Ended) {
-                return Poll::Ready(Polled::Closed);
-            }
-            seat.state = State::Asleep(context.waker().clone());
-            return Poll::Pending;
-        }
-        drop(view);
-        self.sequence += frames.len() as u64;
-        for step in frames.iter().filter_map(RingFrame::step) {
-            self.positions[usize::from(step.index)] = step.to;
-        }
-        Poll::Ready(Polled::Frames(frames))
-    }
-}
-
-impl Drop for PolledStream {
-    fn drop(&mut self) {
-        if let Some(Entry { feed, extra }) = self.shared.lock().get_mut(self.feed) {
-            if extra.seats.try_remove(self.place).is_some_and(|mut seat| seat.end().0) {
-                self.shared.standing.fetch_sub(1, Ordering::Relaxed);
-            }
-            extra.forget_what_nobody_needs(feed);
-        }
     }
 }
 
