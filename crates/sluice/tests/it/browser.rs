@@ -11,7 +11,7 @@ use sluice_testkit::{
 use tokio::time::timeout;
 
 use crate::stage::{SLUICE, SOON, open, publisher};
-use chromium::{Browser, CLOSED, CONNECTING, OPEN};
+use chromium::{Browser, CLOSED, CONNECTING, LISTENING, OPEN};
 
 /// A message that no log holds and that moves no cursor.
 const KNOCK: &str = "knock";
@@ -294,8 +294,8 @@ async fn a_browser_reads_by_cookie_until_its_token_ends() {
         .unwrap();
     let token = crate::access::token(&serde_json::json!({"exp": crate::access::now_s() + 20}));
     let stream = format!("{}?topic=orders/1&since=earliest", node.events_url());
-    let page = include_str!("browser/cookie.html").to_owned();
-    let shown = Browser::show_on(listener, page, &[("token", &token), ("stream", &stream)]).await;
+    let query = [("token", token.as_str()), ("stream", &stream), ("type", "sluice.expired")];
+    let shown = Browser::show_on(listener, LISTENING.to_owned(), &query).await;
     let Some(mut browser) = shown else { return };
     browser.until("open", &mut Vec::new()).await;
     let auth = format!("Bearer {token}");

@@ -40,6 +40,9 @@ pub(super) struct Report {
     pub(super) id: String,
 }
 
+/// A page that listens to a stream as its query says, and reports what comes.
+pub(super) const LISTENING: &str = include_str!("page.html");
+
 /// A browser on one page, killed when the value is dropped.
 pub(super) struct Browser {
     reports: UnboundedReceiver<Report>,
@@ -53,7 +56,7 @@ impl Browser {
     pub(super) async fn listen(stream: &str, types: &[&str]) -> Option<Self> {
         let mut query = vec![("stream", stream)];
         query.extend(types.iter().map(|name| ("type", *name)));
-        Self::show(include_str!("page.html").to_owned(), &query).await
+        Self::show(LISTENING.to_owned(), &query).await
     }
 
     /// Shows `page` under `/?<query>`; it may POST reports to `/report`.
