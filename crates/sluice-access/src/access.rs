@@ -5,6 +5,7 @@ mod judging;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use sluice_wire::{TopicPattern, TopicTemplate};
@@ -22,6 +23,9 @@ use crate::measure;
 use crate::revocation::{Revocation, Revocations};
 use crate::settings::{AccessSettings, ApiKeySettings};
 use crate::token::{self, ClaimRules, Unverified};
+
+/// Between two looks at how old the key sets are.
+const AGES_EVERY: Duration = Duration::from_secs(5);
 
 /// Judges who sends a request and what they may do. Clones share it.
 #[derive(Clone)]
@@ -43,7 +47,7 @@ struct Shared {
     revocations: RwLock<Revocations>,
     revocations_known: AtomicBool,
     revoked: watch::Sender<u64>,
-    files_every: std::time::Duration,
+    files_every: Duration,
 }
 
 impl Access {
@@ -142,9 +146,9 @@ impl Access {
     pub fn revoke(&self, revocation: Revocation, now_ms: u64) {
         let shared = &self.shared;
         let mut revocations = shared.revocations.write().unwrap_or_else(PoisonError::into_inner);
-        let refuses = revocations.apply(revocation, now_ms);
+        let news = revocations.apply(revocation, now_ms);
         drop(revocations);
-        if refuses {
+        if news {
             shared.revoked.send_modify(|count| *count += 1);
         }
     }
@@ -202,7 +206,25 @@ impl Access {
             Source::Jwks(jwks) => Some(jwks.keep(issuer, keys)),
             Source::Fixed | Source::File { .. } => None,
         }));
-        tokio::join!(files, sets);
+        let ages = async {
+            let mut looks = interval(AGES_EVERY);
+            loop {
+                looks.tick().await;
+                measure::jwks_age(self.oldest_key_set());
+            }
+        };
+        tokio::join!(files, sets, ages);
+    }
+
+    /// The age of the key set that was fetched longest ago, from the beginning where one never was; zero where there
+    /// is none.
+    #[must_use]
+    pub fn oldest_key_set(&self) -> Duration {
+        let ages = self.shared.issuers.iter().filter_map(|issuer| match &issuer.source {
+            Source::Jwks(jwks) => Some(jwks.age()),
+            Source::Fixed | Source::File { .. } => None,
+        });
+        ages.max().unwrap_or_default()
     }
 
     async fn judge(&self, request: &Request<'_>, now_ms: u64) -> Result<Identity, Denial> {

@@ -7,6 +7,9 @@ use sluice_wire::{Topic, TopicPattern};
 use crate::denial::Denial;
 use crate::grants::is_reserved;
 
+/// What the subject of an API key begins with, and that of no token.
+pub(crate) const KEY_SUBJECT_PREFIX: &str = "key:";
+
 /// Somebody whose credentials, or the lack of them, were judged. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

@@ -6,8 +6,8 @@
 //! last stays in use while the other side is away.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as Quick, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -34,6 +34,8 @@ pub(crate) struct Jwks {
     settings: JwksSettings,
     /// Held while a fetch is under way.
     last: Mutex<Last>,
+    /// When the keys in use were fetched; before the first time, when this process began to want them.
+    fresh: Quick<Instant>,
     /// Fetches that have begun.
     begun: AtomicU64,
     waiting: Semaphore,
@@ -43,8 +45,8 @@ pub(crate) struct Jwks {
 struct Last {
     /// When the last fetch began.
     began: Option<Instant>,
-    /// When the keys in use were fetched.
-    succeeded: Option<Instant>,
+    /// Keys were fetched once.
+    succeeded: bool,
     /// Fetches that failed since.
     failures: u32,
 }
@@ -63,7 +65,15 @@ pub(crate) enum Renewal {
 impl Jwks {
     pub(crate) fn new(url: String, fetch: Fetch, settings: JwksSettings) -> Self {
         let waiting = Semaphore::new(WAITING_MAX);
-        Self { url, fetch, settings, last: Mutex::default(), begun: AtomicU64::new(0), waiting }
+        Self {
+            url,
+            fetch,
+            settings,
+            last: Mutex::default(),
+            fresh: Quick::new(Instant::now()),
+            begun: AtomicU64::new(0),
+            waiting,
+        }
     }
 
     /// Fetches the set for a token whose key is not known.
@@ -91,12 +101,16 @@ impl Jwks {
                 if due.is_none_or(|due| due <= Instant::now()) {
                     self.fetch_into(issuer, &mut last, state).await;
                 }
-                measure::jwks_age(last.succeeded.map_or(0.0, |moment| moment.elapsed().as_secs_f64()));
                 last.due(self.settings.refresh)
             };
             let soon = Instant::now() + Duration::from_secs(5);
             sleep_until(next.map_or(soon, |next| next.min(soon))).await;
         }
+    }
+
+    /// How long ago the keys in use were fetched, or asked for in vain from the beginning.
+    pub(crate) fn age(&self) -> Duration {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     async fn fetch_into(&self, issuer: &Issuer, last: &mut Last, state: &AtomicU64) {
@@ -113,12 +127,13 @@ impl Jwks {
         });
         match keys {
             Ok(keys) => {
-                if last.failures > 0 || last.succeeded.is_none() {
+                if last.failures > 0 || !last.succeeded {
                     tracing::info!(url = %self.url, keys = keys.len(), "a key set was fetched");
                 }
                 issuer.replace(keys, state);
                 measure::keys_loaded("jwks", "loaded");
-                (last.succeeded, last.failures) = (Some(Instant::now()), 0);
+                (last.succeeded, last.failures) = (true, 0);
+                *self.fresh.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
             }
             Err(error) => {
                 measure::keys_loaded("jwks", "failed");

@@ -1,6 +1,8 @@
 //! What is counted about access, in the recorder of the process. None of it happens often enough to keep
 //! handles for.
 
+use std::time::Duration;
+
 use metrics::{counter, gauge};
 
 use crate::denial::Denial;
@@ -37,7 +39,7 @@ pub(crate) fn register() {
             counter!("sluice_auth_key_loads_total", "source" => source, "outcome" => outcome).increment(0);
         }
     }
-    jwks_age(0.0);
+    jwks_age(Duration::ZERO);
     revocations(0);
 }
 
@@ -54,8 +56,8 @@ pub(crate) fn keys_loaded(source: &'static str, outcome: &'static str) {
 }
 
 /// How long ago the key set that is the oldest of all was fetched.
-pub(crate) fn jwks_age(seconds: f64) {
-    gauge!("sluice_auth_jwks_age_seconds").set(seconds);
+pub(crate) fn jwks_age(age: Duration) {
+    gauge!("sluice_auth_jwks_age_seconds").set(age.as_secs_f64());
 }
 
 /// Revocations in force.

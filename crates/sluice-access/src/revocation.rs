@@ -59,19 +59,17 @@ pub(crate) struct Revocations {
 }
 
 impl Revocations {
-    /// Takes one in. Whether it refuses anybody.
+    /// Takes one in. Whether it refuses somebody whom nothing refused before.
     pub(crate) fn apply(&mut self, revocation: Revocation, now_ms: u64) -> bool {
         let (table, name) = match revocation.revoked {
             Revoked::Subject(name) => (&mut self.subjects, name),
             Revoked::TokenId(name) => (&mut self.tokens, name),
         };
-        let in_force = revocation.until_ms > now_ms;
-        if in_force {
-            table.insert(name.into(), revocation.until_ms);
-        } else {
+        if revocation.until_ms <= now_ms {
             table.remove(name.as_str());
+            return false;
         }
-        in_force
+        table.insert(name.into(), revocation.until_ms).is_none_or(|before_ms| before_ms <= now_ms)
     }
 
     pub(crate) fn refuses(&self, subject: Option<&str>, token_id: Option<&str>, now_ms: u64) -> bool {
@@ -121,8 +119,9 @@ mod tests {
         assert!(revocations.apply(subject("u", 100), 10));
         assert!(revocations.refuses(Some("u"), None, 99) && !revocations.refuses(Some("u"), None, 100));
         assert!(!revocations.refuses(Some("v"), Some("u"), 50), "a token's id is no subject");
-        assert!(revocations.apply(subject("u", 50), 20));
+        assert!(!revocations.apply(subject("u", 50), 20), "who was refused before is news to nobody");
         assert!(!revocations.refuses(Some("u"), None, 60));
+        assert!(revocations.apply(subject("u", 80), 60), "again, after its time");
         assert!(!revocations.apply(subject("u", 0), 20), "lifted");
         assert!(revocations.list(20, 9).is_empty());
         let token = Revocation { revoked: Revoked::TokenId("t".into()), until_ms: 70 };

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use super::Shared;
 use crate::api_key::ApiKeyHash;
 use crate::denial::Denial;
-use crate::identity::Identity;
+use crate::identity::{Identity, KEY_SUBJECT_PREFIX};
 use crate::issuer::{Issuer, Source};
 use crate::jwks::Renewal;
 use crate::token::{Claims, Unverified, Verdict};
@@ -96,7 +96,7 @@ impl Shared {
         let (known, grants) =
             found.ok_or_else(|| Denial::invalid("api-key", "there is no such API key (and it is no JWT)"))?;
         Ok(Identity {
-            subject: Some(format!("key:{}", known.name).into()),
+            subject: Some(format!("{KEY_SUBJECT_PREFIX}{}", known.name).into()),
             token_id: None,
             expires_at_ms: None,
             grants: grants.clone(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sluice_wire::TopicPattern;
 
 use crate::denial::Denial;
-use crate::identity::Grants;
+use crate::identity::{Grants, KEY_SUBJECT_PREFIX};
 
 /// Patterns that one token may bring along.
 const PATTERNS_MAX: usize = 256;
@@ -69,7 +69,7 @@ impl ClaimRules {
         self.check_times(&claims, now_ms)?;
         check_audience(claims.get("aud"), audience)?;
         Ok(Claims {
-            subject: name(&claims, "sub")?,
+            subject: subject(&claims)?,
             token_id: name(&claims, "jti")?,
             expires_at_ms: millis(&claims, "exp")?.unwrap_or(u64::MAX),
             grants: self.grants(&claims)?,
@@ -172,6 +172,18 @@ fn check_audience(claim: Option<&Value>, audience: &[String]) -> Result<(), Deni
         (false, false) if named.iter().any(|name| audience.iter().any(|ours| ours == name)) => Ok(()),
         (false, false) => refuse("the token is for another audience (aud)"),
     }
+}
+
+/// Whose the token is. Names that begin as those of API keys do are theirs alone: whoever revokes, limits or grants
+/// by such a name must not mean somebody's token.
+fn subject(claims: &BTreeMap<String, Value>) -> Result<Option<String>, Denial> {
+    let subject = name(claims, "sub")?;
+    if subject.as_deref().is_some_and(|subject| subject.starts_with(KEY_SUBJECT_PREFIX)) {
+        return Err(wrong(&format!(
+            "claim `sub` must not begin with `{KEY_SUBJECT_PREFIX}`: API keys are named so"
+        )));
+    }
+    Ok(subject)
 }
 
 fn name(claims: &BTreeMap<String, Value>, claim: &str) -> Result<Option<String>, Denial> {

@@ -51,6 +51,15 @@ async fn an_algorithm_is_that_of_the_key() {
     }
 }
 
+/// An issuer that lets people choose their names would let them be whatever an API key is.
+#[tokio::test]
+async fn no_token_is_an_api_key() {
+    let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    let named = |sub: &str| hs256().token(&claims(&json!({ "sub": sub }))).unwrap();
+    assert_eq!(refusal(&access, &named("key:shop")).await, "claims");
+    assert!(bearer(&access, &named("keys:shop")).await.is_ok());
+}
+
 /// Nothing in a token says where keys are: `no_fetch` fails the test if anything were fetched.
 #[tokio::test]
 async fn a_token_brings_no_keys_along() {

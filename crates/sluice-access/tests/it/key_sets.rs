@@ -77,6 +77,7 @@ async fn a_new_key_is_fetched_when_it_is_first_met_and_an_outage_keeps_the_old_o
     elsewhere.is_away();
     let kept = tokio::time::timeout(Duration::from_secs(3_600), access.clone().keep()).await;
     assert!(kept.is_err() && elsewhere.asked() > 10, "it is tried again and again");
+    assert_eq!(access.oldest_key_set().as_secs(), 3_600);
     assert!(bearer(&access, &token(&old)).await.is_ok());
     // A key that may be new: nobody can tell now, so it is not refused for ever.
     let denial = bearer(&access, &token(&signer("newer"))).await.unwrap_err();

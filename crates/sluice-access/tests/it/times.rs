@@ -48,6 +48,9 @@ async fn whoever_is_revoked_is_refused_until_then() {
     assert!(bearer_at(&access, &mine, NOW_MS + 5_000).await.is_ok());
     access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: NOW_MS + 9_000 }, NOW_MS);
     assert_eq!(refusal(&access, &other).await, "revoked");
+    revoked.mark_unchanged();
+    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: NOW_MS + 9_000 }, NOW_MS);
+    assert!(!revoked.has_changed().unwrap(), "the same log read again is news to nobody");
     assert_eq!(access.prune_revocations(NOW_MS + 6_000), 1);
     assert!(access.is_revoked(Some("u7"), None, NOW_MS + 6_000));
     access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: 0 }, NOW_MS + 6_000);

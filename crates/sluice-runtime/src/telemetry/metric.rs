@@ -106,7 +106,7 @@ metrics_list! {
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
     STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, expired, revoked, drained, cut, stalled, lag, stop or poller.";
-    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why: accept-rate, streams-max, streams-per-address-max, streams-per-subject-max, streams-per-topic-max, memory or draining.";
+    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why: accept-rate, streams-max, streams-per-address-max, streams-per-subject-max, streams-per-topic-max, topics-max, memory or draining.";
     STREAMS_BLOCKED = Kind::Gauge, "sluice_streams_blocked", [], "Streams that lack frames of their ring and take nothing now.";
     STREAMS_PARKED = Kind::Gauge, "sluice_streams_parked", [], "Streams that wait to be writable before they are fed from the log.";
     STREAMS_MAX = Kind::Gauge, "sluice_streams_max", [], "Streams that this node takes at most.";
@@ -118,7 +118,7 @@ metrics_list! {
 
     AUTH_REFUSED = Kind::Counter, "sluice_auth_refused_total", ["reason"], "Requests, and events of a batch, refused for their credentials or for want of them, by why.";
     AUTH_KEY_LOADS = Kind::Counter, "sluice_auth_key_loads_total", ["source", "outcome"], "Times that keys were read again from a key set or a file: loaded or failed.";
-    AUTH_JWKS_AGE = Kind::Gauge, "sluice_auth_jwks_age_seconds", [], "How long ago a key set was last fetched; of several, the one looked at last.";
+    AUTH_JWKS_AGE = Kind::Gauge, "sluice_auth_jwks_age_seconds", [], "How long ago the oldest key set in use was fetched; from the start, where one never was.";
     AUTH_REVOCATIONS = Kind::Gauge, "sluice_auth_revocations", [], "Revocations in force.";
 
     CONNECTIONS_OPEN = Kind::Gauge, "sluice_connections_open", [], "Connections that hold no stream.";
