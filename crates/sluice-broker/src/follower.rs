@@ -11,6 +11,7 @@ mod complaints;
 mod core;
 mod open;
 mod refill;
+mod reserved;
 mod topics;
 mod verify;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::core::Core;
+pub use self::reserved::Reserved;
 use crate::{Broker, Gap, ReplaySettings};
 
 /// Takes what a [`Follower`] finds. Called inline, under the follower's lock and in its order: it must not
@@ -69,6 +71,8 @@ pub struct FollowerSettings {
     pub confirm_margin: Duration,
     /// How long a topic without followers stays subscribed.
     pub linger: Duration,
+    /// Topics followed at once, those included that linger; more are not [reserved](Follower::reserve). 0 for any number.
+    pub topics_max: usize,
     /// Topics opened in one round trip.
     pub open_batch_topics: usize,
     /// Holes that are read at the same time.
@@ -86,6 +90,7 @@ impl Default for FollowerSettings {
             tail_page_events: 32,
             confirm_margin: Duration::from_secs(10),
             linger: Duration::from_secs(10),
+            topics_max: 0,
             open_batch_topics: 500,
             refills_max: 8,
             replay: ReplaySettings::default(),
@@ -164,6 +169,20 @@ impl Follower {
             }
         }
         undo.disarm();
+    }
+
+    /// Keeps `topics` for somebody who is going to follow them; `None` if they would be more than the follower may
+    /// have. Looking and keeping are one step, so the limit is exact however many ask at once. What is kept is
+    /// opened meanwhile.
+    #[must_use]
+    pub fn reserve(&self, topics: &[Topic]) -> Option<Reserved> {
+        Reserved::take(&self.core, topics)
+    }
+
+    /// Whether `topics` could be reserved now.
+    #[must_use]
+    pub fn has_room(&self, topics: &[Topic]) -> bool {
+        self.core.has_room(topics)
     }
 
     /// Takes one follower off each of `topics`. A topic without followers lingers before its subscription

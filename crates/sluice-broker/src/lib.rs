@@ -23,7 +23,7 @@ pub use broker::{
 };
 pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
-pub use follower::{Follower, FollowerSettings, FollowerStatus, Sink};
+pub use follower::{Follower, FollowerSettings, FollowerStatus, Reserved, Sink};
 pub use memory::{MemoryBroker, MemorySettings};
 pub use redis::{
     Asked, ClockSkew, Duties, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings,

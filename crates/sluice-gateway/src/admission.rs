@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use sluice_access::{Bucket, Pressure, Rate};
+use sluice_broker::Reserved;
 
 pub(crate) use self::book::Applicant;
 use self::book::Book;
@@ -58,6 +59,8 @@ pub(crate) struct Place {
     principal: u32,
     /// Why the stream ended, for the count.
     reason: &'static str,
+    /// Its topics, until its feed has them.
+    reserved: Option<Reserved>,
     /// The stream is in a slot, which gives the place back.
     kept: bool,
 }
@@ -107,7 +110,14 @@ impl Admission {
 
     /// The place of a stream that comes out of a slot.
     pub(crate) fn resume(&self, principal: u32) -> Place {
-        Place { gate: self.gate.clone(), principal, reason: CLIENT, kept: false }
+        Place { gate: self.gate.clone(), principal, reason: CLIENT, reserved: None, kept: false }
+    }
+
+    /// A stream that was admitted is not taken after all.
+    pub(crate) fn take_back(&self, place: Place, why: Refusal) -> Refused {
+        drop(place);
+        self.gate.tallies.refused(why.as_str());
+        why.into()
     }
 
     /// Gives back the place of a stream that was in a slot.
@@ -164,6 +174,17 @@ impl Place {
         self.reason = reason;
     }
 
+    /// Keeps the stream's topics for it until it [has arrived](Self::arrived) or is in a slot.
+    pub(crate) fn with_topics(mut self, reserved: Reserved) -> Self {
+        self.reserved = Some(reserved);
+        self
+    }
+
+    /// The stream stands in its feed, which follows its topics.
+    pub(crate) fn arrived(&mut self) {
+        self.reserved = None;
+    }
+
     /// Leaves the place to a slot, which keeps the number of the stream's principal: [`Admission::leave`] gives it
     /// back, [`Admission::resume`] takes it up.
     pub(crate) fn keep(mut self) -> u32 {
@@ -206,6 +227,10 @@ impl Gate {
         if self.open.fetch_add(1, Ordering::AcqRel) >= self.streams_max {
             self.open.fetch_sub(1, Ordering::AcqRel);
             return Err(Refusal::Full.into());
+        }
+        if applicant.too_many_topics {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            return Err(Refusal::Topics.into());
         }
         // Whoever has enough streams does not use up the rate of those who have not.
         let principal = self.book().enter(now, applicant).inspect_err(|_| {

@@ -135,6 +135,7 @@ impl SseBody {
                     Poll::Ready(Some(Some(self.say_why_ended())))
                 }
                 Some(Part::Joined(stream, hold)) => {
+                    self.place.arrived();
                     self.state = State::Live(stream, hold);
                     Poll::Ready(None)
                 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use sluice_broker::{Broker, Follower, FollowerStatus};
+use sluice_broker::{Broker, Follower, FollowerStatus, Reserved};
 use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
@@ -144,6 +144,16 @@ impl Hub {
             feeds: state.feeds.len(),
             window_bytes: state.topics.window_bytes(),
         }
+    }
+
+    /// Keeps `topics` for a stream that is to be opened; `None` when the node follows as many as it may.
+    pub(crate) fn reserve(&self, topics: &[Topic]) -> Option<Reserved> {
+        self.follower().reserve(topics)
+    }
+
+    /// Whether a stream of `topics` would be within what the node may follow.
+    pub(crate) fn has_room(&self, topics: &[Topic]) -> bool {
+        self.follower().has_room(topics)
     }
 
     /// Opens the feed of `topics` in `view`, or shares it; returns when the node follows all of them. Waits

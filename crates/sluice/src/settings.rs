@@ -98,6 +98,7 @@ pub(crate) fn gateway(
             tail_interval: topics.tail_check_interval,
             tail_topics_per_second: topics.tail_check_keys_per_second as usize,
             linger: topics.linger,
+            topics_max: limits.topics_max,
             replay,
             ..FollowerSettings::default()
         },

@@ -95,6 +95,28 @@ impl Core {
         opened
     }
 
+    /// Whether `topics`, with those that are followed, are no more than may be.
+    pub(super) fn has_room(&self, topics: &[Topic]) -> bool {
+        self.settings.topics_max == 0 || self.shared.topics().has_room(topics, self.settings.topics_max)
+    }
+
+    /// Counts a follower for each of `topics`, or for none if they are too many.
+    pub(super) fn reserve(&self, topics: &[Topic]) -> bool {
+        let mut locked = self.shared.topics();
+        if !locked.has_room(topics, self.settings.topics_max) {
+            return false;
+        }
+        let mut opening = false;
+        for topic in topics {
+            opening |= locked.follow(topic, &*self.shared.sink).is_some();
+        }
+        drop(locked);
+        if opening {
+            self.shared.wanted.notify_one();
+        }
+        true
+    }
+
     pub(super) fn unfollow(&self, topics: &[Topic]) {
         let now_ms = self.shared.now_ms();
         let mut locked = self.shared.topics();

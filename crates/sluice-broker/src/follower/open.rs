@@ -1,8 +1,8 @@
 //! Opens topics: subscribes, then asks where their logs stand. Whoever asks while a batch is under way shares
 //! the next one, so ten thousand callers cost some twenty round trips.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sluice_wire::{EventId, Topic};
@@ -18,18 +18,22 @@ use crate::{BrokerError, LogHead};
 pub(super) struct Opening {
     /// The greatest id announced meanwhile.
     pub(super) heard: EventId,
-    waiting: Vec<Arc<Opened>>,
+    /// Of those who went away meanwhile, no more than of those who wait.
+    waiting: Vec<Weak<Opened>>,
 }
 
 impl Opening {
     /// Adds this topic to those that `opened` waits for.
     pub(super) fn wait_for(&mut self, opened: &Arc<Opened>) {
         opened.left.fetch_add(1, Ordering::Relaxed);
-        self.waiting.push(Arc::clone(opened));
+        if self.waiting.len() == self.waiting.capacity() {
+            self.waiting.retain(|waiting| waiting.strong_count() > 0);
+        }
+        self.waiting.push(Arc::downgrade(opened));
     }
 
     pub(super) fn finish(self) {
-        for opened in self.waiting {
+        for opened in self.waiting.iter().filter_map(Weak::upgrade) {
             if opened.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 opened.all.notify_one();
             }
@@ -143,4 +147,22 @@ async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Found, BrokerEr
 async fn clock_then_heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
     let time_ms = core.broker.tails(&[], 1).await?.time_ms;
     Ok(Found { time_ms, heads: core.broker.heads(topics).await? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_went_away_before_a_topic_was_open_is_forgotten() {
+        let mut opening = Opening::default();
+        let lasting = Arc::default();
+        opening.wait_for(&lasting);
+        for _ in 0..10_000 {
+            opening.wait_for(&Arc::default());
+        }
+        assert!(opening.waiting.capacity() < 100, "{}", opening.waiting.capacity());
+        opening.finish();
+        lasting.wait().await;
+    }
 }

@@ -15,6 +15,9 @@ use super::open::Opening;
 use crate::continuity::{Continuity, Pass};
 use crate::{LogHead, ReplayPage};
 
+/// Names of forgotten topics that may stand among the wanted in any case.
+const WANTED_SPARE: usize = 64;
+
 /// All topics of a node.
 #[derive(Default)]
 pub(super) struct Topics {
@@ -24,8 +27,9 @@ pub(super) struct Topics {
     turn: usize,
     /// Topics that had an event since they were last looked at.
     recent: VecDeque<Topic>,
-    /// Topics to be subscribed.
-    wanted: VecDeque<Topic>,
+    /// Topics to be subscribed, with the tickets of their entries; of those that were forgotten meanwhile, about as
+    /// many at most.
+    wanted: VecDeque<(Topic, u32)>,
     /// Topics whose log is to be read.
     holes: VecDeque<Hole>,
     /// Topics without followers and when they lost the last one, by rising time.
@@ -80,6 +84,13 @@ impl Topics {
         self.entries.len()
     }
 
+    /// Whether there would be no more than `most` topics with these, each of which is named once.
+    pub(super) fn has_room(&self, topics: &[Topic], most: usize) -> bool {
+        // Whoever asks for what is followed already is let in however many there are.
+        let new = topics.iter().filter(|topic| !self.entries.contains_key(*topic)).count();
+        new == 0 || self.entries.len() + new <= most
+    }
+
     /// Adds a follower. `Some` while the topic is being opened, to wait on.
     pub(super) fn follow(&mut self, topic: &Topic, sink: &dyn Sink) -> Option<&mut Opening> {
         if !self.entries.contains_key(topic) {
@@ -107,8 +118,14 @@ impl Topics {
             ticket: self.next_ticket,
             recent: false,
         };
-        self.wanted.push_back(topic.clone());
-        self.entries.insert(topic, entry);
+        self.entries.insert(topic.clone(), entry);
+        // While the broker is away nobody takes any, and clients may come for one topic after another and go.
+        if self.wanted.len() > WANTED_SPARE + 2 * self.entries.len() {
+            let entries = &self.entries;
+            self.wanted
+                .retain(|(topic, ticket)| entries.get(topic).is_some_and(|entry| entry.ticket == *ticket));
+        }
+        self.wanted.push_back((topic, self.next_ticket));
     }
 
     pub(super) fn unfollow(&mut self, topic: &Topic, now_ms: u64) {
@@ -145,8 +162,8 @@ impl Topics {
     pub(super) fn take_wanted(&mut self, max: usize) -> Vec<Topic> {
         let mut taken = Vec::new();
         while taken.len() < max {
-            let Some(topic) = self.wanted.pop_front() else { break };
-            if matches!(self.entries.get(&topic), Some(Entry { phase: Phase::Opening(_), .. })) {
+            let Some((topic, ticket)) = self.wanted.pop_front() else { break };
+            if self.entries.get(&topic).is_some_and(|entry| entry.ticket == ticket) {
                 taken.push(topic);
             }
         }

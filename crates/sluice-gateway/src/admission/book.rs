@@ -24,6 +24,8 @@ pub(crate) struct Applicant<'a> {
     pub(crate) identity: Option<&'a Identity>,
     /// The topics of the stream.
     pub(crate) topics: &'a [Topic],
+    /// The node would have to follow more topics than it may.
+    pub(crate) too_many_topics: bool,
 }
 
 /// See the module.

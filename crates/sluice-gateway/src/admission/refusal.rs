@@ -15,6 +15,8 @@ pub(crate) enum Refusal {
     Subject,
     /// One of the topics has as many as it may on this node.
     Topic,
+    /// The node follows as many topics as it may, and the stream would make it more.
+    Topics,
     /// The node is short of memory.
     Memory,
     /// The node is going away.
@@ -45,6 +47,7 @@ impl Refusal {
             Self::Address => "streams-per-address-max",
             Self::Subject => "streams-per-subject-max",
             Self::Topic => "streams-per-topic-max",
+            Self::Topics => "topics-max",
             Self::Memory => "memory",
             Self::Draining => "draining",
         }

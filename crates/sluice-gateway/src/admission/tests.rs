@@ -86,7 +86,12 @@ impl Client {
         let topics: Vec<Topic> =
             self.topics.iter().map(|t| Topic::parse(&format!("t{t}")).unwrap()).collect();
         let address = IpAddr::from([10, 0, 0, self.host]);
-        let applicant = Applicant { address: Some(address), identity: identity.as_ref(), topics: &topics };
+        let applicant = Applicant {
+            address: Some(address),
+            identity: identity.as_ref(),
+            topics: &topics,
+            ..Applicant::default()
+        };
         admission.admit(now, &applicant)
     }
 }

@@ -15,10 +15,11 @@ use sluice_wire::Problem;
 
 use super::Edge;
 use super::problem::{self, Answer};
-use crate::admission::{Applicant, Refusal, Refused};
+use crate::admission::{Applicant, Place, Refusal, Refused};
 use crate::control;
 use crate::ends::Ends;
 use crate::leave::Ticket;
+use crate::runs::Runs;
 use crate::subscription::{Origin, Subscription, asks_for_status, cursor_text};
 
 /// Where streams are.
@@ -46,8 +47,9 @@ pub(super) async fn open(
         address: extensions.get::<ClientAddress>().map(|address| address.0),
         identity: Some(&identity),
         topics: &subscription.topics,
+        too_many_topics: !edge.runs.ground.hub.has_room(&subscription.topics),
     };
-    match edge.runs.admission.admit(Instant::now(), &applicant) {
+    match admit(&edge.runs, &applicant) {
         Ok(place) => {
             let now_ms = now_ms();
             // Whoever was revoked since they were judged is found here, or by whoever ends what is admitted.
@@ -67,6 +69,16 @@ pub(super) async fn open(
                 shed(why.as_str(), retry, query.as_deref(), &headers)
             }
         }
+    }
+}
+
+/// A place, with the topics of the stream kept for it.
+fn admit(runs: &Runs, applicant: &Applicant<'_>) -> Result<Place, Refused> {
+    let place = runs.admission.admit(Instant::now(), applicant)?;
+    match runs.ground.hub.reserve(applicant.topics) {
+        Some(reserved) => Ok(place.with_topics(reserved)),
+        // Others have taken the last topics since the look.
+        None => Err(runs.admission.take_back(place, Refusal::Topics)),
     }
 }
 
@@ -129,6 +141,7 @@ fn refused(why: Refusal, retry: Duration) -> Answer {
         Refusal::Address => (429, "your network has as many streams open on this node as it may"),
         Refusal::Subject => (429, "you have as many streams open on this node as you may"),
         Refusal::Topic => (503, "one of the topics has as many streams on this node as it may"),
+        Refusal::Topics => (503, "this node follows as many topics as it may"),
         Refusal::Memory => (503, "this node is short of memory"),
     };
     let problem =

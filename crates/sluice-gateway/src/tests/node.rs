@@ -30,6 +30,7 @@ const FOLLOWER: FollowerSettings = FollowerSettings {
     tail_page_events: 2,
     confirm_margin: Duration::from_millis(MARGIN_MS * UNITS),
     linger: Duration::ZERO,
+    topics_max: 0,
     open_batch_topics: 2,
     refills_max: 2,
     replay: ReplaySettings { page_events: 3, rewind_margin: Duration::from_secs(10) },

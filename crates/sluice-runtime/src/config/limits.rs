@@ -21,6 +21,8 @@ pub struct Limits {
     pub streams_per_subject_max: u32,
     /// `limits.streams_per_topic_max`: 0. Streams of one topic; 0 for any number.
     pub streams_per_topic_max: u32,
+    /// `limits.topics_max`: 250,000. Topics followed at once, by all streams together; 0 for any number.
+    pub topics_max: usize,
     /// `limits.address_prefix_v4`: 32 leading bits are a network.
     pub address_prefix_v4: u8,
     /// `limits.address_prefix_v6`: 64 leading bits are a network.
@@ -58,6 +60,7 @@ impl Default for Limits {
             streams_per_address_max: 0,
             streams_per_subject_max: 0,
             streams_per_topic_max: 0,
+            topics_max: 250_000,
             address_prefix_v4: 32,
             address_prefix_v6: 64,
             refused_retry: Duration::from_secs(10),
@@ -96,6 +99,7 @@ impl Limits {
                 d.streams_per_topic_max,
                 0..=100_000_000,
             ),
+            topics_max: section.integer("topics_max", d.topics_max, 0..=100_000_000),
             address_prefix_v4: section.integer("address_prefix_v4", d.address_prefix_v4, 8..=32),
             address_prefix_v6: section.integer("address_prefix_v6", d.address_prefix_v6, 16..=128),
             refused_retry: section.millis("refused_retry_ms", d.refused_retry, 100..=3_600_000),

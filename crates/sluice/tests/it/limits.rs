@@ -63,6 +63,30 @@ async fn a_network_and_a_topic_have_as_many_streams_as_they_may() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_follows_as_many_topics_as_it_may() {
+    let cluster = Cluster::start_with(|node| {
+        node.env("SLUICE_LIMITS__TOPICS_MAX", "3").env("SLUICE_TOPICS__LINGER_MS", "0")
+    })
+    .await;
+    let (address, options) = (cluster.addresses()[0], SseOptions::default());
+    let _lasting = cluster.stream(0, &["a", "b"], &options).await;
+    let short = cluster.stream(0, &["a", "c"], &options).await;
+    assert_eq!(shed(address, "d").await.0, "topics-max");
+    let (answered, kind, _) = status(address, "d").await;
+    assert_eq!((answered, kind.as_str()), (503, "topics-max"));
+    let known = cluster.stream(0, &["b", "c"], &options).await;
+    drop((short, known));
+    eventually("room for another topic", SOON, async || {
+        let mut stream = SseStream::open(address, &["d"], &options).await?;
+        let _retry = stream.next().await?;
+        anyhow::ensure!(matches!(stream.next().await?, Some(Item::Id(_))), "shed again");
+        Ok(())
+    })
+    .await
+    .unwrap();
+}
+
 /// A limit below what any process needs: memory is short from the first look on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_short_of_memory_takes_nothing_in() {

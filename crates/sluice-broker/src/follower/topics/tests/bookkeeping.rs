@@ -23,6 +23,23 @@ fn topics_linger_and_are_opened_anew() {
     assert_eq!(world.topics.take_wanted(9), [topic]);
 }
 
+/// Redis is away, so nothing is opened; clients name one topic after another and go.
+#[test]
+fn topics_that_were_given_up_before_they_were_opened_are_forgotten() {
+    let mut world = World::new();
+    world.topics.take_wanted(9);
+    let lasting = Topic::parse("lasting").unwrap();
+    world.topics.follow(&lasting, &world.sink);
+    for number in 0..10_000 {
+        let topic = Topic::parse(&format!("t{number}")).unwrap();
+        world.topics.follow(&topic, &world.sink);
+        world.topics.unfollow(&topic, number);
+        world.topics.sweep(number);
+    }
+    assert!(world.topics.wanted.len() < 100, "{}", world.topics.wanted.len());
+    assert_eq!(world.topics.take_wanted(100), [lasting]);
+}
+
 /// Two tasks that read one log would hand its events on twice.
 #[test]
 fn the_hole_of_a_topic_that_was_forgotten_is_not_that_of_the_one_followed_anew() {
