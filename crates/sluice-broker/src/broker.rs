@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, NewEvent, Topic};
 
-use crate::Retention;
+use crate::{Partition, Retention};
 
 /// Keeps the logs of topics and announces what is appended to them.
 #[async_trait]
@@ -70,6 +70,19 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Proves that the broker answers; the round trip.
     async fn ping(&self) -> Result<Duration, BrokerError>;
+
+    /// What `topic` is available with, at this moment: another one after a failover, or when it was moved.
+    ///
+    /// The default is right for a backend whose topics are available all or none.
+    fn partition(&self, _topic: &Topic) -> Partition {
+        Partition::WHOLE
+    }
+
+    /// Proves that `partition` would take events. One that no topic is in any more proves it at once, so that
+    /// whoever waits for it waits no longer.
+    async fn probe(&self, _partition: &Partition) -> Result<(), BrokerError> {
+        self.ping().await.map(drop)
+    }
 
     /// What `topic` keeps, as far as this broker's own appends decide it.
     fn retention(&self, topic: &Topic) -> Retention;

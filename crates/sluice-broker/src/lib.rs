@@ -12,6 +12,7 @@ mod connect;
 mod continuity;
 mod follower;
 mod memory;
+mod partition;
 mod redis;
 mod replay;
 mod retention;
@@ -25,6 +26,7 @@ pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Reserved, Sink};
 pub use memory::{MemoryBroker, MemorySettings};
+pub use partition::Partition;
 pub use redis::{
     Asked, ClockSkew, Duties, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings,
     RedisTls,

@@ -39,8 +39,8 @@ use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, ReplicaWait, Retention,
-    RetentionPolicies, Subscriber, Tails,
+    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Partition, ReplicaWait,
+    Retention, RetentionPolicies, Subscriber, Tails,
 };
 
 /// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
@@ -134,6 +134,14 @@ impl Broker for RedisBroker {
 
     async fn ping(&self) -> Result<Duration, BrokerError> {
         self.servers.ping().await
+    }
+
+    fn partition(&self, topic: &Topic) -> Partition {
+        self.servers.partition(|| self.keys.slot(topic))
+    }
+
+    async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
+        self.servers.probe(partition).await
     }
 
     fn retention(&self, topic: &Topic) -> Retention {

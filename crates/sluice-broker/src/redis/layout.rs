@@ -2,10 +2,14 @@
 //! are routed by. A standalone Redis and the primary that sentinels name are layouts of one shard with every
 //! slot.
 
+use crate::Partition;
 use crate::url::Address;
 
 /// Slots of a cluster.
 pub(super) const SLOTS: u16 = 16_384;
+
+/// Names the partition of slots without a server; no address, which has a port.
+const UNASSIGNED: &str = "unassigned";
 
 /// The slot of a key or channel.
 pub(super) type Slot = u16;
@@ -23,6 +27,8 @@ pub(super) struct Shard {
 pub(super) struct Layout {
     /// By address.
     shards: Vec<Shard>,
+    /// Of each shard.
+    partitions: Vec<Partition>,
     /// First slot, last slot and index of the shard, by slot.
     ranges: Vec<(Slot, Slot, usize)>,
 }
@@ -60,7 +66,8 @@ impl Layout {
         for (first, last, at) in &ranges {
             shards[*at].slots.push((*first, *last));
         }
-        Self { shards, ranges }
+        let partitions = shards.iter().map(|shard| Partition::named(shard.primary.to_string())).collect();
+        Self { shards, partitions, ranges }
     }
 
     pub(super) fn shards(&self) -> &[Shard] {
@@ -74,9 +81,30 @@ impl Layout {
 
     /// The shard in charge of `slot`; none where the cluster has nobody for it.
     pub(super) fn of_slot(&self, slot: Slot) -> Option<&Shard> {
+        self.shards.get(self.index(slot)?)
+    }
+
+    /// The partition of `slot`: those that nobody is in charge of are one as well.
+    pub(super) fn partition(&self, slot: Slot) -> Partition {
+        let of_shard = self.index(slot).and_then(|at| self.partitions.get(at));
+        of_shard.cloned().unwrap_or_else(|| Partition::named(UNASSIGNED))
+    }
+
+    /// The shard that is `partition`; none where the layout has no such shard (any more).
+    pub(super) fn of_partition(&self, partition: &Partition) -> Option<&Shard> {
+        self.shards.get(self.partitions.iter().position(|known| known == partition)?)
+    }
+
+    /// Whether `partition` is that of the slots that nobody is in charge of, and there are some.
+    pub(super) fn has_unassigned(&self, partition: &Partition) -> bool {
+        let assigned: usize = self.ranges.iter().map(|(first, last, _)| usize::from(last - first) + 1).sum();
+        assigned < usize::from(SLOTS) && *partition == Partition::named(UNASSIGNED)
+    }
+
+    fn index(&self, slot: Slot) -> Option<usize> {
         let at = self.ranges.partition_point(|(_, last, _)| *last < slot);
         let (first, _, shard) = self.ranges.get(at)?;
-        (*first <= slot).then(|| &self.shards[*shard])
+        (*first <= slot).then_some(*shard)
     }
 
     /// The shard of the primary at `address`.
@@ -151,6 +179,22 @@ mod tests {
             assert_eq!(layout.of_slot(slot).unwrap().primary, address(1));
         }
         assert!(Layout::default().of_slot(0).is_none() && Layout::default().is_empty());
+    }
+
+    #[test]
+    fn a_partition_is_what_a_primary_is_in_charge_of() {
+        let before = Layout::new(vec![shard(1, &[(0, 10)]), shard(2, &[(11, 20)])]);
+        let [first, second, nobodys] = [0, 11, 21].map(|slot| before.partition(slot));
+        assert_eq!((before.partition(10), before.partition(SLOTS - 1)), (first.clone(), nobodys.clone()));
+        assert!(first != second && second != nobodys && nobodys != first);
+        assert_eq!(before.of_partition(&second).unwrap().primary, address(2));
+        assert!(before.of_partition(&nobodys).is_none() && before.has_unassigned(&nobodys));
+        assert!(!before.has_unassigned(&first));
+        // A failover, and a slot that moves: the first partition has vanished.
+        let after = Layout::new(vec![shard(3, &[(0, 9)]), shard(2, &[(10, SLOTS - 1)])]);
+        assert_eq!(after.partition(10), second);
+        assert!(after.partition(0) != first && after.of_partition(&first).is_none());
+        assert!(!after.has_unassigned(&nobodys) && !after.has_unassigned(&first));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! (`servers/rounds.rs` says which).
 
 mod asking;
+mod partitions;
 mod rounds;
 
 use std::collections::HashMap;

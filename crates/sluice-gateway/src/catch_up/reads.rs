@@ -14,7 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use sluice_broker::{Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tails};
+use sluice_broker::{
+    Appended, Broker, BrokerError, Listener, LogHead, Page, Partition, Retention, Subscriber, Tails,
+};
 use sluice_wire::{EventId, NewEvent, Topic};
 
 type Question = (Topic, EventId, usize);
@@ -98,6 +100,14 @@ impl Broker for SharedReads {
 
     async fn ping(&self) -> Result<Duration, BrokerError> {
         self.broker.ping().await
+    }
+
+    fn partition(&self, topic: &Topic) -> Partition {
+        self.broker.partition(topic)
+    }
+
+    async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
+        self.broker.probe(partition).await
     }
 
     fn retention(&self, topic: &Topic) -> Retention {
