@@ -91,6 +91,11 @@ impl Circuit {
         self.state = State::Closed { since: Some(now) };
     }
 
+    /// Whether it closed after `moment`, so that flushes from before it must be told apart.
+    pub(crate) fn closed_after(&self, moment: Instant) -> bool {
+        matches!(self.state, State::Closed { since: Some(since) } if since > moment)
+    }
+
     /// When the next probe is due.
     pub(crate) fn probe_at(&self) -> Option<Instant> {
         match self.state {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sluice_broker::BrokerError;
 use sluice_wire::EventId;
 
+use crate::circuit::Open;
+
 /// Why an event was not published, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -45,6 +47,12 @@ pub enum PublishError {
     /// The publisher is closed. The event was not sent.
     #[error("the publisher is closed")]
     Closed,
+}
+
+impl From<Open> for PublishError {
+    fn from(Open { why, retry_after }: Open) -> Self {
+        Self::Unavailable { why, retry_after }
+    }
 }
 
 impl PublishError {

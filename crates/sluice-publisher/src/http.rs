@@ -112,12 +112,15 @@ impl Service {
         Ok(granted.inspect_err(|denial| self.settings.access.count(denial))?)
     }
 
-    /// Room for one more request, while the broker is there.
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Room for one more request, while the broker is there for `topic`; without one, while any of it is.
+    fn admit(&self, topic: Option<&Topic>) -> Result<OwnedSemaphorePermit, Refusal> {
         if self.settings.pressure.is_on() {
             return Err(Refusal::memory());
         }
-        self.publisher.available()?;
+        match topic {
+            Some(topic) => self.publisher.available_for(topic)?,
+            None => self.publisher.available()?,
+        }
         Ok(self.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?)
     }
 

@@ -5,6 +5,7 @@
 //! nothing is ever answered as published before the broker has said so.
 
 mod circuit;
+mod circuits;
 mod error;
 mod http;
 mod lane;

@@ -1,22 +1,25 @@
-//! The broker behind its circuit: drives [`Circuit`] with appends, probes and the clock.
+//! The broker behind its circuits: drives [`Circuits`] with appends, probes and the clock.
 //!
-//! While the circuit is open one task probes with pings; events never serve as probes, so no publisher pays
-//! a timeout to find out that the broker is still away.
+//! While a partition's circuit is open one task probes that partition; events never serve as probes, so no
+//! publisher pays a timeout to find out that it is still away. The circuit that an event is asked about is that
+//! of its topic's partition at the moment: one that has vanished refuses nobody, and its next probe ends it.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use sluice_broker::{Appended, Broker, BrokerError, ReplicaWait};
-use sluice_wire::NewEvent;
+use sluice_broker::{Appended, Broker, BrokerError, Partition, ReplicaWait};
+use sluice_wire::{NewEvent, Topic};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::circuit::{Circuit, Open};
+use crate::circuit::Open;
+use crate::circuits::Circuits;
 use crate::{CircuitSettings, PublishError};
 
 pub(crate) struct Link {
     broker: Arc<dyn Broker>,
-    circuit: Mutex<Circuit>,
+    circuits: Mutex<Circuits>,
     settings: CircuitSettings,
     tracker: TaskTracker,
     stop: CancellationToken,
@@ -29,73 +32,136 @@ impl Link {
         tracker: TaskTracker,
         stop: CancellationToken,
     ) -> Self {
-        Self { broker, circuit: Mutex::new(Circuit::new(settings.clone())), settings, tracker, stop }
+        Self { broker, circuits: Mutex::new(Circuits::new(settings.clone())), settings, tracker, stop }
     }
 
+    /// Whether the broker may be asked about any topic at all.
     pub(crate) fn check(&self) -> Result<(), Open> {
-        self.with_circuit(|circuit| circuit.check(Instant::now()))
+        self.with_circuits(|circuits| circuits.check(&Partition::WHOLE, Instant::now()))
     }
 
-    /// Appends `events` unless the circuit is open; one result an event.
+    /// Whether the broker may be asked about `topic`.
+    pub(crate) fn check_for(&self, topic: &Topic) -> Result<(), Open> {
+        if self.with_circuits(|circuits| circuits.all_pass()) {
+            return Ok(());
+        }
+        let partition = self.broker.partition(topic);
+        self.with_circuits(|circuits| circuits.check(&partition, Instant::now()))
+    }
+
+    /// Appends those of `events` whose circuit is closed; one result an event.
     pub(crate) async fn append(
         self: &Arc<Self>,
         events: &[NewEvent],
         wait: ReplicaWait,
     ) -> Vec<Result<Appended, PublishError>> {
-        if let Err(Open { why, retry_after }) = self.check() {
-            return vec![Err(PublishError::Unavailable { why, retry_after }); events.len()];
-        }
+        // Before they are sent: the layout may change under way, and whoever takes over was not asked.
+        let partitions: Vec<_> = events.iter().map(|event| self.broker.partition(&event.topic)).collect();
         let began = Instant::now();
-        let mut results = self.broker.append_replicated(events, wait).await;
-        results.resize_with(events.len(), || Err(BrokerError::Unexpected("too few answers".into())));
-        self.learn(began, &results);
-        let retry_after = self.check().err().map_or(self.settings.pause_min, |open| open.retry_after);
-        let publish_error = |error| PublishError::from_broker(&error, retry_after);
-        results.into_iter().map(|result| result.map_err(publish_error)).collect()
+        let checks: Vec<_> = self.with_circuits(|circuits| {
+            circuits.flush_began(began);
+            partitions.iter().map(|partition| circuits.check(partition, began)).collect()
+        });
+        let mut answers = self.send(events, &checks, wait).await.into_iter();
+        let results: Vec<_> = checks
+            .into_iter()
+            .map(|check| match check {
+                Ok(()) => {
+                    let missing = || Err(BrokerError::Unexpected("too few answers".into()));
+                    Ok(answers.next().unwrap_or_else(missing))
+                }
+                Err(open) => Err(PublishError::from(open)),
+            })
+            .collect();
+        self.learn(began, &partitions, &results);
+        let retry_after = |partition| {
+            let check = self.with_circuits(|circuits| circuits.check(partition, Instant::now()));
+            check.err().map_or(self.settings.pause_min, |open| open.retry_after)
+        };
+        let told = results.into_iter().zip(&partitions).map(|(result, partition)| {
+            result?.map_err(|error| PublishError::from_broker(&error, retry_after(partition)))
+        });
+        told.collect()
     }
 
-    fn learn(self: &Arc<Self>, began: Instant, results: &[Result<Appended, BrokerError>]) {
-        for refusal in
-            results.iter().filter_map(|result| result.as_ref().err()).filter(|e| !e.is_transient()).take(1)
-        {
+    /// Sends those of `events` that passed their check; one answer to each of them.
+    async fn send(
+        &self,
+        events: &[NewEvent],
+        checks: &[Result<(), Open>],
+        wait: ReplicaWait,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        if checks.iter().all(Result::is_ok) {
+            return self.broker.append_replicated(events, wait).await;
+        }
+        let passing = events.iter().zip(checks).filter(|(_, check)| check.is_ok());
+        let passing: Vec<_> = passing.map(|(event, _)| event.clone()).collect();
+        if passing.is_empty() {
+            return Vec::new();
+        }
+        self.broker.append_replicated(&passing, wait).await
+    }
+
+    /// Draws the conclusions from a flush: a partition of which nothing was answered is away.
+    fn learn(
+        self: &Arc<Self>,
+        began: Instant,
+        partitions: &[Partition],
+        results: &[Result<Result<Appended, BrokerError>, PublishError>],
+    ) {
+        let answers =
+            || partitions.iter().zip(results).filter_map(|(at, result)| Some((at, result.as_ref().ok()?)));
+        let refusal = answers().filter_map(|(_, answer)| answer.as_ref().err()).find(|e| !e.is_transient());
+        if let Some(refusal) = refusal {
             tracing::warn!(error = %refusal, "the broker refused an event");
         }
         // A broker whose replicas are behind is not away: it has the events.
         let is_away = |error: &&BrokerError| matches!(error, BrokerError::Unavailable(_));
-        let mut failures = results.iter().map(|result| result.as_ref().err().filter(is_away));
-        let Some(Some(first)) = failures.next() else { return };
-        if failures.any(|failure| failure.is_none()) {
-            return;
+        let mut away: HashMap<&Partition, Option<&BrokerError>> = HashMap::new();
+        for (partition, answer) in answers() {
+            let failure = answer.as_ref().err().filter(is_away);
+            let first = away.entry(partition).or_insert(failure);
+            if failure.is_none() {
+                *first = None;
+            }
         }
-        let why = first.to_string();
-        if self.with_circuit(|circuit| circuit.flush_failed(began, Instant::now(), &why)) {
-            tracing::warn!(error = why, "the broker is unavailable; events are refused until it answers");
-            self.tracker.spawn(Arc::clone(self).probe_until_answered());
+        let away =
+            away.into_iter().filter_map(|(partition, failure)| Some((partition, failure?.to_string())));
+        let opened: Vec<_> = self.with_circuits(|circuits| {
+            let now = Instant::now();
+            let opened = away.filter(|(partition, why)| circuits.flush_failed(partition, began, now, why));
+            let opened = opened.collect();
+            circuits.flush_ended(began);
+            opened
+        });
+        for (partition, why) in opened {
+            tracing::warn!(error = why, %partition, "the broker is unavailable; events are refused until it answers");
+            self.tracker.spawn(Arc::clone(self).probe_until_answered(partition.clone()));
         }
     }
 
-    async fn probe_until_answered(self: Arc<Self>) {
-        while let Some(due) = self.with_circuit(|circuit| circuit.probe_at()) {
+    async fn probe_until_answered(self: Arc<Self>, partition: Partition) {
+        while let Some(due) = self.with_circuits(|circuits| circuits.probe_at(&partition)) {
             let probe = async {
                 tokio::time::sleep_until(due.into()).await;
-                tokio::time::timeout(self.settings.probe_timeout, self.broker.ping()).await
+                tokio::time::timeout(self.settings.probe_timeout, self.broker.probe(&partition)).await
             };
             let failure = match self.stop.run_until_cancelled(probe).await {
                 None => return,
-                Some(Ok(Ok(_))) => return self.answered(),
+                Some(Ok(Ok(()))) => {
+                    self.with_circuits(|circuits| circuits.probe_answered(&partition, Instant::now()));
+                    tracing::info!(%partition, "the broker answers again; events are accepted");
+                    return;
+                }
                 Some(Ok(Err(error))) => error.to_string(),
-                Some(Err(_)) => "no answer to a ping".to_owned(),
+                Some(Err(_)) => "no answer to a probe".to_owned(),
             };
-            self.with_circuit(|circuit| circuit.probe_failed(Instant::now(), fastrand::f64(), &failure));
+            let (now, chance) = (Instant::now(), fastrand::f64());
+            self.with_circuits(|circuits| circuits.probe_failed(&partition, now, chance, &failure));
         }
     }
 
-    fn answered(&self) {
-        self.with_circuit(|circuit| circuit.probe_answered(Instant::now()));
-        tracing::info!("the broker answers again; events are accepted");
-    }
-
-    fn with_circuit<T>(&self, act: impl FnOnce(&mut Circuit) -> T) -> T {
-        act(&mut self.circuit.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_circuits<T>(&self, act: impl FnOnce(&mut Circuits) -> T) -> T {
+        act(&mut self.circuits.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -13,11 +13,12 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use sluice_broker::{Appended, Broker};
-use sluice_wire::NewEvent;
+use sluice_wire::{NewEvent, Topic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::circuit::Open;
 use crate::lane::{Lane, Queued};
 use crate::link::Link;
 use crate::measure::Measures;
@@ -171,9 +172,16 @@ impl Publisher {
         shared.running.wait().await;
     }
 
-    /// Whether an event offered now would be sent: an error while the broker is unavailable or after closing.
+    /// Whether an event offered now might be sent: an error while the whole broker is unavailable or after
+    /// closing. While a part of it is, [`Publisher::available_for`] tells the topics apart.
     pub fn available(&self) -> Result<(), PublishError> {
-        self.shared.available()
+        self.shared.available(Link::check)
+    }
+
+    /// Whether an event for `topic` offered now would be sent: an error while the broker is unavailable for it
+    /// or after closing.
+    pub fn available_for(&self, topic: &Topic) -> Result<(), PublishError> {
+        self.shared.available(|link| link.check_for(topic))
     }
 
     /// How much data one event may have, in bytes.
@@ -198,17 +206,15 @@ impl Shared {
         let bytes_max = self.settings.event_bytes_max;
         let needed = u32::try_from(bytes).ok().filter(|_| bytes <= bytes_max);
         let needed = needed.ok_or(PublishError::Invalid { bytes, bytes_max })?;
-        self.available()?;
+        self.available(|link| link.check_for(&event.topic))?;
         Ok(needed)
     }
 
-    fn available(&self) -> Result<(), PublishError> {
+    fn available(&self, check: impl FnOnce(&Link) -> Result<(), Open>) -> Result<(), PublishError> {
         if self.closing.is_cancelled() {
             return Err(PublishError::Closed);
         }
-        self.link
-            .check()
-            .map_err(|open| PublishError::Unavailable { why: open.why, retry_after: open.retry_after })
+        Ok(check(&self.link)?)
     }
 
     fn accept(&self, event: NewEvent, room: Room, replicas: Option<u8>) -> Result<Receipt, PublishError> {

@@ -30,8 +30,8 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let entered =
-        enter(&head).and_then(|media| Ok((media, headers::wait_replicas(&head.headers)?, service.admit()?)));
+    let entered = enter(&head)
+        .and_then(|media| Ok((media, headers::wait_replicas(&head.headers)?, service.admit(None)?)));
     let (media, replicas, _turn) = entered.inspect_err(|refusal| service.count(refusal))?;
     let traceparent = trace::traceparent();
     let report = Report::new(service.settings.batch_in_flight_max);

@@ -32,7 +32,10 @@ pub(super) async fn publish(
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let turn = read_topic(&service, &sender, &head)
-        .and_then(|topic| Ok((topic, headers::wait_replicas(&head.headers)?, service.admit()?)))
+        .and_then(|topic| {
+            let (replicas, turn) = (headers::wait_replicas(&head.headers)?, service.admit(Some(&topic))?);
+            Ok((topic, replicas, turn))
+        })
         .and_then(|turn| service.keep_pace(&service.pace.sender(&head.extensions), &turn.0).map(|()| turn));
     let (topic, replicas, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
     trace::note(KeyValue::new("messaging.destination.name", topic.to_string()));

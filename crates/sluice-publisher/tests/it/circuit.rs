@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use sluice_publisher::{CircuitSettings, PublishError, PublisherSettings};
+use sluice_publisher::{CircuitSettings, PublishError, Publisher, PublisherSettings};
+use tokio_util::task::TaskTracker;
 
-use crate::stage::{JSON, data, event, gated, open_to_all, post, service, until};
+use crate::gate::Gate;
+use crate::stage::{JSON, data, event, gated, memory, open_to_all, post, service, topic, until};
 
 fn unavailable(error: &PublishError) -> bool {
     matches!(error, PublishError::Unavailable { why, retry_after } if why.contains("gate") && !retry_after.is_zero())
@@ -46,6 +48,35 @@ async fn a_probe_closes_the_circuit_again() {
         publisher.publish(event("t", outage.to_string())).await.unwrap();
     }
     assert_eq!(data(&*gate, "t").await, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_partition_that_vanishes_refuses_nobody() {
+    let (gate, publisher) = gated(settings(Duration::from_secs(3_600)));
+    gate.open();
+    gate.set_away(true);
+    assert!(unavailable(&publisher.publish(event("t", "lost")).await.unwrap_err()));
+    assert!(unavailable(&publisher.available_for(&topic("t")).unwrap_err()));
+    gate.set_away(false);
+    gate.fail_over();
+    publisher.publish(event("t", "elsewhere")).await.unwrap();
+    assert_eq!(data(&*gate, "t").await, ["elsewhere"]);
+    publisher.close().await;
+}
+
+#[tokio::test]
+async fn the_prober_of_a_partition_that_vanishes_ends() {
+    let (gate, tracker) = (Gate::closed(memory()), TaskTracker::new());
+    let publisher = Publisher::start(gate.clone(), settings(Duration::from_millis(5)), &tracker);
+    gate.open();
+    gate.set_away(true);
+    assert!(unavailable(&publisher.publish(event("t", "lost")).await.unwrap_err()));
+    publisher.close().await;
+    tracker.close();
+    gate.fail_over();
+    // The publisher is there still, and nobody else would end it.
+    until("the end of the prober", || tracker.is_empty()).await;
+    drop(publisher);
 }
 
 #[tokio::test]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_broker::{
-    Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Retention, Subscriber, Tails,
+    Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Partition, Retention, Subscriber,
+    Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::sync::Semaphore;
@@ -18,6 +19,8 @@ pub(crate) struct Gate {
     /// A permit lets one append through.
     appends: Semaphore,
     away: AtomicBool,
+    /// How often everything moved to another server.
+    failovers: AtomicUsize,
     /// The data of each append that arrived, in order of arrival.
     arrived: Mutex<Vec<Vec<String>>>,
 }
@@ -25,7 +28,8 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn closed(broker: MemoryBroker) -> Arc<Self> {
         let arrived = Mutex::new(Vec::new());
-        Arc::new(Self { broker, appends: Semaphore::new(0), away: AtomicBool::new(false), arrived })
+        let (appends, away, failovers) = (Semaphore::new(0), AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { broker, appends, away, failovers, arrived })
     }
 
     pub(crate) fn open(&self) {
@@ -35,6 +39,18 @@ impl Gate {
     /// From now on (or no longer) the broker does not answer.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// From now on all topics are in another partition, and nothing is in the one before.
+    pub(crate) fn fail_over(&self) {
+        self.failovers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn everything(&self) -> Partition {
+        match self.failovers.load(Ordering::SeqCst) {
+            0 => Partition::WHOLE,
+            n => Partition::named(n.to_string()),
+        }
     }
 
     pub(crate) fn arrived(&self) -> Vec<Vec<String>> {
@@ -63,6 +79,14 @@ impl Broker for Gate {
     async fn ping(&self) -> Result<Duration, BrokerError> {
         self.check()?;
         self.broker.ping().await
+    }
+
+    fn partition(&self, _topic: &Topic) -> Partition {
+        self.everything()
+    }
+
+    async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
+        if *partition == self.everything() { self.check() } else { Ok(()) }
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {

@@ -5,6 +5,7 @@
 mod batch;
 mod circuit;
 mod closing;
+mod cluster;
 mod gate;
 mod one;
 mod order;
