@@ -8,8 +8,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 . scripts/chart/tools.sh
-KUBERNETES=v1.34.2
-server=$tools/apiserver
+. scripts/chart/kubernetes.sh
 port=${CHART_SERVER_PORT:-26443}
 
 for tool in go kubectl openssl; do
@@ -21,35 +20,6 @@ done
 [ -n "$helm" ] && [ -n "$python" ] || {
     echo "check-chart-server: SKIPPED, for want of helm or Python 3.11 with venv" >&2
     exit 0
-}
-
-# Kubernetes is not meant to be installed by `go install`: its parts are pinned to directories of its own repository. A module
-# that pins them to their published versions instead can build it.
-build() {
-    mkdir -p "$server/bin"
-    sources=$(go_module "k8s.io/kubernetes@$KUBERNETES")
-    [ -n "$sources" ] || {
-        echo "check-chart-server: SKIPPED: Kubernetes' sources cannot be had as a Go module" >&2
-        exit 0
-    }
-    part=v0${KUBERNETES#v1}
-    {
-        printf 'module apiserver\n\ngodebug default=go1.24\n\n'
-        sed -n '/^go /p; /^require (/,/^)/p' "$sources/go.mod" | sed "s#\(k8s.io/[a-z-]*\) v0.0.0\$#\1 $part#"
-        printf 'require k8s.io/kubernetes %s\nreplace (\n' "$KUBERNETES"
-        sed -n "/^replace (/,/^)/s#^\t\(.*\) => .*#\t\1 => \1 $part#p" "$sources/go.mod"
-        printf ')\n'
-    } >"$server/go.mod"
-    cp "$sources/go.sum" "$server/go.sum"
-    chmod u+w "$server/go.sum"
-    echo "building kube-apiserver $KUBERNETES and etcd; this takes some minutes, once"
-    version=k8s.io/component-base/version
-    (cd "$server" && GOFLAGS=-mod=mod go build -o bin/ \
-        -ldflags "-X $version.gitVersion=$KUBERNETES -X $version.gitMajor=1 -X $version.gitMinor=${part#v0.}" \
-        k8s.io/kubernetes/cmd/kube-apiserver go.etcd.io/etcd/server/v3) >"$server/build.log" 2>&1 || {
-        tail -n 5 "$server/build.log" >&2
-        exit 1
-    }
 }
 
 api() {
@@ -64,12 +34,12 @@ start() {
     token=$(openssl rand -hex 16)
     echo "$token,admin,admin,system:masters" >"$run/tokens.csv"
     store=http://127.0.0.1:$((port + 1)) peer=http://127.0.0.1:$((port + 2))
-    "$server/bin/server" --data-dir "$run/etcd" --unsafe-no-fsync --log-level warn \
+    "$kubernetes/bin/server" --data-dir "$run/etcd" --unsafe-no-fsync --log-level warn \
         --listen-client-urls "$store" --advertise-client-urls "$store" --listen-peer-urls "$peer" \
         --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" >"$run/etcd.log" 2>&1 &
     etcd=$!
     # Without the ServiceAccount plugin, since nothing here makes the accounts that it waits for.
-    "$server/bin/kube-apiserver" --etcd-servers "$store" --cert-dir "$run/certs" --bind-address 127.0.0.1 \
+    "$kubernetes/bin/kube-apiserver" --etcd-servers "$store" --cert-dir "$run/certs" --bind-address 127.0.0.1 \
         --secure-port "$port" --service-cluster-ip-range 10.96.0.0/16 --token-auth-file "$run/tokens.csv" \
         --service-account-issuer https://kubernetes.default --service-account-key-file "$run/key.pem" \
         --service-account-signing-key-file "$run/key.pem" --authorization-mode RBAC \
@@ -154,7 +124,7 @@ scripts/check-chart.sh >/dev/null || {
     echo "check-chart-server: first \`make chart\`, which finds faults" >&2
     exit 1
 }
-[ -x "$server/bin/kube-apiserver" ] && [ -x "$server/bin/server" ] || build
+kubernetes_parts kube-apiserver server
 start
 definitions
 api version | grep Server
