@@ -75,6 +75,8 @@ async fn a_node_follows_as_many_topics_as_it_may() {
     assert_eq!(shed(address, "d").await.0, "topics-max");
     let (answered, kind, _) = status(address, "d").await;
     assert_eq!((answered, kind.as_str()), (503, "topics-max"));
+    let refused = cluster.gateways[0].metric("sluice_admission_refused_total").await.unwrap();
+    assert_eq!(refused, Some(2.0));
     let known = cluster.stream(0, &["b", "c"], &options).await;
     drop((short, known));
     eventually("room for another topic", SOON, async || {

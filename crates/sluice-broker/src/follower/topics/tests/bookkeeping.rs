@@ -23,6 +23,19 @@ fn topics_linger_and_are_opened_anew() {
     assert_eq!(world.topics.take_wanted(9), [topic]);
 }
 
+#[test]
+fn there_is_room_for_topics_that_are_followed_and_for_new_ones_up_to_the_limit() {
+    let mut world = World::new();
+    let (known, new) = (world.topic.clone(), ["x", "y"].map(|name| Topic::parse(name).unwrap()));
+    assert!(world.topics.has_room(&[known.clone(), new[0].clone()], 2));
+    assert!(!world.topics.has_room(&new, 2), "two more would be three");
+    assert!(world.topics.has_room(std::slice::from_ref(&known), 0), "it is there already");
+    world.topics.unfollow(&known, 0);
+    assert!(!world.topics.has_room(&new, 2), "one that lingers counts");
+    world.topics.sweep(0);
+    assert!(world.topics.has_room(&new, 2));
+}
+
 /// Redis is away, so nothing is opened; clients name one topic after another and go.
 #[test]
 fn topics_that_were_given_up_before_they_were_opened_are_forgotten() {
