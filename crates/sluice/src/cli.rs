@@ -4,6 +4,7 @@ mod health;
 pub(crate) mod http;
 mod key;
 mod publish;
+mod revoke;
 mod tail;
 mod token;
 
@@ -35,6 +36,7 @@ enum Verb {
     Publish(publish::Args),
     Tail(tail::Args),
     Key(key::Args),
+    Revoke(revoke::Args),
     /// Ask the process of this configuration whether it is alive; for a container's health check
     Health(HealthArgs),
     /// Look for what stands in a node's way: the machine, Redis, and what lies before the public address
@@ -130,6 +132,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Publish(args) => client(publish::run(args)),
         Verb::Tail(args) => client(tail::run(args)),
         Verb::Key(args) => key::run(&args),
+        Verb::Revoke(args) => client(revoke::run(args)),
         Verb::Health(HealthArgs { ready, layered }) => match load(Role::Gateway, layered) {
             Ok(config) => client(health::run(config, ready)),
             Err(errors) => Ok(refuse(&errors)),

@@ -33,7 +33,7 @@ pub(crate) fn token(more: &Value) -> String {
 }
 
 /// Nothing is open to everybody but `public/*`, and whoever has the secret signs tokens.
-pub(super) fn closed(node: NodeBuilder) -> NodeBuilder {
+pub(crate) fn closed(node: NodeBuilder) -> NodeBuilder {
     node.env("SLUICE_AUTH__ANONYMOUS__SUBSCRIBE", "public/*")
         .env("SLUICE_AUTH__ANONYMOUS__PUBLISH", "")
         .env("SLUICE_AUTH__JWT__SECRET", SECRET)
@@ -44,7 +44,7 @@ pub(crate) fn dev() -> NodeBuilder {
     closed(Node::builder(SLUICE, Role::Dev))
 }
 
-pub(super) fn with_token(token: &str) -> SseOptions {
+pub(crate) fn with_token(token: &str) -> SseOptions {
     SseOptions { headers: vec![("authorization".into(), format!("Bearer {token}"))], ..SseOptions::default() }
 }
 

@@ -1,5 +1,7 @@
 //! The verbs of the command line, as a shell would call them.
 
+mod revoke;
+
 use std::net::SocketAddr;
 use std::process::{Output, Stdio};
 use std::time::Duration;
