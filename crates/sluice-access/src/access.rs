@@ -15,12 +15,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::cache::{Verified, digest_of};
 use crate::credential::{Places, Request};
 use crate::denial::Denial;
-use crate::identity::{Grants, Identity};
+use crate::identity::{Grants, Identity, Names};
 use crate::issuer::{Issuer, Source};
 use crate::jwks::{Fetch, Jwks};
 use crate::keys::KeyError;
 use crate::measure;
-use crate::revocation::{Revocation, Revocations};
+use crate::revocation::{Revocation, Revocations, Whom};
 use crate::settings::{AccessSettings, ApiKeySettings};
 use crate::token::{self, ClaimRules, Unverified};
 
@@ -172,15 +172,21 @@ impl Access {
 
     /// Whether somebody who was let in is refused by now.
     #[must_use]
-    pub fn is_revoked(&self, subject: Option<&str>, token_id: Option<&str>, now_ms: u64) -> bool {
+    pub fn is_revoked(&self, who: &Names<'_>, now_ms: u64) -> bool {
         let revocations = self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner);
-        revocations.refuses(subject, token_id, now_ms)
+        revocations.refuses(who, now_ms)
     }
 
     /// At most `limit` revocations in force, those that end first first.
     #[must_use]
     pub fn revocations(&self, now_ms: u64, limit: usize) -> Vec<Revocation> {
         self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner).list(now_ms, limit)
+    }
+
+    /// Those in force under one name, for whichever issuer.
+    #[must_use]
+    pub fn revocations_of(&self, whom: &Whom, now_ms: u64) -> Vec<Revocation> {
+        self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner).of(whom, now_ms)
     }
 
     /// Forgets revocations whose time has passed; how many are in force.

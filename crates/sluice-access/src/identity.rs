@@ -17,10 +17,23 @@ pub struct Identity {
     pub subject: Option<Arc<str>>,
     /// The token's own id (`jti`), where it has one.
     pub token_id: Option<Arc<str>>,
+    /// Who has signed the token, as its `iss` says: `subject` and `token_id` are names within an issuer.
+    pub issuer: Option<Arc<str>>,
     /// When what it may do ends. Milliseconds since the Unix epoch.
     pub expires_at_ms: Option<u64>,
     /// What it may do.
     pub grants: Arc<Grants>,
+}
+
+/// The names that somebody can be revoked by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Names<'a> {
+    /// As [`Identity::subject`].
+    pub subject: Option<&'a str>,
+    /// As [`Identity::token_id`].
+    pub token_id: Option<&'a str>,
+    /// As [`Identity::issuer`].
+    pub issuer: Option<&'a str>,
 }
 
 /// Topics that somebody may read and publish to.
@@ -70,7 +83,17 @@ impl Identity {
     /// Somebody without credentials.
     #[must_use]
     pub fn anonymous(grants: Arc<Grants>) -> Self {
-        Self { subject: None, token_id: None, expires_at_ms: None, grants }
+        Self { subject: None, token_id: None, issuer: None, expires_at_ms: None, grants }
+    }
+
+    /// What it goes by.
+    #[must_use]
+    pub fn names(&self) -> Names<'_> {
+        Names {
+            subject: self.subject.as_deref(),
+            token_id: self.token_id.as_deref(),
+            issuer: self.issuer.as_deref(),
+        }
     }
 
     /// Whether it has a name.

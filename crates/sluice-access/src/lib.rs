@@ -28,12 +28,12 @@ pub use api_key::{ApiKeyHash, ApiKeyHashError, NewApiKey};
 pub use credential::{Request, forget_credentials};
 pub use denial::Denial;
 pub use grants::is_reserved;
-pub use identity::{Action, Grants, Identity};
+pub use identity::{Action, Grants, Identity, Names};
 pub use jwks::Fetch;
 pub use keys::KeyError;
 pub use pressure::Pressure;
 pub use rate::{Bucket, Rate, Rates};
-pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked};
+pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 pub use settings::{
     AccessSettings, Algorithm, ApiKeySettings, IssuerSettings, JwksSettings, KeySource, SecretText,
 };

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use sluice_access::Names;
 use sluice_fanout::{Phase, StreamReport, Survey};
 use sluice_wire::Topic;
 use tokio::sync::oneshot;
@@ -40,6 +41,8 @@ pub struct Listed {
     pub subject: Option<String>,
     /// That token's own id.
     pub token_id: Option<String>,
+    /// Who has signed that token, as it says.
+    pub issuer: Option<String>,
 }
 
 impl Gateway {
@@ -82,8 +85,9 @@ fn listed(admission: &Admission, shard: u16, report: StreamReport) -> Listed {
     // One that has left its principal behind may stand there with the number of another.
     let number = if report.phase == Phase::Closing { 0 } else { report.principal };
     let names = admission.principal(number, |principal| {
-        (principal.subject.map(str::to_owned), principal.token_id.map(str::to_owned))
+        let Names { subject, token_id, issuer } = principal.names;
+        [subject, token_id, issuer].map(|name| name.map(str::to_owned))
     });
-    let (subject, token_id) = names.unwrap_or_default();
-    Listed { shard, report, subject, token_id }
+    let [subject, token_id, issuer] = names.unwrap_or_default();
+    Listed { shard, report, subject, token_id, issuer }
 }

@@ -14,8 +14,7 @@ impl Gateway {
         while revoked.changed().await.is_ok() {
             let now_ms = now_ms();
             let access = &self.edge.access;
-            let streams =
-                self.end_streams(|who| access.is_revoked(who.subject, who.token_id, now_ms), &sentence);
+            let streams = self.end_streams(|who| access.is_revoked(&who.names, now_ms), &sentence);
             if streams > 0 {
                 tracing::info!(streams, "streams end because their credentials are revoked");
             }

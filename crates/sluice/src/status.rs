@@ -134,6 +134,7 @@ fn stream(listed: &Listed) -> Value {
         "topics": topics,
         "subject": listed.subject,
         "token_id": listed.token_id,
+        "issuer": listed.issuer,
         "peer": report.peer.map(|peer| peer.to_string()),
         "age_s": report.age_s,
         "idle_s": report.idle_s,

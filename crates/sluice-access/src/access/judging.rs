@@ -84,7 +84,7 @@ impl Shared {
 
     pub(super) fn check_revoked(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
         let revocations = self.revocations.read().unwrap_or_else(PoisonError::into_inner);
-        if revocations.refuses_identity(identity, now_ms) {
+        if revocations.refuses(&identity.names(), now_ms) {
             return Err(Denial::invalid("revoked", "these credentials are revoked"));
         }
         Ok(())
@@ -98,13 +98,14 @@ impl Shared {
         Ok(Identity {
             subject: Some(format!("{KEY_SUBJECT_PREFIX}{}", known.name).into()),
             token_id: None,
+            issuer: None,
             expires_at_ms: None,
             grants: grants.clone(),
         })
     }
 
     pub(super) fn identity(&self, claims: Claims) -> Identity {
-        let Claims { subject, token_id, expires_at_ms, mut grants } = claims;
+        let Claims { subject, token_id, issuer, expires_at_ms, mut grants } = claims;
         let who = subject.as_deref();
         grants.subscribe.extend(self.subject_subscribe.iter().filter_map(|of| of.for_subject(who)));
         grants.publish.extend(self.subject_publish.iter().filter_map(|of| of.for_subject(who)));
@@ -112,6 +113,7 @@ impl Shared {
         Identity {
             subject: subject.map(Into::into),
             token_id: token_id.map(Into::into),
+            issuer: issuer.map(Into::into),
             expires_at_ms: Some(expires_at_ms),
             grants: Arc::new(grants),
         }

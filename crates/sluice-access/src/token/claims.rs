@@ -30,6 +30,7 @@ pub(crate) struct ClaimRules {
 pub(crate) struct Claims {
     pub(crate) subject: Option<String>,
     pub(crate) token_id: Option<String>,
+    pub(crate) issuer: Option<String>,
     pub(crate) expires_at_ms: u64,
     pub(crate) grants: Grants,
 }
@@ -71,6 +72,7 @@ impl ClaimRules {
         Ok(Claims {
             subject: subject(&claims)?,
             token_id: name(&claims, "jti")?,
+            issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
             expires_at_ms: millis(&claims, "exp")?.unwrap_or(u64::MAX),
             grants: self.grants(&claims)?,
         })

@@ -1,7 +1,7 @@
 //! Tokens by the clock, and revocations.
 
 use serde_json::json;
-use sluice_access::{Access, Algorithm, Revocation, Revoked};
+use sluice_access::{Access, Algorithm, IssuerSettings, Names, Revocation, Revoked, Whom};
 
 use crate::stage::{
     NOW_MS, NOW_S, SECRET, access, bearer, bearer_at, claims, hs256, issuer, no_fetch, refusal, secret,
@@ -33,6 +33,10 @@ async fn a_token_is_good_from_its_beginning_to_its_end_give_or_take_the_leeway()
     assert_eq!(bearer(&access, &fraction).await.unwrap().expires_at_ms, Some(NOW_MS + 250));
 }
 
+fn of_all(whom: Whom, until_ms: u64) -> Revocation {
+    Revocation { revoked: Revoked { whom, issuer: None }, until_ms }
+}
+
 #[tokio::test]
 async fn whoever_is_revoked_is_refused_until_then() {
     let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
@@ -40,21 +44,48 @@ async fn whoever_is_revoked_is_refused_until_then() {
     let (mine, other) = (token(json!({"jti": "t1"})), token(json!({"jti": "t2"})));
     let mut revoked = access.watch_revoked();
     assert!(bearer(&access, &mine).await.is_ok());
-    access.revoke(Revocation { revoked: Revoked::TokenId("t1".into()), until_ms: NOW_MS + 5_000 }, NOW_MS);
+    access.revoke(of_all(Whom::TokenId("t1".into()), NOW_MS + 5_000), NOW_MS);
     assert!(revoked.has_changed().unwrap());
     revoked.mark_unchanged();
     assert_eq!(refusal(&access, &mine).await, "revoked", "what is remembered of a token is no excuse");
     assert!(bearer(&access, &other).await.is_ok());
     assert!(bearer_at(&access, &mine, NOW_MS + 5_000).await.is_ok());
-    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: NOW_MS + 9_000 }, NOW_MS);
+    access.revoke(of_all(Whom::Subject("u7".into()), NOW_MS + 9_000), NOW_MS);
     assert_eq!(refusal(&access, &other).await, "revoked");
     revoked.mark_unchanged();
-    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: NOW_MS + 9_000 }, NOW_MS);
+    access.revoke(of_all(Whom::Subject("u7".into()), NOW_MS + 9_000), NOW_MS);
     assert!(!revoked.has_changed().unwrap(), "the same log read again is news to nobody");
     assert_eq!(access.prune_revocations(NOW_MS + 6_000), 1);
-    assert!(access.is_revoked(Some("u7"), None, NOW_MS + 6_000));
-    access.revoke(Revocation { revoked: Revoked::Subject("u7".into()), until_ms: 0 }, NOW_MS + 6_000);
+    assert!(access.is_revoked(&Names { subject: Some("u7"), ..Names::default() }, NOW_MS + 6_000));
+    access.revoke(of_all(Whom::Subject("u7".into()), 0), NOW_MS + 6_000);
     assert!(bearer_at(&access, &other, NOW_MS + 6_000).await.is_ok(), "lifted");
+}
+
+#[tokio::test]
+async fn a_revocation_may_mean_the_tokens_of_one_issuer_alone() {
+    let of =
+        |name: &str| IssuerSettings { issuer: Some(name.into()), ..issuer(Algorithm::HS256, secret(SECRET)) };
+    let access = access(vec![of("one"), of("two"), issuer(Algorithm::HS256, secret(SECRET))]);
+    let token = |issuer: Option<&str>| hs256().token(&claims(&json!({"iss": issuer, "jti": "t1"}))).unwrap();
+    // The third is of no name that the configuration knows, the fourth of none at all.
+    let tokens = [Some("one"), Some("two"), Some("else"), None].map(token);
+    let refused = async || {
+        let mut refused = Vec::new();
+        for token in &tokens {
+            refused.push(bearer(&access, token).await.err().map(|denial| denial.reason()));
+        }
+        refused
+    };
+    let no = Some("revoked");
+    assert_eq!(refused().await, [None; 4], "they are remembered from here on");
+    let mut of_issuer = of_all(Whom::TokenId("t1".into()), NOW_MS + 5_000);
+    for (issuer, expected) in [("one", [no, None, None, None]), ("else", [no, None, no, None])] {
+        of_issuer.revoked.issuer = Some(issuer.into());
+        access.revoke(of_issuer.clone(), NOW_MS);
+        assert_eq!(refused().await, expected, "{issuer}");
+    }
+    access.revoke(of_all(Whom::Subject("u7".into()), NOW_MS + 5_000), NOW_MS);
+    assert_eq!(refused().await, [no; 4], "without an issuer everybody of the name is meant");
 }
 
 #[tokio::test]

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use sluice_access::{AddressPrefixes, Identity};
+use sluice_access::{AddressPrefixes, Identity, Names};
 use sluice_wire::Topic;
 
 use super::counted::Counted;
-use super::label::{Principal, decode, encode};
+use super::label::{Label, Principal, decode, encode};
 use super::{Refusal, Refused, Sentence};
 use crate::settings::{Limits, RefusedWait};
 
@@ -34,6 +34,8 @@ pub(super) struct Book {
     prefixes: AddressPrefixes,
     wait: RefusedWait,
     principals: Counted,
+    /// The names of issuers, which principals have by number.
+    issuers: Counted,
     addresses: Quota,
     subjects: Quota,
     topics: Quota,
@@ -103,6 +105,7 @@ impl Book {
             prefixes: limits.address_prefixes,
             wait: limits.refused_wait,
             principals: Counted::default(),
+            issuers: Counted::default(),
             addresses: Quota::new(limits.streams_per_address_max),
             subjects: Quota::new(limits.streams_per_subject_max),
             topics: Quota::new(limits.streams_per_topic_max),
@@ -116,19 +119,20 @@ impl Book {
         let network = applicant.address.filter(|_| self.addresses.is_on());
         let principal = Principal {
             network: network.map(|address| self.prefixes.network_of(address)),
-            subject: identity.and_then(|identity| identity.subject.as_deref()),
-            token_id: identity.and_then(|identity| identity.token_id.as_deref()),
+            // An issuer alone is nobody's name.
+            names: identity.filter(|identity| identity.is_named()).map(Identity::names).unwrap_or_default(),
         };
         if principal == Principal::default() && !self.topics.is_on() {
             return Ok(0);
         }
         self.refuse_if_full(now, &principal, applicant.topics)?;
         principal.network.map(|network| self.addresses.hold(&octets(network)));
-        principal.subject.map(|subject| self.subjects.hold(subject.as_bytes()));
+        principal.names.subject.map(|subject| self.subjects.hold(subject.as_bytes()));
         let held = applicant.topics.iter().filter_map(|topic| self.topics.hold(topic.as_str().as_bytes()));
         let mut topics: Vec<u32> = held.collect();
         topics.sort_unstable();
-        Ok(self.principals.hold(&encode(principal, &topics)) + 1)
+        let issuer = principal.names.issuer.map(|issuer| self.issuers.hold(issuer.as_bytes()));
+        Ok(self.principals.hold(&encode(principal, issuer, &topics)) + 1)
     }
 
     fn refuse_if_full(
@@ -146,7 +150,7 @@ impl Book {
         if let Some(name) = network {
             return refuse(&mut self.addresses, &name, Refusal::Address);
         }
-        let subject = principal.subject.map(str::as_bytes).filter(|name| self.subjects.is_full(name));
+        let subject = principal.names.subject.map(str::as_bytes).filter(|name| self.subjects.is_full(name));
         if let Some(name) = subject {
             return refuse(&mut self.subjects, name, Refusal::Subject);
         }
@@ -160,20 +164,22 @@ impl Book {
     /// Crosses out one stream of a principal.
     pub(super) fn leave(&mut self, number: u32) {
         let Some(id) = number.checked_sub(1) else { return };
-        let Self { principals, addresses, subjects, topics, sentences, .. } = self;
-        let Some((principal, counted)) = principals.name(id).and_then(decode) else {
+        let Self { principals, issuers, addresses, subjects, topics, sentences, .. } = self;
+        let Some(label) = principals.name(id).and_then(decode) else {
             debug_assert!(false, "a stream leaves once");
             return;
         };
+        let principal = label.principal;
         if let Some(network) = principal.network {
             addresses.release(&octets(network));
         }
-        if let Some(subject) = principal.subject {
+        if let Some(subject) = principal.names.subject {
             subjects.release(subject.as_bytes());
         }
-        counted.for_each(|topic| {
-            topics.release_number(topic);
-        });
+        if let Some(issuer) = label.issuer {
+            issuers.release(issuer);
+        }
+        label.topics().for_each(|topic| topics.release_number(topic));
         if principals.release(id) {
             sentences.remove(&id);
         }
@@ -183,7 +189,7 @@ impl Book {
     /// from now on is another principal.
     pub(super) fn sentence(&mut self, who: impl Fn(&Principal<'_>) -> bool, sentence: &Sentence) -> u64 {
         let named = |(id, label, streams): (u32, &[u8], u32)| {
-            let (principal, _) = decode(label)?;
+            let principal = self.read(label)?;
             who(&principal).then_some((id, u64::from(streams)))
         };
         let found: Vec<(u32, u64)> = self
@@ -211,15 +217,21 @@ impl Book {
 
     /// The principal of this number.
     pub(super) fn principal(&self, number: u32) -> Option<Principal<'_>> {
-        let (principal, _) = decode(self.principals.name(number.checked_sub(1)?)?)?;
-        Some(principal)
+        self.read(self.principals.name(number.checked_sub(1)?)?)
+    }
+
+    fn read<'b>(&'b self, label: &'b [u8]) -> Option<Principal<'b>> {
+        let Label { principal, issuer, .. } = decode(label)?;
+        let issuer = issuer.and_then(|issuer| std::str::from_utf8(self.issuers.name(issuer)?).ok());
+        Some(Principal { names: Names { issuer, ..principal.names }, ..principal })
     }
 
     /// Principals, and names that are counted: nothing is left of those without streams.
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [usize; 4] {
-        let Self { principals, addresses, subjects, topics, .. } = self;
-        [principals.len(), addresses.counted.len(), subjects.counted.len(), topics.counted.len()]
+    pub(super) fn sizes(&self) -> [usize; 5] {
+        let Self { principals, issuers, addresses, subjects, topics, .. } = self;
+        let counted = [addresses, subjects, topics].map(|quota| quota.counted.len());
+        [principals.len(), issuers.len(), counted[0], counted[1], counted[2]]
     }
 }
 

@@ -1,31 +1,49 @@
 //! A principal as one run of bytes: what streams share, and what they count against.
 //!
 //! One allocation a principal, since there may be as many of them as streams: flags, the network (4 or 16
-//! bytes), the topics that are counted (a `u16` and a `u32` each), the subject (a `u32` and its bytes), and the
-//! token's id to the end.
+//! bytes), the number of its issuer (a `u32`: all share the names of a few), the topics that are counted (a `u16`
+//! and a `u32` each), the subject (a `u32` and its bytes), and the token's id to the end.
 
 use std::net::IpAddr;
+
+use sluice_access::Names;
 
 const HAS_V4: u8 = 1;
 const HAS_V6: u8 = 2;
 const HAS_SUBJECT: u8 = 4;
 const HAS_TOKEN: u8 = 8;
 const HAS_TOPICS: u8 = 16;
+const HAS_ISSUER: u8 = 32;
 
 /// Whom a stream belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Principal<'a> {
     /// The first address of its network; known only where streams of an address are limited.
     pub network: Option<IpAddr>,
-    /// Who it is, by its token.
-    pub subject: Option<&'a str>,
-    /// The token's own id.
-    pub token_id: Option<&'a str>,
+    /// What it goes by, by its token.
+    pub names: Names<'a>,
 }
 
-/// A principal and the numbers of the topics that its streams count against.
-pub(super) fn encode(principal: Principal<'_>, topics: &[u32]) -> Vec<u8> {
-    let Principal { network, subject, token_id } = principal;
+/// What a label says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Label<'a> {
+    /// All but the name of its issuer.
+    pub(super) principal: Principal<'a>,
+    /// The number of that name.
+    pub(super) issuer: Option<u32>,
+    topics: &'a [u8],
+}
+
+impl<'a> Label<'a> {
+    /// The numbers of the topics that its streams count against.
+    pub(super) fn topics(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.topics.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes))
+    }
+}
+
+/// A principal with the number of its issuer's name, and the numbers of the topics that its streams count against.
+pub(super) fn encode(principal: Principal<'_>, issuer: Option<u32>, topics: &[u32]) -> Vec<u8> {
+    let Principal { network, names: Names { subject, token_id, issuer: _ } } = principal;
     let mut label = vec![0];
     match network {
         Some(IpAddr::V4(network)) => {
@@ -37,6 +55,10 @@ pub(super) fn encode(principal: Principal<'_>, topics: &[u32]) -> Vec<u8> {
             label.extend_from_slice(&network.octets());
         }
         None => {}
+    }
+    if let Some(issuer) = issuer {
+        label[0] |= HAS_ISSUER;
+        label.extend_from_slice(&issuer.to_le_bytes());
     }
     if !topics.is_empty() {
         label[0] |= HAS_TOPICS;
@@ -57,13 +79,17 @@ pub(super) fn encode(principal: Principal<'_>, topics: &[u32]) -> Vec<u8> {
 }
 
 /// What [`encode`] was given; nothing for what it never made.
-pub(super) fn decode(label: &[u8]) -> Option<(Principal<'_>, impl Iterator<Item = u32>)> {
+pub(super) fn decode(label: &[u8]) -> Option<Label<'_>> {
     let (flags, mut rest) = label.split_first()?;
     let mut principal = Principal::default();
     if flags & HAS_V4 != 0 {
         principal.network = Some(IpAddr::from(*rest.split_off(..4)?.as_array::<4>()?));
     } else if flags & HAS_V6 != 0 {
         principal.network = Some(IpAddr::from(*rest.split_off(..16)?.as_array::<16>()?));
+    }
+    let mut issuer = None;
+    if flags & HAS_ISSUER != 0 {
+        issuer = Some(u32::from_le_bytes(*rest.split_off(..4)?.as_array()?));
     }
     let mut topics: &[u8] = &[];
     if flags & HAS_TOPICS != 0 {
@@ -72,13 +98,12 @@ pub(super) fn decode(label: &[u8]) -> Option<(Principal<'_>, impl Iterator<Item 
     }
     if flags & HAS_SUBJECT != 0 {
         let bytes = u32::from_le_bytes(*rest.split_off(..4)?.as_array()?);
-        principal.subject = Some(std::str::from_utf8(rest.split_off(..bytes as usize)?).ok()?);
+        principal.names.subject = Some(std::str::from_utf8(rest.split_off(..bytes as usize)?).ok()?);
     }
     if flags & HAS_TOKEN != 0 {
-        principal.token_id = Some(std::str::from_utf8(rest).ok()?);
+        principal.names.token_id = Some(std::str::from_utf8(rest).ok()?);
     }
-    let numbers = topics.chunks_exact(4).filter_map(|number| number.try_into().ok().map(u32::from_le_bytes));
-    Some((principal, numbers))
+    Some(Label { principal, issuer, topics })
 }
 
 #[cfg(test)]
@@ -93,31 +118,34 @@ mod tests {
             network in any::<Option<IpAddr>>(),
             subject in any::<Option<String>>(),
             token_id in any::<Option<String>>(),
+            issuer in any::<Option<u32>>(),
             topics in prop::collection::vec(any::<u32>(), 0..70),
         ) {
-            let principal = Principal { network, subject: subject.as_deref(), token_id: token_id.as_deref() };
-            let label = encode(principal, &topics);
-            let (decoded, numbers) = decode(&label).unwrap();
-            prop_assert_eq!(decoded, principal);
-            prop_assert_eq!(numbers.collect::<Vec<_>>(), topics);
+            let names = Names { subject: subject.as_deref(), token_id: token_id.as_deref(), issuer: None };
+            let principal = Principal { network, names };
+            let label = encode(principal, issuer, &topics);
+            let decoded = decode(&label).unwrap();
+            prop_assert_eq!((decoded.principal, decoded.issuer), (principal, issuer));
+            prop_assert_eq!(decoded.topics().collect::<Vec<_>>(), topics);
         }
 
         #[test]
         fn different_principals_have_different_labels(
-            one in any::<(Option<String>, Option<String>)>(),
-            other in any::<(Option<String>, Option<String>)>(),
+            one in any::<(Option<String>, Option<String>, Option<u32>)>(),
+            other in any::<(Option<String>, Option<String>, Option<u32>)>(),
         ) {
-            let label = |(subject, token): &(Option<String>, Option<String>)| {
+            let label = |(subject, token, issuer): &(Option<String>, Option<String>, Option<u32>)| {
                 let (subject, token_id) = (subject.as_deref(), token.as_deref());
-                encode(Principal { network: None, subject, token_id }, &[])
+                let names = Names { subject, token_id, issuer: None };
+                encode(Principal { network: None, names }, *issuer, &[])
             };
             prop_assert_eq!(one == other, label(&one) == label(&other));
         }
 
         #[test]
         fn what_is_no_label_is_nothing(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-            if let Some((_, numbers)) = decode(&bytes) {
-                drop(numbers.collect::<Vec<_>>());
+            if let Some(label) = decode(&bytes) {
+                drop(label.topics().collect::<Vec<_>>());
             }
         }
     }

@@ -77,10 +77,15 @@ impl Client {
         self.host / 2
     }
 
+    fn issuer(&self) -> String {
+        format!("i{}", self.token)
+    }
+
     fn apply(&self, admission: &Admission, now: Instant) -> Result<Place, Refused> {
         let identity = self.subject.map(|subject| Identity {
             subject: Some(format!("s{subject}").into()),
             token_id: Some(format!("t{}", self.token).into()),
+            issuer: Some(self.issuer().into()),
             ..nobody()
         });
         let topics: Vec<Topic> =
@@ -97,7 +102,7 @@ impl Client {
 }
 
 fn nobody() -> Identity {
-    Identity { subject: None, token_id: None, expires_at_ms: None, grants: Arc::default() }
+    Identity { subject: None, token_id: None, issuer: None, expires_at_ms: None, grants: Arc::default() }
 }
 
 #[derive(Debug, Clone)]
@@ -108,7 +113,8 @@ enum Op {
     Lag(usize),
     /// Into a slot, and away from there.
     LeaveSlot(usize),
-    Sentence(u8),
+    /// A subject, of one issuer alone.
+    Sentence(u8, u8),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -117,7 +123,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(Op::Leave),
         2 => any::<usize>().prop_map(Op::Lag),
         1 => any::<usize>().prop_map(Op::LeaveSlot),
-        1 => (0..3_u8).prop_map(Op::Sentence),
+        1 => (0..3_u8, 0..2_u8).prop_map(|(subject, token)| Op::Sentence(subject, token)),
     ]
 }
 
@@ -201,12 +207,18 @@ proptest! {
                     let number = model.open.swap_remove(choice).1.keep();
                     admission.leave(number, "drained");
                 }
-                Op::Sentence(subject) => {
+                Op::Sentence(subject, token) => {
                     let sentence = Sentence::new("revoked", |_| Frame::comment("go"));
-                    let name = format!("s{subject}");
-                    let meant = admission.sentence(|who| who.subject == Some(name.as_str()), &sentence);
+                    let (name, issuer) = (format!("s{subject}"), format!("i{token}"));
+                    let meant = admission.sentence(
+                        |who| {
+                            who.names.subject == Some(name.as_str())
+                                && who.names.issuer == Some(issuer.as_str())
+                        },
+                        &sentence,
+                    );
                     let of_it = |(client, _, sentenced): &&mut (Client, Place, bool)| {
-                        client.subject == Some(subject) && !*sentenced
+                        client.subject == Some(subject) && client.token == token && !*sentenced
                     };
                     let marked = model.open.iter_mut().filter(of_it).map(|(.., sentenced)| *sentenced = true);
                     prop_assert_eq!(meant, marked.count() as u64);
@@ -217,13 +229,13 @@ proptest! {
             for (client, place, sentenced) in &model.open {
                 let standing = place.standing();
                 prop_assert_eq!(standing.is_sentenced(), *sentenced, "those who came before, and no other");
-                let subject = admission.principal(standing.principal(), |who| who.subject.map(str::to_owned));
+                let subject = admission.principal(standing.principal(), |who| who.names.subject.map(str::to_owned));
                 prop_assert_eq!(subject.flatten(), client.subject.map(|subject| format!("s{subject}")));
             }
         }
         model.open.clear();
         prop_assert_eq!(admission.open(), 0);
-        prop_assert_eq!(admission.gate.book().sizes(), [0; 4]);
+        prop_assert_eq!(admission.gate.book().sizes(), [0; 5]);
         prop_assert_eq!(admission.gate.book().sentenced(), 0);
     }
 }
@@ -234,7 +246,7 @@ fn nobody_costs_nothing_and_equals_share() {
     let admission = admission(usize::MAX, 1_000, 1_000, now);
     let anonymous = Applicant { identity: Some(&nobody()), ..Applicant::default() };
     let place = admission.admit(now, &anonymous).unwrap();
-    assert_eq!((place.standing().principal(), admission.gate.book().sizes()), (0, [0; 4]));
+    assert_eq!((place.standing().principal(), admission.gate.book().sizes()), (0, [0; 5]));
     let client = Client { host: 1, subject: Some(1), token: 0, topics: vec![1] };
     let places: Vec<Place> = (0..9).map(|_| client.apply(&admission, now).unwrap()).collect();
     let elsewhere = Client { host: 77, topics: vec![2], ..client.clone() };
@@ -244,7 +256,7 @@ fn nobody_costs_nothing_and_equals_share() {
         places[0].standing().principal(),
         "no limit asks where it comes from"
     );
-    assert_eq!(admission.gate.book().sizes(), [1, 0, 0, 0]);
+    assert_eq!(admission.gate.book().sizes(), [1, 1, 0, 0, 0]);
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn the_streams_of_one_subject_end_and_no_other() {
     stage
         .reach("all streams in their rings", |status| status.streams == 21 && status.shards.streams == 15)
         .await;
-    assert_eq!(stage.gateway.end_streams(|who| who.subject == Some("mallory"), &revoked()), 10);
+    assert_eq!(stage.gateway.end_streams(|who| who.names.subject == Some("mallory"), &revoked()), 10);
     for connection in &mut meant {
         let text = dechunked_end(connection).await;
         assert!(is_told(&text), "{text}");
@@ -53,10 +53,10 @@ async fn the_streams_of_one_subject_end_and_no_other() {
     for (connection, _) in &mut spared {
         event(connection, "still").await;
     }
-    assert_eq!(stage.gateway.end_streams(|who| who.subject == Some("mallory"), &revoked()), 0);
+    assert_eq!(stage.gateway.end_streams(|who| who.names.subject == Some("mallory"), &revoked()), 0);
     let again = open(&stage, get_stream_as("mallory", "a")).await;
     stage.reach("a new stream of the same subject", |status| status.streams == 12).await;
-    assert_eq!(stage.gateway.end_streams(|who| who.token_id == Some("mallory-1"), &revoked()), 1);
+    assert_eq!(stage.gateway.end_streams(|who| who.names.token_id == Some("mallory-1"), &revoked()), 1);
     drop((again, spared, nobody, meant));
     stage.empty().await;
 }
@@ -83,10 +83,10 @@ async fn streams_on_their_way_end_too() {
         }
         // The streams are anywhere between their admission and their slots.
         stage.reach("some streams", |status| status.streams >= 2 * round).await;
-        let mut ended = stage.gateway.end_streams(|who| who.subject == Some("mallory"), &revoked());
+        let mut ended = stage.gateway.end_streams(|who| who.names.subject == Some("mallory"), &revoked());
         // Those that were admitted since are not meant, and are ended by another sentence.
         while ended < 20 {
-            ended += stage.gateway.end_streams(|who| who.subject == Some("mallory"), &revoked());
+            ended += stage.gateway.end_streams(|who| who.names.subject == Some("mallory"), &revoked());
             tokio::task::yield_now().await;
         }
         assert_eq!(ended, 20);

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Refuse one token alone, the one with this jti
     #[arg(long, value_name = "JTI", requires = "time")]
     token_id: Option<String>,
+    /// Mean the tokens of this issuer (iss) alone, where several may give out the same names
+    #[arg(long, value_name = "ISS", conflicts_with = "list")]
+    issuer: Option<String>,
     /// For how long, such as 24h or 7d; take as long as the tokens in question are good
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
@@ -102,6 +105,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             writeln!(out, "{revocation}")?;
         } else {
             writeln!(out, "{}", sentence(revocation, args.lift))?;
+            for other in revocation.get("also").and_then(Value::as_array).into_iter().flatten() {
+                writeln!(out, "{} {}", if args.lift { "but" } else { "and" }, sentence(other, false))?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -131,6 +137,9 @@ fn wanted(args: &Args) -> Value {
     if let Some(token_id) = &args.token_id {
         wanted["token_id"] = json!(token_id);
     }
+    if let Some(issuer) = &args.issuer {
+        wanted["issuer"] = json!(issuer);
+    }
     if let Some(until) = args.until {
         wanted["until"] = json!(humantime::format_rfc3339_millis(until).to_string());
     } else {
@@ -157,9 +166,11 @@ fn named(revocation: &Value) -> Option<(&'static str, &str)> {
 
 fn sentence(revocation: &Value, lifted: bool) -> String {
     let (what, name) = named(revocation).unwrap_or_default();
+    let issuer = revocation.get("issuer").and_then(Value::as_str);
+    let of = issuer.map(|issuer| format!(" of issuer {issuer:?}")).unwrap_or_default();
     if lifted {
-        return format!("{what} {name:?} is let in again");
+        return format!("{what} {name:?}{of} is let in again");
     }
     let until = revocation.get("until").and_then(Value::as_str).unwrap_or_default();
-    format!("{what} {name:?} is refused until {until}")
+    format!("{what} {name:?}{of} is refused until {until}")
 }

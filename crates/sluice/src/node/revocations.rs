@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked};
+use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 use sluice_broker::{Broker, BrokerError, now_ms};
 use sluice_runtime::ops::Refused;
 use sluice_wire::{EventId, NewEvent, Topic};
@@ -94,7 +94,7 @@ impl Revocations {
         json!({ "revocations": listed.iter().map(shown).collect::<Vec<_>>() })
     }
 
-    /// Revokes what `body` says: a subject or a token's id, and until when.
+    /// Revokes what `body` says: a subject or a token's id, of one issuer or of all, and until when.
     pub(super) async fn revoke(self, body: Vec<u8>) -> Result<Value, Refused> {
         let revocation = self.read(&body).map_err(Refused::Wrong)?;
         let event = NewEvent::new(self.topic.clone(), revocation.to_json());
@@ -104,25 +104,35 @@ impl Revocations {
         tracing::info!(revoked = ?revocation.revoked, until_ms = revocation.until_ms, %id, "revoked");
         let mut told = shown(&revocation);
         told["id"] = json!(id.to_string());
-        self.access.revoke(revocation, now_ms());
+        self.access.revoke(revocation.clone(), now_ms());
+        // Whoever lifts one should learn that the name stays refused by another.
+        let mut others = self.access.revocations_of(&revocation.revoked.whom, now_ms());
+        others.retain(|other| other.revoked != revocation.revoked);
+        if !others.is_empty() {
+            told["also"] = others.iter().map(shown).collect();
+        }
         Ok(told)
     }
 
     fn read(&self, body: &[u8]) -> Result<Revocation, String> {
-        let wanted =
-            "send {\"subject\": \"..\"} or {\"token_id\": \"..\"}, and \"for_s\" or \"until\" (RFC 3339)";
+        let wanted = "send {\"subject\": \"..\"} or {\"token_id\": \"..\"}, \"issuer\" if one alone is meant, and \"for_s\" or \
+                      \"until\" (RFC 3339)";
         let body: Value = serde_json::from_slice(body).map_err(|_| wanted.to_owned())?;
         let body = body.as_object().ok_or(wanted)?;
-        let known = ["subject", "token_id", "for_s", "until"];
+        let known = ["subject", "token_id", "issuer", "for_s", "until"];
         if let Some(key) = body.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(format!("there is no {key:?} here; {wanted}"));
         }
         let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
-        let revoked = match (text("subject"), text("token_id")) {
-            (Some(subject), None) => Revoked::Subject(subject),
-            (None, Some(token_id)) => Revoked::TokenId(token_id),
+        let whom = match (text("subject"), text("token_id")) {
+            (Some(subject), None) => Whom::Subject(subject),
+            (None, Some(token_id)) => Whom::TokenId(token_id),
             _ => return Err(wanted.to_owned()),
         };
+        let issuer = text("issuer");
+        if issuer.is_none() && body.contains_key("issuer") {
+            return Err("the issuer must be a text, the `iss` of its tokens".to_owned());
+        }
         let until_ms = match (body.get("for_s").map(Value::as_u64), text("until")) {
             (Some(Some(seconds)), None) => now_ms().saturating_add(seconds.saturating_mul(1_000)),
             (None, Some(until)) => {
@@ -139,19 +149,28 @@ impl Revocations {
                 self.longest.as_secs()
             ));
         }
-        let revocation = Revocation { revoked, until_ms };
+        let revocation = Revocation { revoked: Revoked { whom, issuer }, until_ms };
         let reads_back = Revocation::from_json(&revocation.to_json()).is_some();
-        if reads_back { Ok(revocation) } else { Err("a subject or an id has 1 to 256 bytes".to_owned()) }
+        if reads_back {
+            Ok(revocation)
+        } else {
+            Err("a subject, an id and an issuer have 1 to 256 bytes".to_owned())
+        }
     }
 }
 
 fn shown(revocation: &Revocation) -> Value {
     let until = UNIX_EPOCH.checked_add(Duration::from_millis(revocation.until_ms));
     let until = until.map(|until| humantime::format_rfc3339_millis(until).to_string());
-    match &revocation.revoked {
-        Revoked::Subject(subject) => json!({ "subject": subject, "until": until }),
-        Revoked::TokenId(token_id) => json!({ "token_id": token_id, "until": until }),
+    let Revoked { whom, issuer } = &revocation.revoked;
+    let mut shown = match whom {
+        Whom::Subject(subject) => json!({ "subject": subject, "until": until }),
+        Whom::TokenId(token_id) => json!({ "token_id": token_id, "until": until }),
+    };
+    if let Some(issuer) = issuer {
+        shown["issuer"] = json!(issuer);
     }
+    shown
 }
 
 fn millis(moment: SystemTime) -> u64 {

@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use serde_json::json;
 use sluice_testkit::{RedisServer, Response, eventually, get, request};
 
-use super::{closed, token, with_token};
+use super::{closed, now_s, token, with_token};
 use crate::stage::{SOON, gateway, open, publisher};
+
+const PUBLISH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sluice-broker/scripts/publish.lua");
 
 async fn revoke(ops: SocketAddr, body: &serde_json::Value) -> Response {
     request(ops, "POST", "/v1/revocations", &[("content-type", "application/json")], body.to_string())
@@ -57,6 +59,8 @@ async fn whoever_is_revoked_is_gone_everywhere() {
         json!({"subject": "a", "until": "tomorrow"}),
         json!({"subject": "a", "until": "2999-01-01T00:00:00Z"}),
         json!({"subject": "a", "for_s": 1, "why": "so"}),
+        json!({"subject": "a", "for_s": 1, "issuer": ""}),
+        json!({"subject": "a", "for_s": 1, "issuer": 7}),
     ] {
         assert_eq!(revoke(writer.ops_addr(), &wrong).await.status, 400, "{wrong}");
     }
@@ -96,4 +100,52 @@ async fn whoever_is_revoked_is_gone_everywhere() {
         .await
         .unwrap();
     assert_eq!(reads(first.addr(), &lost).await, 401);
+}
+
+/// The names that an issuer gives are its own: somebody else's `alice` is somebody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_of_one_issuer_leaves_the_same_name_of_another_alone() {
+    let redis = RedisServer::start().await.unwrap();
+    let url = redis.url();
+    let (first, second) = tokio::join!(closed(gateway(&url)).spawn(), closed(gateway(&url)).spawn());
+    let (mut first, second) = (first.unwrap(), second.unwrap());
+    let alice = |issuer: &str| token(&json!({"sub": "alice", "jti": "a1", "iss": issuer}));
+    let (one, two) = (alice("one"), alice("two"));
+    let mut meant = open(first.addr(), &["orders/1"], &with_token(&one)).await;
+    let mut spared = open(first.addr(), &["orders/1"], &with_token(&two)).await;
+    let issuers = || async {
+        let streams = get(first.ops_addr(), "/v1/streams").await.unwrap().json().unwrap();
+        let streams = streams["streams"].as_array().unwrap().iter();
+        let mut issuers: Vec<String> = streams.map(|stream| stream["issuer"].to_string()).collect();
+        issuers.sort();
+        issuers
+    };
+    eventually("both streams in their slots", SOON, async || issuers().await == ["\"one\"", "\"two\""])
+        .await
+        .unwrap();
+
+    let until_s = 600;
+    let of_one = json!({"subject": "alice", "issuer": "one", "for_s": until_s});
+    let told = revoke(second.ops_addr(), &of_one).await.expect_status(201).unwrap().json().unwrap();
+    assert_eq!((&told["issuer"], &told["also"]), (&json!("one"), &json!(null)), "{told}");
+    assert_eq!(meant.control("sluice.expired").await.unwrap().data, r#"{"reason":"revoked"}"#);
+    meant.end().await.unwrap();
+    let everywhere =
+        async |token: &str| [reads(first.addr(), token).await, reads(second.addr(), token).await];
+    assert_eq!((everywhere(&one).await, everywhere(&two).await), ([401; 2], [200; 2]));
+    redis.cli(&["--eval", PUBLISH, "sluice:{orders/1}:log", ",", "still"]).await.unwrap();
+    assert_eq!(spared.event().await.unwrap().data, "still");
+
+    // As a build wrote it that knew no issuers: whoever is called so.
+    let entry = format!(r#"{{"token_id":"a1","until_ms":{}}}"#, (now_s() + until_s) * 1_000);
+    redis.cli(&["XADD", "sluice:{sluice.revocations}:log", "*", "data", &entry]).await.unwrap();
+    spared.control("sluice.expired").await.unwrap();
+    eventually("both nodes to refuse", SOON, async || everywhere(&two).await == [401; 2]).await.unwrap();
+    let lifted = json!({"token_id": "a1", "issuer": "two", "for_s": 0});
+    let told = revoke(first.ops_addr(), &lifted).await.expect_status(201).unwrap().json().unwrap();
+    assert_eq!(told["also"][0]["token_id"], "a1", "the one of all issuers holds: {told}");
+    assert_eq!(reads(first.addr(), &two).await, 401);
+    revoke(first.ops_addr(), &json!({"token_id": "a1", "for_s": 0})).await.expect_status(201).unwrap();
+    first.restart().await.unwrap();
+    assert_eq!((reads(first.addr(), &one).await, reads(first.addr(), &two).await), (401, 200));
 }

@@ -35,6 +35,14 @@ async fn one_call_ends_the_streams_of_a_subject_or_a_token_and_another_takes_it_
     };
     let said = ask(&["mallory", "--for", "1h"]).await;
     assert!(out(&said)[0].starts_with("subject \"mallory\" is refused until 20"), "{said:?}");
+    let said = ask(&["mallory", "--issuer", "elsewhere", "--for", "1h"]).await;
+    assert!(
+        out(&said)[0].starts_with("subject \"mallory\" of issuer \"elsewhere\" is refused until 20"),
+        "{said:?}"
+    );
+    let said = ask(&["mallory", "--issuer", "elsewhere", "--lift"]).await;
+    assert_eq!(out(&said)[0], "subject \"mallory\" of issuer \"elsewhere\" is let in again");
+    assert!(out(&said)[1].starts_with("but subject \"mallory\" is refused until 20"), "{said:?}");
     let said = ask(&["--token-id", "a1", "--until", "2100-01-01T00:00:00Z"]).await;
     assert_eq!(said.status.code(), Some(1), "longer than any revocation may be");
     assert!(String::from_utf8_lossy(&said.stderr).contains("auth.revocation_max_s"), "{said:?}");
