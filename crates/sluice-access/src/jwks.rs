@@ -1,9 +1,9 @@
-//! Key sets that are fetched: now and then, and when a token names a key that nobody knows.
+//! Key sets that are fetched: now and then, and when no key that is known fits a token that may be of a new one.
 //!
 //! The address comes from the configuration and from nowhere else. At most one fetch is under way for an issuer, and
-//! tokens with unknown keys ask for one at a bounded rate, whoever sends them: they wait for the next that may begin,
-//! so that a refusal for an unknown key is always about a set that is newer than the request. What was fetched
-//! last stays in use while the other side is away.
+//! such tokens ask for one at a bounded rate, whoever sends them: they wait for the next that may begin, so that their
+//! refusal is always about a set that is newer than the request. What was fetched last stays in use while the other
+//! side is away.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -92,12 +92,22 @@ impl<'t> Unverified<'t> {
         Ok(Self { token, header, issuer: claims.iss })
     }
 
-    /// Tries those of `keys` that may have signed it.
-    pub(crate) fn verify<'k>(&self, keys: impl Iterator<Item = &'k Key>) -> Verdict {
+    /// Those of `keys` that may have signed it, by their names. A token without a `kid` means any, a key without one
+    /// may be any.
+    pub(crate) fn candidates<'k>(&self, keys: &'k [Key]) -> impl Iterator<Item = &'k Key> {
         let kid = self.header.kid.as_deref();
-        let named = keys.filter(|key| key.kid.is_none() || kid.is_none() || key.kid.as_deref() == kid);
+        keys.iter().filter(move |key| key.kid.is_none() || kid.is_none() || key.kid.as_deref() == kid)
+    }
+
+    /// Whether one of `keys` has the name that it says: no other can have signed it.
+    pub(crate) fn names_one_of(&self, keys: &[Key]) -> bool {
+        self.header.kid.is_some() && keys.iter().any(|key| key.kid.as_deref() == self.header.kid.as_deref())
+    }
+
+    /// Tries those of `keys` that may have signed it.
+    pub(crate) fn verify(&self, keys: &[Key]) -> Verdict {
         let (mut tried, mut other) = (0, false);
-        for key in named {
+        for key in self.candidates(keys) {
             if format!("{:?}", key.algorithm) != self.header.alg {
                 other = true;
                 continue;

@@ -10,6 +10,9 @@ use crate::issuer::{Issuer, Source};
 use crate::jwks::Renewal;
 use crate::token::{Claims, Unverified, Verdict};
 
+/// The reason of a denial that says that a key fits.
+const SIGNED_AND_UNREADABLE: &str = "claims";
+
 impl Shared {
     /// The issuers whose name a token says; those without a name stand in for names that nobody has.
     fn issuers_of(&self, unverified: &Unverified<'_>) -> Vec<&Issuer> {
@@ -33,7 +36,7 @@ impl Shared {
         }
         let mut worst = Verdict::UnknownKey;
         for issuer in issuers {
-            match unverified.verify(issuer.keys().iter()) {
+            match unverified.verify(&issuer.keys()) {
                 Verdict::Signed(claims) => return Ok((claims.get().to_owned(), issuer)),
                 Verdict::UnknownKey => {}
                 verdict => worst = verdict,
@@ -45,7 +48,7 @@ impl Shared {
             }
             Verdict::UnknownKey => Denial::invalid("unknown-key", "no key of the token's issuer has its kid"),
             Verdict::Unreadable => Denial::invalid(
-                "claims",
+                SIGNED_AND_UNREADABLE,
                 "a part of the token is not of its form, or one of its names is there twice",
             ),
             Verdict::Forged | Verdict::Signed(_) => {
@@ -54,25 +57,32 @@ impl Shared {
         })
     }
 
-    /// Once more with newer keys, where a key that is not known may be one of those.
+    /// Once more with newer keys, where a key that is not known may be one of those: its name is not known, or the token
+    /// or the keys have no names.
     pub(super) async fn try_again(
         &self,
         unverified: &Unverified<'_>,
         denial: Denial,
     ) -> Result<(String, &Issuer), Denial> {
-        let no_key = denial.reason() == "unknown-key";
+        if denial.reason() == SIGNED_AND_UNREADABLE {
+            return Err(denial);
+        }
         for issuer in self.issuers_of(unverified) {
             let Source::Jwks(jwks) = &issuer.source else { continue };
-            // A set without names says nothing of a key that is new but that its signatures fit none.
-            if !no_key && !issuer.keys().is_empty() {
+            let keys = issuer.keys();
+            if unverified.names_one_of(&keys) {
                 continue;
             }
+            let tried = unverified.candidates(&keys).next().is_some();
             match jwks.renew(issuer, &self.keys).await {
                 Renewal::Fetched => {
                     if let Ok(signed) = self.try_issuers(unverified) {
                         return Ok(signed);
                     }
                 }
+                // Most likely it is forged. Who answered otherwise would let anybody make a node say that it cannot
+                // judge, by tokens that name no key.
+                Renewal::Failed | Renewal::Crowded if tried => {}
                 Renewal::Failed | Renewal::Crowded => {
                     let detail = "the keys of the token's issuer cannot be fetched now; try again";
                     return Err(Denial::Unavailable { reason: "keys-unavailable", detail });

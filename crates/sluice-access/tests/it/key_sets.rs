@@ -1,5 +1,7 @@
 //! Key sets and key files that change, and what is left when they cannot be had.
 
+mod nameless;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
