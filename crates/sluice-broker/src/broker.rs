@@ -96,7 +96,7 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait Subscriber: fmt::Debug + Send + Sync + 'static {
     /// Subscribes to `topics`; returns when each subscription is confirmed, so that everything appended
-    /// from then on is announced (or lost with the connection, which [`Listener::restored`] tells). Waits
+    /// from then on is announced (or lost with the connection, which [`Listener::lost`] tells). Waits
     /// through a lost connection. Batches with other calls under way.
     async fn add(&self, topics: &[Topic]);
 
@@ -126,14 +126,16 @@ pub struct SubscriberHealth {
 pub trait Listener: Send + Sync + 'static {
     /// A message came on the live channel of `topic`.
     fn announced(&self, topic: &str, message: Announcement);
-    /// A connection was lost: announcements of any topic may be missing from now on.
-    fn lost(&self, why: &str);
-    /// Every subscription stands again, or for the first time; announcements between `lost` and now are
-    /// missing.
-    fn restored(&self);
-    /// Announcements of these topics may be missing: their subscriptions moved to another server while the
-    /// rest stood, and stand again.
-    fn missed(&self, _topics: &[Topic]) {}
+    /// Announcements of these topics may be missing from now on: their server's connection was lost, or they
+    /// move to another server.
+    fn lost(&self, topics: &[Topic]);
+    /// The subscriptions of these topics stand again, or for the first time; announcements between `lost` and
+    /// now are missing.
+    fn restored(&self, topics: &[Topic]);
+    /// Some connection that topics need does not stand; why. As it is at the beginning.
+    fn broken(&self, why: &str);
+    /// All do, each topic that was lost having been restored before.
+    fn whole(&self);
 }
 
 /// What came on a live channel.
@@ -210,7 +212,7 @@ pub struct Tails {
     pub time_ms: u64,
     /// The topics that have something behind the position asked for, by rising index.
     pub behind: Vec<Tail>,
-    /// Indices of topics that could not be read because their key is not a log, rising.
+    /// Indices of topics that could not be read because their key is not a log, or not for this node, rising.
     pub unreadable: Vec<usize>,
 }
 

@@ -2,14 +2,16 @@
 //!
 //! One [`Follower`] a node. Announcements are judged inline, under one lock that is never held across an
 //! await (`topics.rs`, on `continuity.rs`); holes are read from the log by a bounded set of tasks
-//! (`refill.rs`); the logs' ends are looked at periodically (`check.rs`), and all at once after the
-//! connection was lost (`verify.rs`). What the [`Sink`] sees of a topic is every retained event once, in
+//! (`refill.rs`); the logs' ends are looked at periodically (`check.rs`), and after announcements were lost
+//! (`verify.rs`). Topics of servers that cannot be read (`away.rs`) wait, and no others. What the [`Sink`] sees of a topic is every retained event once, in
 //! order, and a gap wherever events were lost.
 
+mod away;
 mod check;
 mod complaints;
 mod core;
 mod open;
+mod queues;
 mod refill;
 mod reserved;
 mod topics;
@@ -50,8 +52,8 @@ pub trait Sink: Send + Sync + 'static {
     fn floor_ms(&self, _topic: &Topic) -> u64 {
         0
     }
-    /// `false`: announcements may be missing from now on. `true`: all topics were compared with their logs
-    /// again. A follower begins as if with `false`.
+    /// `false`: announcements of some topics may be missing from now on. `true`: all come, and all topics were
+    /// compared with their logs again. A follower begins as if with `false`.
     fn link(&self, live: bool);
 }
 

@@ -1,15 +1,18 @@
 //! The tail check: compares topics with their logs in batches spread over the interval, within a budget. It
 //! finds the lost last message of a topic and what a plain XADD appended, and confirms moments.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use sluice_wire::{EventId, Topic};
 use tokio::time::Instant;
-use tracing::{debug, warn};
 
 use super::core::Core;
 use super::topics::Look;
+use crate::{BrokerError, Partition};
 
 /// Looks at the topics in turns until the follower stops.
 pub(super) async fn run(core: Arc<Core>) {
@@ -20,21 +23,49 @@ pub(super) async fn run(core: Arc<Core>) {
     }
 }
 
+/// One round an interval, in which partitions are looked at side by side. One that takes longer misses rounds,
+/// and its share of them goes to the others.
 async fn check_all(core: &Core) {
     let interval = core.settings.tail_interval.max(Duration::from_millis(1));
-    let mut failing = false;
+    let mut under_way = FuturesUnordered::new();
+    let mut busy = HashSet::new();
     loop {
-        let round = Instant::now();
+        let round = Round { began: Instant::now(), interval };
         core.sweep();
-        let planned = core.shared.topics().plan(budget(core));
-        let batches = planned.chunks(core.settings.tail_batch_topics.max(1));
-        let count = u32::try_from(batches.len().max(1)).unwrap_or(u32::MAX);
-        for (nth, batch) in (1_u32..).zip(batches) {
-            check(core, batch, &mut failing).await;
-            tokio::time::sleep_until(round + interval * nth / count).await;
+        for (partition, asked) in core.by_partition(plan(core, &busy), |(topic, _)| topic) {
+            if !busy.contains(&partition) && core.shared.away.may_read(&partition) {
+                busy.insert(partition.clone());
+                under_way.push(check_each(core, partition, asked, round));
+            }
         }
-        tokio::time::sleep_until(round + interval).await;
+        let over = tokio::time::sleep_until(round.began + interval);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => break,
+                Some(partition) = under_way.next() => drop(busy.remove(&partition)),
+            }
+        }
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    began: Instant,
+    interval: Duration,
+}
+
+/// The topics of one round and their positions.
+fn plan(core: &Core, busy: &HashSet<Partition>) -> Vec<(Topic, EventId)> {
+    let (budget, away) = (budget(core), &core.shared.away);
+    if busy.is_empty() && away.is_empty() {
+        return core.shared.topics().plan(budget, &|_| false);
+    }
+    let skipped = |topic: &Topic| {
+        let partition = core.broker.partition(topic);
+        busy.contains(&partition) || away.due(&partition).is_some_and(|due| due > Instant::now())
+    };
+    core.shared.topics().plan(budget, &skipped)
 }
 
 /// Topics of one interval.
@@ -43,21 +74,29 @@ fn budget(core: &Core) -> usize {
     (core.settings.tail_topics_per_second.saturating_mul(interval_ms) / 1000).max(1)
 }
 
-async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
+/// Looks at the topics of one partition, batch by batch, until one cannot be read.
+async fn check_each(
+    core: &Core,
+    partition: Partition,
+    asked: Vec<(Topic, EventId)>,
+    round: Round,
+) -> Partition {
+    let batches = asked.chunks(core.settings.tail_batch_topics.max(1));
+    let count = u32::try_from(batches.len()).unwrap_or(u32::MAX);
+    for (nth, batch) in (0_u32..).zip(batches) {
+        tokio::time::sleep_until(round.began + round.interval * nth / count).await;
+        let checked = check(core, batch).await;
+        core.shared.away.note(&partition, &checked);
+        if checked.is_err() {
+            break;
+        }
+    }
+    partition
+}
+
+async fn check(core: &Core, batch: &[(Topic, EventId)]) -> Result<(), BrokerError> {
     let epoch = core.shared.topics().epoch;
-    let tails = match core.broker.tails(batch, core.settings.tail_page_events.max(1)).await {
-        Ok(tails) => tails,
-        Err(why) if *failing => {
-            debug!(%why, "Topics still cannot be compared with their logs.");
-            return;
-        }
-        Err(why) => {
-            *failing = true;
-            warn!(%why, "Topics cannot be compared with their logs; this goes on being tried.");
-            return;
-        }
-    };
-    *failing = false;
+    let tails = core.broker.tails(batch, core.settings.tail_page_events.max(1)).await?;
     core.shared.note_tail_check(batch.len());
     let confirmed_ms = core.confirmed_ms(tails.time_ms);
     let mut locked = core.shared.topics();
@@ -72,4 +111,5 @@ async fn check(core: &Core, batch: &[(Topic, EventId)], failing: &mut bool) {
     if holes {
         core.shared.holes.notify_one();
     }
+    Ok(())
 }

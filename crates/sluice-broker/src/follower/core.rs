@@ -5,22 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use indexmap::IndexMap;
 use sluice_wire::{EventId, Topic};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::away::Away;
 use super::open::Opened;
+use super::refill::Holes;
 use super::topics::Topics;
 use super::{FollowerSettings, FollowerStatus, Sink};
 use crate::broker::Announcement;
-use crate::{Broker, Listener, Subscriber};
+use crate::{Broker, Listener, Partition, Subscriber};
 
 pub(super) struct Core {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) settings: FollowerSettings,
     pub(super) stop: CancellationToken,
     pub(super) shared: Arc<Shared>,
+    holes: Mutex<Holes>,
     /// Taken out when the follower stops, which ends the connection though handles may live on.
     subscriber: Mutex<Option<Arc<dyn Subscriber>>>,
 }
@@ -29,13 +33,14 @@ pub(super) struct Core {
 pub(super) struct Shared {
     topics: Mutex<Topics>,
     pub(super) sink: Arc<dyn Sink>,
-    /// There is something to subscribe.
+    pub(super) away: Away,
+    /// There is something to open.
     pub(super) wanted: Notify,
     /// There is a log to read.
     pub(super) holes: Notify,
     /// A log was read through.
     pub(super) refilled: Notify,
-    /// All topics are to be verified.
+    /// There are topics to be verified, or the link may be live.
     pub(super) restored: Notify,
     /// Reads that compared topics with their logs, and how many topics they compared.
     tail_checks: AtomicU64,
@@ -55,6 +60,7 @@ impl Core {
         let shared = Arc::new(Shared {
             topics: Mutex::default(),
             sink,
+            away: Away::default(),
             wanted: Notify::new(),
             holes: Notify::new(),
             refilled: Notify::new(),
@@ -66,7 +72,7 @@ impl Core {
         });
         let subscriber = broker.listen(Arc::clone(&shared) as Arc<dyn Listener>);
         let subscriber = Mutex::new(Some(Arc::from(subscriber)));
-        Arc::new(Self { broker, settings, stop, shared, subscriber })
+        Arc::new(Self { broker, settings, stop, shared, holes: Mutex::default(), subscriber })
     }
 
     /// The subscriber, until the follower stops.
@@ -138,6 +144,23 @@ impl Core {
             // Under the lock, so that one who follows the topic anew subscribes after this.
             subscriber.remove(&swept);
         }
+    }
+
+    pub(super) fn holes(&self) -> MutexGuard<'_, Holes> {
+        self.holes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `items` apart by the partition of their topics.
+    pub(super) fn by_partition<T>(
+        &self,
+        items: Vec<T>,
+        topic: impl Fn(&T) -> &Topic,
+    ) -> IndexMap<Partition, Vec<T>> {
+        let mut parts: IndexMap<Partition, Vec<T>> = IndexMap::new();
+        for item in items {
+            parts.entry(self.broker.partition(topic(&item))).or_default().push(item);
+        }
+        parts
     }
 
     /// What a look at the logs confirms that began at `time_ms` of the broker's clock.
@@ -222,19 +245,29 @@ impl Listener for Shared {
         }
     }
 
-    fn lost(&self, why: &str) {
-        warn!(why, "The connection that brings announcements is lost; streams stay open and wait.");
+    fn lost(&self, topics: &[Topic]) {
+        self.topics().lost(topics);
+    }
+
+    fn restored(&self, topics: &[Topic]) {
+        self.topics().restored(topics);
+        self.away.forget();
+        self.restored.notify_one();
+    }
+
+    fn broken(&self, why: &str) {
+        warn!(why, "A connection that brings announcements is lost; streams stay open and wait.");
         let mut locked = self.topics();
-        locked.lost();
+        (locked.whole, locked.live) = (false, false);
         self.sink.link(false);
     }
 
-    fn restored(&self) {
+    fn whole(&self) {
         let mut locked = self.topics();
-        locked.restored();
+        locked.whole = true;
         let topics = locked.len();
         drop(locked);
-        info!(topics, "Announcements come; every topic is compared with its log.");
+        info!(topics, "All announcements come; topics are compared with their logs.");
         self.restored.notify_one();
     }
 }

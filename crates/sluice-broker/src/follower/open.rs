@@ -1,17 +1,29 @@
 //! Opens topics: subscribes, then asks where their logs stand. Whoever asks while a batch is under way shares
 //! the next one, so ten thousand callers cost some twenty round trips.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use sluice_wire::{EventId, Topic};
 use tokio::sync::Notify;
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{debug, warn};
 
+use super::away::is_away;
 use super::core::Core;
-use crate::backoff::Backoff;
-use crate::{BrokerError, LogHead};
+use super::queues::Queues;
+use super::topics::Wanted;
+use crate::{BrokerError, LogHead, Partition};
+
+/// How long a topic that the server refuses is left alone.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Topics that nobody waits for any more and that may stand in the queues in any case.
+const SPARE: usize = 64;
 
 /// A topic that is being opened.
 #[derive(Debug, Default)]
@@ -65,88 +77,161 @@ pub(super) async fn run(core: Arc<Core>) {
     }
 }
 
+/// Partitions are opened side by side, batch after batch; what waits for one that is away holds up no other.
 async fn open_all(core: &Core) {
+    let mut waiting = Queues::default();
+    let mut refused: Vec<(Instant, Wanted)> = Vec::new();
+    let mut under_way = FuturesUnordered::new();
+    let mut busy = HashSet::new();
     loop {
-        let batch = core.shared.topics().take_wanted(core.settings.open_batch_topics.max(1));
-        if batch.is_empty() {
-            core.shared.wanted.notified().await;
+        line_up(core, &mut waiting, &mut refused);
+        let batch_topics = core.settings.open_batch_topics.max(1);
+        let free = |partition: &Partition| !busy.contains(partition) && core.shared.away.may_read(partition);
+        if let Some((partition, batch)) = waiting.take(batch_topics, free) {
+            busy.insert(partition.clone());
+            under_way.push(open(core, partition, batch));
             continue;
         }
-        let Some(subscriber) = core.subscriber() else { return };
-        subscriber.add(&batch).await;
-        // Read before the heads, so that a connection lost meanwhile shows.
-        let epoch = core.shared.topics().epoch;
-        let found = heads(core, &batch).await;
-        let mut locked = core.shared.topics();
-        let opened: Vec<_> = batch
-            .iter()
-            .zip(&found.heads)
-            .filter_map(|(topic, head)| locked.opened(topic, *head, epoch, &*core.shared.sink))
-            .collect();
-        let holes = locked.has_holes();
-        let floor_ms = core.confirmed_ms(found.time_ms);
-        let floors: Vec<_> = batch.into_iter().map(|topic| (topic, floor_ms)).collect();
-        core.shared.sink.confirmed(&floors);
-        drop(locked);
-        opened.into_iter().for_each(Opening::finish);
-        if holes {
-            core.shared.holes.notify_one();
+        let away = waiting.partitions().filter(|partition| !busy.contains(*partition));
+        let due = away.filter_map(|partition| core.shared.away.due(partition));
+        let due = due.chain(refused.iter().map(|(due, _)| *due)).min();
+        tokio::select! {
+            () = core.shared.wanted.notified() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            Some((partition, left)) = under_way.next() => {
+                busy.remove(&partition);
+                let Left { unread, refused: more } = left;
+                unread.into_iter().for_each(|wanted| queue(core, &mut waiting, wanted));
+                refused.extend(more.into_iter().map(|wanted| (Instant::now() + ASK_AGAIN, wanted)));
+            }
         }
+    }
+}
+
+/// Adds what is wanted since the last time, and what was refused long enough ago.
+fn line_up(core: &Core, waiting: &mut Queues<Wanted>, refused: &mut Vec<(Instant, Wanted)>) {
+    let (fresh, topics) = {
+        let mut locked = core.shared.topics();
+        (locked.take_wanted(), locked.len())
+    };
+    fresh.into_iter().for_each(|wanted| queue(core, waiting, wanted));
+    // While a server is away nobody takes any, and clients may come for one topic after another and go.
+    if waiting.len() + refused.len() > SPARE + 2 * topics {
+        let locked = core.shared.topics();
+        waiting.retain(|wanted| locked.is_wanted(wanted));
+        refused.retain(|(_, wanted)| locked.is_wanted(wanted));
+    }
+    let now = Instant::now();
+    for (_, wanted) in refused.extract_if(.., |(due, _)| *due <= now) {
+        queue(core, waiting, wanted);
+    }
+}
+
+fn queue(core: &Core, waiting: &mut Queues<Wanted>, wanted: Wanted) {
+    waiting.push(core.broker.partition(&wanted.topic), wanted);
+}
+
+/// What of a batch was not opened.
+#[derive(Debug, Default)]
+struct Left {
+    /// Its server is away.
+    unread: Vec<Wanted>,
+    /// The server refuses these, and not others.
+    refused: Vec<Wanted>,
+}
+
+/// Opens topics of one partition; those that are still to be opened.
+async fn open(core: &Core, partition: Partition, mut batch: Vec<Wanted>) -> (Partition, Left) {
+    let Some(subscriber) = core.subscriber() else { return (partition, Left::default()) };
+    {
+        let locked = core.shared.topics();
+        batch.retain(|wanted| locked.is_wanted(wanted));
+    }
+    let topics: Vec<Topic> = batch.iter().map(|wanted| wanted.topic.clone()).collect();
+    if topics.is_empty() {
+        return (partition, Left::default());
+    }
+    subscriber.add(&topics).await;
+    // Read before the heads, so that announcements lost meanwhile show.
+    let epoch = core.shared.topics().epoch;
+    let found = heads(core, &topics).await;
+    core.shared.away.note(&partition, &found);
+    match found {
+        Ok(found) => {
+            let refused = batch.into_iter().zip(&found.heads).filter(|(_, head)| head.is_none());
+            let refused = refused.map(|(wanted, _)| wanted).collect();
+            opened(core, &topics, &found, epoch);
+            (partition, Left { refused, ..Left::default() })
+        }
+        Err(_) => (partition, Left { unread: batch, ..Left::default() }),
+    }
+}
+
+/// Says that the topics are open of which a head was found.
+fn opened(core: &Core, topics: &[Topic], found: &Found, epoch: u32) {
+    let heads = topics.iter().zip(&found.heads).filter_map(|(topic, head)| Some((topic, (*head)?)));
+    let mut locked = core.shared.topics();
+    let opened: Vec<_> = heads
+        .clone()
+        .filter_map(|(topic, head)| locked.opened(topic, head, epoch, &*core.shared.sink))
+        .collect();
+    let holes = locked.has_holes();
+    let floor_ms = core.confirmed_ms(found.time_ms);
+    let floors: Vec<_> = heads.map(|(topic, _)| (topic.clone(), floor_ms)).collect();
+    core.shared.sink.confirmed(&floors);
+    drop(locked);
+    opened.into_iter().for_each(Opening::finish);
+    if holes {
+        core.shared.holes.notify_one();
     }
 }
 
 /// Where logs stood at a moment of the broker's clock, or after it.
 struct Found {
     time_ms: u64,
-    heads: Vec<LogHead>,
+    /// `None` for topics that the server refuses to tell of.
+    heads: Vec<Option<LogHead>>,
 }
 
-/// Where the logs of `topics` stand, however long it takes.
-async fn heads(core: &Core, topics: &[Topic]) -> Found {
-    match heads_together(core, topics).await {
-        Ok(found) => found,
-        Err(_) if topics.len() > 1 => {
-            let mut all = Found { time_ms: u64::MAX, heads: Vec::with_capacity(topics.len()) };
-            for topic in topics {
-                let found = heads_together(core, std::slice::from_ref(topic)).await;
-                let found = found.unwrap_or_else(|why| unreadable(topic, &why));
-                all.time_ms = all.time_ms.min(found.time_ms);
-                all.heads.extend(found.heads);
-            }
-            all
-        }
-        Err(why) => unreadable(&topics[0], &why),
+/// Where the logs of `topics` stand. An error says nothing of any of them: it may be mended, and a guessed
+/// position would hand out old events as new.
+async fn heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
+    let together = clock_then_heads(core, topics).await;
+    let Err(why) = together else { return together };
+    if matches!(why, BrokerError::Unavailable(_)) {
+        return Err(why);
     }
+    // One of them is at fault.
+    let mut all = Found { time_ms: u64::MAX, heads: Vec::with_capacity(topics.len()) };
+    for topic in topics {
+        let found = match clock_then_heads(core, std::slice::from_ref(topic)).await {
+            Err(BrokerError::Refused(why)) => refused(topic, &why),
+            Err(why) if is_away(&why) => return Err(why),
+            found => found.unwrap_or_else(|why| unreadable(topic, &why)),
+        };
+        all.time_ms = all.time_ms.min(found.time_ms);
+        all.heads.extend(found.heads);
+    }
+    Ok(all)
 }
 
 /// Nothing can be read there, so it is followed as if it were empty.
 fn unreadable(topic: &Topic, why: &BrokerError) -> Found {
     warn!(topic = topic.as_str(), %why, "The log of the topic cannot be read.");
-    Found { time_ms: 0, heads: vec![LogHead::default()] }
+    Found { time_ms: 0, heads: vec![Some(LogHead::default())] }
 }
 
-/// Tries until the broker answers. An error says that a log is none; whatever else fails may be mended, and a
-/// guessed position would hand out old events as new.
-async fn heads_together(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-    let mut told = false;
-    loop {
-        match clock_then_heads(core, topics).await {
-            Err(why) if !matches!(why, BrokerError::Unexpected(_)) => {
-                if !std::mem::replace(&mut told, true) {
-                    warn!(%why, topics = topics.len(), "Topics cannot be opened yet; this goes on being tried.");
-                }
-                tokio::time::sleep(backoff.next()).await;
-            }
-            answer => return answer,
-        }
-    }
+fn refused(topic: &Topic, why: &str) -> Found {
+    debug!(topic = topic.as_str(), why, "The topic cannot be opened yet; this goes on being tried.");
+    Found { time_ms: u64::MAX, heads: vec![None] }
 }
 
-/// The clock is asked first: what has an id up to then is within the heads.
+/// The clocks are asked first: what has an id up to then is within the heads.
 async fn clock_then_heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
-    let time_ms = core.broker.tails(&[], 1).await?.time_ms;
-    Ok(Found { time_ms, heads: core.broker.heads(topics).await? })
+    let ends: Vec<_> = topics.iter().map(|topic| (topic.clone(), EventId::MAX)).collect();
+    let time_ms = core.broker.tails(&ends, 1).await?.time_ms;
+    let heads = core.broker.heads(topics).await?;
+    Ok(Found { time_ms, heads: heads.into_iter().map(Some).collect() })
 }
 
 #[cfg(test)]

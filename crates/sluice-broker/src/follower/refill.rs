@@ -1,16 +1,26 @@
-//! Reads holes from the log: a bounded number of tasks that take topics from one queue.
+//! Reads holes from the log: a bounded number of tasks that take topics from queues, one a partition. A server
+//! that hangs takes half of them with it at most, until it is known to be away.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sluice_wire::EventId;
+use tokio::time::Instant;
 use tracing::debug;
 
+use super::away::is_away;
 use super::core::Core;
+use super::queues::Queues;
 use super::topics::Hole;
-use crate::backoff::Backoff;
 use crate::continuity::Pass;
-use crate::{BrokerError, Replay, Start};
+use crate::{BrokerError, Partition, Replay, Start};
+
+/// The holes that wait to be read, and how many are being read.
+#[derive(Debug, Default)]
+pub(super) struct Holes {
+    waiting: Queues<Hole>,
+    under_way: HashMap<Partition, usize>,
+}
 
 /// Reads holes until the follower stops.
 pub(super) async fn run(core: Arc<Core>) {
@@ -22,35 +32,63 @@ pub(super) async fn run(core: Arc<Core>) {
 }
 
 async fn refill_all(core: &Core) {
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
     loop {
-        let Some(hole) = next_hole(core) else {
-            core.shared.holes.notified().await;
+        let Some((partition, hole)) = next_hole(core) else {
+            let due = next_due(core);
+            tokio::select! {
+                () = core.shared.holes.notified() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
             continue;
         };
-        match refill(core, &hole).await {
-            Ok(()) => {
-                backoff.reset();
-                core.shared.refilled.notify_waiters();
-            }
+        let refilled = refill(core, &hole).await;
+        core.shared.away.note(&partition, &refilled);
+        core.holes().ended(&partition);
+        match refilled {
+            Ok(()) => core.shared.refilled.notify_waiters(),
             Err(why) => {
                 debug!(topic = hole.topic.as_str(), %why, "A hole could not be read yet.");
-                core.shared.topics().put_hole_back(hole);
-                tokio::time::sleep(backoff.next()).await;
+                let partition = core.broker.partition(&hole.topic);
+                core.holes().waiting.push(partition, hole);
             }
         }
     }
 }
 
-fn next_hole(core: &Core) -> Option<Hole> {
-    let mut locked = core.shared.topics();
-    let hole = locked.take_hole();
-    let more = locked.has_holes();
-    drop(locked);
-    if more {
+/// A hole that can be read now.
+fn next_hole(core: &Core) -> Option<(Partition, Hole)> {
+    let fresh = core.shared.topics().take_holes();
+    let mut holes = core.holes();
+    for hole in fresh {
+        holes.waiting.push(core.broker.partition(&hole.topic), hole);
+    }
+    let all = core.settings.refills_max.max(1);
+    let Holes { waiting, under_way } = &mut *holes;
+    let (partition, hole) = waiting.take(1, |partition| {
+        let most = if *partition == Partition::WHOLE { all } else { all.div_ceil(2) };
+        under_way.get(partition).is_none_or(|count| *count < most) && core.shared.away.may_read(partition)
+    })?;
+    *under_way.entry(partition.clone()).or_default() += 1;
+    if holes.waiting.len() > 0 {
         core.shared.holes.notify_one();
     }
-    hole
+    Some((partition, hole.into_iter().next()?))
+}
+
+/// When a hole that waits for a server which is away may be tried again.
+fn next_due(core: &Core) -> Option<Instant> {
+    core.holes().waiting.partitions().filter_map(|partition| core.shared.away.due(partition)).min()
+}
+
+impl Holes {
+    fn ended(&mut self, partition: &Partition) {
+        if let Some(count) = self.under_way.get_mut(partition) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(partition);
+            }
+        }
+    }
 }
 
 /// Reads the log of a topic until its position is level with all that was heard. An error leaves the topic as
@@ -67,7 +105,7 @@ async fn refill(core: &Core, hole: &Hole) -> Result<(), BrokerError> {
             let page = match replay.next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => break,
-                Err(why) if !matches!(why, BrokerError::Unexpected(_)) => return Err(why),
+                Err(why) if is_away(&why) => return Err(why),
                 Err(why) => {
                     core.shared.topics().abandon(hole, &why.to_string());
                     return Ok(());

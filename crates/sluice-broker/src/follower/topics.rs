@@ -1,5 +1,6 @@
 //! The topics of a follower and all that happens to them, under the follower's lock. No clock, no await.
 
+mod entry;
 mod hear;
 mod turns;
 
@@ -8,6 +9,8 @@ use std::collections::VecDeque;
 use indexmap::IndexMap;
 use sluice_wire::{EventId, Topic};
 
+use self::entry::{Entry, Phase};
+pub(super) use self::entry::{Hole, Wanted};
 pub(super) use self::hear::Look;
 use super::Sink;
 use super::complaints::Complaints;
@@ -15,11 +18,7 @@ use super::open::Opening;
 use crate::continuity::{Continuity, Pass};
 use crate::{LogHead, ReplayPage};
 
-/// Names of forgotten topics that may stand among the wanted in any case.
-const WANTED_SPARE: usize = 64;
-
 /// All topics of a node.
-#[derive(Default)]
 pub(super) struct Topics {
     /// Every topic once, in an order that is good for walking them in turns.
     entries: IndexMap<Topic, Entry>,
@@ -27,19 +26,18 @@ pub(super) struct Topics {
     turn: usize,
     /// Topics that had an event since they were last looked at.
     recent: VecDeque<Topic>,
-    /// Topics to be subscribed, with the tickets of their entries; of those that were forgotten meanwhile, about as
-    /// many at most.
-    wanted: VecDeque<(Topic, u32)>,
-    /// Topics whose log is to be read.
-    holes: VecDeque<Hole>,
+    /// Topics to be opened, until they are taken to be.
+    wanted: Vec<Wanted>,
+    /// Topics whose log is to be read, until they are taken.
+    holes: Vec<Hole>,
     /// Topics without followers and when they lost the last one, by rising time.
     lingering: VecDeque<(u64, Topic)>,
     next_ticket: u32,
-    /// Rises when the connection is lost and when it is back: what was verified before is not verified.
+    /// Rises whenever announcements of topics are lost or come again: what was asked of those before is void.
     pub(super) epoch: u32,
-    /// Announcements come.
-    pub(super) connected: bool,
-    /// Announcements come and all topics are verified.
+    /// Announcements of all topics come.
+    pub(super) whole: bool,
+    /// They do, and all topics are verified.
     pub(super) live: bool,
     pub(super) complaints: Complaints,
     pub(super) counts: Counts,
@@ -54,29 +52,23 @@ pub(super) struct Counts {
     pub(super) gaps: u64,
 }
 
-/// One topic. Small: a node may have a hundred thousand of them.
-struct Entry {
-    phase: Phase,
-    followers: u32,
-    /// The epoch in which the topic was last known to be level with its log.
-    verified: u32,
-    /// Tells this entry from an earlier one of the same topic, for tasks that come back to it.
-    ticket: u32,
-    /// Stands in `recent`.
-    recent: bool,
-}
-
-enum Phase {
-    Opening(Box<Opening>),
-    Active(Continuity),
-}
-
-/// A topic whose log is to be read, by one task at a time. It names the entry: one that was forgotten and
-/// followed anew has a hole of its own, and two tasks that read one log would hand its events on twice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Hole {
-    pub(super) topic: Topic,
-    pub(super) ticket: u32,
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            entries: IndexMap::default(),
+            turn: 0,
+            recent: VecDeque::default(),
+            wanted: Vec::default(),
+            holes: Vec::default(),
+            lingering: VecDeque::default(),
+            next_ticket: 0,
+            epoch: 1,
+            whole: false,
+            live: false,
+            complaints: Complaints::default(),
+            counts: Counts::default(),
+        }
+    }
 }
 
 impl Topics {
@@ -114,18 +106,14 @@ impl Topics {
         let entry = Entry {
             phase: Phase::Opening(Box::default()),
             followers: 0,
+            since: 1,
             verified: 0,
             ticket: self.next_ticket,
+            lost: false,
             recent: false,
         };
         self.entries.insert(topic.clone(), entry);
-        // While the broker is away nobody takes any, and clients may come for one topic after another and go.
-        if self.wanted.len() > WANTED_SPARE + 2 * self.entries.len() {
-            let entries = &self.entries;
-            self.wanted
-                .retain(|(topic, ticket)| entries.get(topic).is_some_and(|entry| entry.ticket == *ticket));
-        }
-        self.wanted.push_back((topic, self.next_ticket));
+        self.wanted.push(Wanted { topic, ticket: self.next_ticket });
     }
 
     pub(super) fn unfollow(&mut self, topic: &Topic, now_ms: u64) {
@@ -158,16 +146,14 @@ impl Topics {
         }
     }
 
-    /// Up to `max` topics to be subscribed.
-    pub(super) fn take_wanted(&mut self, max: usize) -> Vec<Topic> {
-        let mut taken = Vec::new();
-        while taken.len() < max {
-            let Some((topic, ticket)) = self.wanted.pop_front() else { break };
-            if self.entries.get(&topic).is_some_and(|entry| entry.ticket == ticket) {
-                taken.push(topic);
-            }
-        }
-        taken
+    /// All topics that are to be opened since they were last taken.
+    pub(super) fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// Whether it is still to be opened: nobody may have waited for it.
+    pub(super) fn is_wanted(&self, wanted: &Wanted) -> bool {
+        self.entries.get(&wanted.topic).is_some_and(|entry| entry.ticket == wanted.ticket)
     }
 
     /// `topic` is subscribed, and its log stood at `head` after that, in `epoch`. Who is to be told.
@@ -178,8 +164,8 @@ impl Topics {
         epoch: u32,
         sink: &dyn Sink,
     ) -> Option<Opening> {
-        let verified = self.connected && epoch == self.epoch;
         let entry = self.entries.get_mut(topic)?;
+        let verified = !entry.lost && entry.holds_since(epoch);
         let Phase::Opening(opening) = &mut entry.phase else { return None };
         let opening = std::mem::take(&mut **opening);
         let continuity = Continuity::opened(head.last, opening.heard, verified);
@@ -187,7 +173,7 @@ impl Topics {
             entry.verified = epoch;
         }
         if continuity.is_reading() {
-            self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
+            self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });
             self.counts.refilling += 1;
             self.counts.holes_found += 1;
         }
@@ -196,49 +182,46 @@ impl Topics {
         Some(opening)
     }
 
-    /// The connection is gone: nothing is verified, and no announcement is late any more.
-    pub(super) fn lost(&mut self) {
+    /// Announcements of `topics` do not come: they are not verified, and no announcement is late any more.
+    pub(super) fn lost(&mut self, topics: &[Topic]) {
         self.epoch += 1;
-        self.connected = false;
-        self.live = false;
-        for entry in self.entries.values_mut() {
+        for topic in topics {
+            let Some(entry) = self.entries.get_mut(topic) else { continue };
+            (entry.since, entry.lost) = (self.epoch, true);
             if let Phase::Active(continuity) = &mut entry.phase {
                 continuity.lost();
             }
         }
     }
 
-    /// Every subscription stands; what was read before does not count as verified.
-    pub(super) fn restored(&mut self) {
+    /// They come again; what was read before does not count as verified.
+    pub(super) fn restored(&mut self, topics: &[Topic]) {
         self.epoch += 1;
-        self.connected = true;
+        for topic in topics {
+            if let Some(entry) = self.entries.get_mut(topic) {
+                (entry.since, entry.lost) = (self.epoch, false);
+            }
+        }
     }
 
-    /// The next topic whose log is to be read.
-    pub(super) fn take_hole(&mut self) -> Option<Hole> {
-        self.holes.pop_front()
+    /// All topics whose log is to be read since they were last taken.
+    pub(super) fn take_holes(&mut self) -> Vec<Hole> {
+        std::mem::take(&mut self.holes)
     }
 
     pub(super) fn has_holes(&self) -> bool {
         !self.holes.is_empty()
     }
 
-    /// Puts a topic back whose log could not be read now.
-    pub(super) fn put_hole_back(&mut self, hole: Hole) {
-        self.holes.push_back(hole);
-    }
-
     /// Begins a pass over the log of a topic, unless it is gone or needs none; where to read from.
     pub(super) fn begin_pass(&mut self, hole: &Hole) -> Option<EventId> {
-        let epoch = self.epoch;
         let entry = self.entries.get_mut(&hole.topic).filter(|entry| entry.ticket == hole.ticket)?;
         let Phase::Active(continuity) = &mut entry.phase else { return None };
-        continuity.begin_pass(epoch)
+        continuity.begin_pass(entry.since)
     }
 
     /// Hands a page of a pass on; `None` when the topic was forgotten meanwhile.
     pub(super) fn page(&mut self, hole: &Hole, page: &ReplayPage, sink: &dyn Sink) -> Option<Pass> {
-        let epoch = self.epoch;
         let topic = &hole.topic;
         let entry = self.entries.get_mut(topic).filter(|entry| entry.ticket == hole.ticket)?;
         let Phase::Active(continuity) = &mut entry.phase else { return None };
@@ -254,9 +237,9 @@ impl Topics {
             self.complaints.note(topic.as_str(), page.skipped, "an entry of its log has no readable data");
         }
         let was_reading = continuity.is_reading();
-        let pass = continuity.page(page.position, page.done, epoch);
+        let pass = continuity.page(page.position, page.done, entry.since);
         if pass == Pass::Finished && was_reading {
-            entry.verified = epoch;
+            entry.verified = entry.since;
             self.counts.refilling -= 1;
             self.counts.holes_refilled += 1;
         }
@@ -265,7 +248,6 @@ impl Topics {
 
     /// A log cannot be read for a reason that will last.
     pub(super) fn abandon(&mut self, hole: &Hole, why: &str) {
-        let epoch = self.epoch;
         let Hole { topic, ticket } = hole;
         let Some(entry) = self.entries.get_mut(topic).filter(|entry| entry.ticket == *ticket) else { return };
         let Phase::Active(continuity) = &mut entry.phase else { return };
@@ -273,7 +255,7 @@ impl Topics {
             self.counts.refilling -= 1;
         }
         continuity.abandon();
-        entry.verified = epoch;
+        entry.verified = entry.since;
         self.complaints.note(topic.as_str(), 1, why);
     }
 

@@ -1,91 +1,97 @@
-//! After the connection was lost and is back: compares every topic with its log, looking for the position
-//! itself too, and only then says that the link is live.
+//! After announcements of topics were lost and come again: compares those topics with their logs, looking for
+//! the position itself too. When all topics are verified and all announcements come, the link is live.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use sluice_wire::{EventId, Topic};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::core::Core;
 use super::topics::Look;
-use crate::backoff::Backoff;
+use crate::{BrokerError, Partition};
 
 /// How long to wait for refills before looking again at what is left.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Verifies after each restored connection until the follower stops.
+/// Verifies what was restored, until the follower stops.
 pub(super) async fn run(core: Arc<Core>) {
     let stopped = core.stop.clone();
     tokio::select! {
         () = stopped.cancelled() => {}
-        () = verify_each_time(&core) => {}
+        () = verify_all(&core) => {}
     }
 }
 
-async fn verify_each_time(core: &Core) {
+/// Partitions are looked at side by side: one that cannot be read holds up the link, and no other's topics.
+async fn verify_all(core: &Core) {
+    let mut under_way = FuturesUnordered::new();
+    let mut busy = HashSet::new();
+    let mut left: Vec<Topic> = Vec::new();
     loop {
-        core.shared.restored.notified().await;
-        verify(core).await;
-    }
-}
-
-/// Returns when all is verified, or when the connection was lost again.
-async fn verify(core: &Core) {
-    let (epoch, mut left) = {
-        let locked = core.shared.topics();
-        (locked.epoch, locked.unverified())
-    };
-    let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-    loop {
-        for topics in left.chunks(core.settings.tail_batch_topics.max(1)) {
-            if !look(core, topics).await {
-                tokio::time::sleep(backoff.next()).await;
-                break;
+        let look_again = tokio::select! {
+            () = core.shared.restored.notified() => {
+                left = core.shared.topics().unverified();
+                true
             }
+            Some(partition) = under_way.next() => {
+                busy.remove(&partition);
+                false
+            }
+            // Ends early when a log was read through; else whoever is left is looked at again.
+            () = core.shared.refilled.notified(), if !left.is_empty() => true,
+            () = tokio::time::sleep(LOOK_AGAIN), if !left.is_empty() => true,
+        };
+        settle(core, &mut left);
+        if !look_again {
+            continue;
         }
-        let refilled = core.shared.refilled.notified();
-        tokio::pin!(refilled);
-        refilled.as_mut().enable();
-        {
-            let mut locked = core.shared.topics();
-            if locked.epoch != epoch {
-                return;
+        for (partition, topics) in core.by_partition(left.clone(), |topic| topic) {
+            if !busy.contains(&partition) && core.shared.away.may_read(&partition) {
+                busy.insert(partition.clone());
+                under_way.push(look_at(core, partition, topics));
             }
-            left.retain(|topic| locked.is_unverified(topic));
-            if left.is_empty() {
-                locked.live = true;
-                core.shared.sink.link(true);
-                info!(topics = locked.len(), "Every topic is level with its log.");
-                return;
-            }
-        }
-        // Ends early when a log was read through; else whoever is left is looked at again.
-        tokio::select! {
-            () = refilled => {}
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
         }
     }
 }
 
-/// Whether the broker answered.
-async fn look(core: &Core, topics: &[Topic]) -> bool {
+/// Forgets those of `left` that are verified; once all topics are, the link is live.
+fn settle(core: &Core, left: &mut Vec<Topic>) {
+    let mut locked = core.shared.topics();
+    left.retain(|topic| locked.is_unverified(topic));
+    if left.is_empty() && locked.whole && !locked.live && locked.are_verified() {
+        locked.live = true;
+        core.shared.sink.link(true);
+        info!(topics = locked.len(), "Every topic is level with its log.");
+    }
+}
+
+/// Looks at topics of one partition, batch by batch, until one cannot be read.
+async fn look_at(core: &Core, partition: Partition, topics: Vec<Topic>) -> Partition {
+    for batch in topics.chunks(core.settings.tail_batch_topics.max(1)) {
+        let looked = look(core, batch).await;
+        core.shared.away.note(&partition, &looked);
+        if looked.is_err() {
+            break;
+        }
+    }
+    partition
+}
+
+async fn look(core: &Core, topics: &[Topic]) -> Result<(), BrokerError> {
     let (epoch, asked) = {
         let locked = core.shared.topics();
         (locked.epoch, locked.to_verify(topics))
     };
     if asked.is_empty() {
-        return true;
+        return Ok(());
     }
     let inclusive: Vec<(Topic, EventId)> =
         asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
-    let tails = match core.broker.tails(&inclusive, core.settings.tail_page_events.max(2)).await {
-        Ok(tails) => tails,
-        Err(why) => {
-            debug!(%why, "Topics cannot be verified yet.");
-            return false;
-        }
-    };
+    let tails = core.broker.tails(&inclusive, core.settings.tail_page_events.max(2)).await?;
     core.shared.note_tail_check(asked.len());
     let mut locked = core.shared.topics();
     locked.looked(Look { asked: &asked, inclusive: true, epoch }, &tails, &*core.shared.sink);
@@ -94,5 +100,5 @@ async fn look(core: &Core, topics: &[Topic]) -> bool {
     if holes {
         core.shared.holes.notify_one();
     }
-    true
+    Ok(())
 }

@@ -58,7 +58,7 @@ pub(super) fn listen(
         listeners.next
     };
     tracker.spawn(async move {
-        listener.restored();
+        listener.whole();
         while let Some((topic, message)) = messages.recv().await {
             listener.announced(topic.as_str(), message);
         }

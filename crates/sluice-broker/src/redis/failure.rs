@@ -48,6 +48,13 @@ pub(super) fn is_wrong_type(error: &ServerError) -> bool {
     error.code() == "WRONGTYPE"
 }
 
+/// Something is wrong with a key, of which other keys know nothing: it holds something else, or this user may not
+/// read it. A user who may not run the command at all is told so in other words.
+pub(super) fn is_of_one_key(error: &ServerError) -> bool {
+    let no_access = || error.details().is_some_and(|details| details.contains("access a key"));
+    is_wrong_type(error) || (error.code() == "NOPERM" && no_access())
+}
+
 /// There is no such key: for a log, simply that it has no events.
 pub(super) fn is_no_key(error: &ServerError) -> bool {
     error.code() == "ERR" && error.details().is_some_and(|details| details.starts_with("no such key"))

@@ -108,7 +108,7 @@ pub(super) async fn tails(
     });
     let Answers { prefaces, answers, .. } = servers.ask(after_time(together.into_iter().collect())).await;
     let behind = match answers.into_iter().next().transpose()? {
-        Some(Value::ServerError(error)) if failure::is_wrong_type(&error) => {
+        Some(Value::ServerError(error)) if failure::is_of_one_key(&error) => {
             return one_by_one(servers, keys, &logs, positions, limit).await;
         }
         Some(answer) => behind(failure::checked(answer)?, &logs, limit)?,
@@ -157,7 +157,7 @@ fn behind(answer: Value, logs: &[String], limit: usize) -> Result<Vec<Tail>, Bro
 }
 
 /// A read for each log. Where keys have servers of their own there is no other way; and one key that is not a
-/// stream fails for itself so, but fails a whole XREAD.
+/// stream, or may not be read, fails for itself so, but fails a whole XREAD.
 async fn one_by_one(
     servers: &Servers,
     keys: &Keys,
@@ -173,7 +173,7 @@ async fn one_by_one(
     let mut tails = Tails::default();
     for (index, answer) in answers.into_iter().enumerate() {
         match answer? {
-            Value::ServerError(error) if failure::is_wrong_type(&error) => tails.unreadable.push(index),
+            Value::ServerError(error) if failure::is_of_one_key(&error) => tails.unreadable.push(index),
             answer => {
                 let found = behind(failure::checked(answer)?, &logs[index..=index], limit)?;
                 tails.behind.extend(found.into_iter().map(|tail| Tail { index, ..tail }));

@@ -3,6 +3,7 @@
 mod cluster;
 mod replicas;
 mod sentinel;
+mod shard;
 
 use std::sync::Arc;
 

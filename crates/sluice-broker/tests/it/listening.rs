@@ -13,23 +13,24 @@ use crate::stage::{SOON, Stage};
 #[derive(Default)]
 pub(crate) struct Notes {
     messages: Mutex<Vec<(String, Announcement)>>,
-    lost: AtomicUsize,
-    restored: AtomicUsize,
-    missed: Mutex<Vec<String>>,
+    broken: AtomicUsize,
+    whole: AtomicUsize,
+    restored: Mutex<Vec<String>>,
 }
 
 impl Listener for Notes {
     fn announced(&self, topic: &str, message: Announcement) {
         self.messages.lock().unwrap().push((topic.to_owned(), message));
     }
-    fn lost(&self, _: &str) {
-        self.lost.fetch_add(1, Ordering::SeqCst);
+    fn lost(&self, _: &[Topic]) {}
+    fn restored(&self, topics: &[Topic]) {
+        self.restored.lock().unwrap().extend(topics.iter().map(ToString::to_string));
     }
-    fn restored(&self) {
-        self.restored.fetch_add(1, Ordering::SeqCst);
+    fn broken(&self, _: &str) {
+        self.broken.fetch_add(1, Ordering::SeqCst);
     }
-    fn missed(&self, topics: &[Topic]) {
-        self.missed.lock().unwrap().extend(topics.iter().map(ToString::to_string));
+    fn whole(&self) {
+        self.whole.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -58,15 +59,16 @@ impl Notes {
         eventually(what, SOON, async || holds(self)).await.unwrap();
     }
 
-    pub(crate) fn missed(&self) -> Vec<String> {
-        self.missed.lock().unwrap().clone()
+    /// Takes out the topics that were said to be restored since the last time.
+    pub(crate) fn take_restored(&self) -> Vec<String> {
+        std::mem::take(&mut *self.restored.lock().unwrap())
     }
 
-    pub(crate) fn times_lost(&self) -> usize {
-        self.lost.load(Ordering::SeqCst)
+    pub(crate) fn times_broken(&self) -> usize {
+        self.broken.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn times_restored(&self) -> usize {
-        self.restored.load(Ordering::SeqCst)
+    pub(crate) fn times_whole(&self) -> usize {
+        self.whole.load(Ordering::SeqCst)
     }
 }

@@ -1,14 +1,14 @@
 //! A broker between a node and the logs that loses, repeats and holds back announcements, is cut off, fails
 //! reads and takes its time with them, all on the clock of the test.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_broker::{
     Announcement, Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Retention,
-    Subscriber, Tails,
+    Subscriber, SubscriberHealth, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::time::sleep;
@@ -35,6 +35,7 @@ struct State {
     badness: Badness,
     dice: fastrand::Rng,
     listener: Option<Arc<dyn Listener>>,
+    topics: HashSet<Topic>,
     cut: bool,
     held: Option<VecDeque<(String, Announcement)>>,
     failing: u32,
@@ -55,7 +56,15 @@ struct Tap {
 impl Faulty {
     pub(super) fn new(inner: Arc<MemoryBroker>, badness: Badness, seed: u64) -> Self {
         let dice = fastrand::Rng::with_seed(seed);
-        let state = State { badness, dice, listener: None, cut: false, held: None, failing: 0 };
+        let state = State {
+            badness,
+            dice,
+            listener: None,
+            topics: HashSet::new(),
+            cut: false,
+            held: None,
+            failing: 0,
+        };
         Self { inner, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -63,7 +72,8 @@ impl Faulty {
     pub(super) fn cut(&self) {
         let was = std::mem::replace(&mut self.state().cut, true);
         if !was && let Some(listener) = self.listener() {
-            listener.lost("cut off by the test");
+            listener.lost(&self.topics());
+            listener.broken("cut off by the test");
         }
     }
 
@@ -79,7 +89,8 @@ impl Faulty {
     pub(super) fn heal(&self) {
         let was = std::mem::replace(&mut self.state().cut, false);
         if was && let Some(listener) = self.listener() {
-            listener.restored();
+            listener.restored(&self.topics());
+            listener.whole();
         }
     }
 
@@ -105,6 +116,10 @@ impl Faulty {
         self.fail(0);
         self.heal();
         self.release();
+    }
+
+    fn topics(&self) -> Vec<Topic> {
+        self.state().topics.iter().cloned().collect()
     }
 
     fn listener(&self) -> Option<Arc<dyn Listener>> {
@@ -156,12 +171,20 @@ impl Listener for Tap {
         (0..times).for_each(|_| self.listener.announced(topic, message.clone()));
     }
 
-    fn lost(&self, why: &str) {
-        self.listener.lost(why);
+    fn lost(&self, topics: &[Topic]) {
+        self.listener.lost(topics);
     }
 
-    fn restored(&self) {
-        self.listener.restored();
+    fn restored(&self, topics: &[Topic]) {
+        self.listener.restored(topics);
+    }
+
+    fn broken(&self, why: &str) {
+        self.listener.broken(why);
+    }
+
+    fn whole(&self) {
+        self.listener.whole();
     }
 }
 
@@ -222,6 +245,45 @@ impl Broker for Faulty {
 
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
         self.state().listener = Some(listener.clone());
-        self.inner.listen(Arc::new(Tap { state: self.state.clone(), listener }))
+        let tap = Arc::new(Tap { state: self.state.clone(), listener: listener.clone() });
+        let inner = self.inner.listen(tap);
+        Box::new(Wanting { state: self.state.clone(), listener, inner })
+    }
+}
+
+/// Keeps what is subscribed, to tell of it when the connection is lost.
+struct Wanting {
+    state: Arc<Mutex<State>>,
+    listener: Arc<dyn Listener>,
+    inner: Box<dyn Subscriber>,
+}
+
+impl std::fmt::Debug for Wanting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Subscriber for Wanting {
+    async fn add(&self, topics: &[Topic]) {
+        self.inner.add(topics).await;
+        let cut = {
+            let mut state = self.state.lock().unwrap();
+            state.topics.extend(topics.iter().cloned());
+            state.cut
+        };
+        if cut {
+            self.listener.lost(topics);
+        }
+    }
+
+    fn remove(&self, topics: &[Topic]) {
+        self.state.lock().unwrap().topics.retain(|topic| !topics.contains(topic));
+        self.inner.remove(topics);
+    }
+
+    fn health(&self) -> SubscriberHealth {
+        self.inner.health()
     }
 }

@@ -87,6 +87,8 @@ struct Deaf;
 
 impl Listener for Deaf {
     fn announced(&self, _topic: &str, _message: Announcement) {}
-    fn lost(&self, _why: &str) {}
-    fn restored(&self) {}
+    fn lost(&self, _topics: &[Topic]) {}
+    fn restored(&self, _topics: &[Topic]) {}
+    fn broken(&self, _why: &str) {}
+    fn whole(&self) {}
 }

@@ -43,7 +43,7 @@ impl Topics {
                 Heard::Read => {
                     self.counts.holes_found += 1;
                     self.counts.refilling += 1;
-                    self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
+                    self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });
                 }
             },
         }
@@ -57,7 +57,7 @@ impl Topics {
         if continuity.announced(None, id) == Heard::Read && !was_reading {
             self.counts.holes_found += 1;
             self.counts.refilling += 1;
-            self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
+            self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });
         }
     }
 
@@ -69,17 +69,22 @@ impl Topics {
         sink: &dyn Sink,
     ) -> Vec<&'a Topic> {
         let Look { asked, .. } = look;
-        if look.epoch != self.epoch {
-            // It may have met a server that is gone since, and the topics may be verified by now.
-            return Vec::new();
-        }
         let mut level = Vec::with_capacity(asked.len());
         let mut behind = tails.behind.iter().peekable();
         let mut unreadable = tails.unreadable.iter().peekable();
         for (index, (topic, position)) in asked.iter().enumerate() {
             let page = behind.next_if(|tail| tail.index == index).map(|tail| &tail.page);
-            if unreadable.next_if(|other| **other == index).is_some() {
-                self.complaints.note(topic.as_str(), 1, "its key holds something that is not a log");
+            let unreadable = unreadable.next_if(|other| **other == index).is_some();
+            if !self.entries.get(topic).is_some_and(|entry| entry.holds_since(look.epoch)) {
+                // The look may have met a server that is gone since, and the topic may be verified by now.
+                continue;
+            }
+            if unreadable {
+                self.complaints.note(
+                    topic.as_str(),
+                    1,
+                    "its key holds something that is not a log, or may not be read",
+                );
                 self.unreadable(topic);
             } else if self.looked_at(topic, *position, page, look, sink) {
                 level.push(topic);
@@ -124,7 +129,7 @@ impl Topics {
             (Tailed::Read, _) => {
                 self.counts.holes_found += 1;
                 self.counts.refilling += 1;
-                self.holes.push_back(Hole { topic: topic.clone(), ticket: entry.ticket });
+                self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });
                 return false;
             }
             (Tailed::Apply(_) | Tailed::Busy, _) => return false,
@@ -132,7 +137,7 @@ impl Topics {
         if look.inclusive || matches!(outcome, Tailed::Apply(_)) {
             entry.verified = self.epoch;
         }
-        entry.verified == self.epoch
+        entry.is_verified()
     }
 }
 

@@ -96,9 +96,8 @@ impl World {
         model.publish();
         model.publish();
         let head = model.head();
-        topics.restored();
         topics.follow(&topic, &sink);
-        topics.take_wanted(9);
+        topics.take_wanted();
         let epoch = topics.epoch;
         topics.opened(&topic, head, epoch, &sink);
         Self { model, topics, sink, topic, look: None, pass: None, page: None }
@@ -113,7 +112,7 @@ impl World {
             Step::Lose => drop(self.model.next_announcement()),
             Step::Trim(count) => self.model.trim(count),
             Step::Look => {
-                let asked = self.topics.plan(10);
+                let asked = self.topics.plan(10, &|_| false);
                 let tails = self.model.tails(&asked, 3).now_or_never().unwrap().unwrap();
                 self.look = Some((asked, self.topics.epoch, tails));
             }
@@ -125,9 +124,9 @@ impl World {
             Step::ReadPage => self.read_page(),
             Step::TakePage => self.take_page(),
             Step::Reconnect => {
-                self.topics.lost();
+                self.topics.lost(std::slice::from_ref(&self.topic));
                 self.model.lose_announcements();
-                self.topics.restored();
+                self.topics.restored(std::slice::from_ref(&self.topic));
             }
             Step::Verify => self.verify(),
         }

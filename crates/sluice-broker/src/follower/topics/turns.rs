@@ -5,11 +5,16 @@ use std::collections::HashSet;
 
 use sluice_wire::{EventId, Topic};
 
-use super::{Phase, Topics};
+use super::{Entry, Phase, Topics};
 
 impl Topics {
-    /// Up to `budget` topics to be compared with their logs, and their positions.
-    pub(in crate::follower) fn plan(&mut self, budget: usize) -> Vec<(Topic, EventId)> {
+    /// Up to `budget` topics to be compared with their logs, and their positions; those that `skipped` says
+    /// cannot be read now are left out, so that the budget is for the others.
+    pub(in crate::follower) fn plan(
+        &mut self,
+        budget: usize,
+        skipped: &dyn Fn(&Topic) -> bool,
+    ) -> Vec<(Topic, EventId)> {
         let all = self.entries.len() <= budget;
         let mut planned = Vec::with_capacity(budget.min(self.entries.len()));
         let for_recent = if all { 0 } else { budget / 2 };
@@ -24,17 +29,24 @@ impl Topics {
             }
             if let Phase::Active(continuity) = &entry.phase
                 && !continuity.is_reading()
+                && !skipped(&topic)
             {
                 planned.push((topic, continuity.position()));
             }
         }
-        self.plan_in_turn(&mut planned, budget);
+        self.plan_in_turn(&mut planned, budget, skipped);
         planned
     }
 
-    fn plan_in_turn(&mut self, planned: &mut Vec<(Topic, EventId)>, budget: usize) {
+    fn plan_in_turn(
+        &mut self,
+        planned: &mut Vec<(Topic, EventId)>,
+        budget: usize,
+        skipped: &dyn Fn(&Topic) -> bool,
+    ) {
         let busy: HashSet<Topic> = planned.iter().map(|(topic, _)| topic.clone()).collect();
-        for _ in 0..self.entries.len() {
+        // Of many that are left out one after the other, the next turn sees more: the lock is held meanwhile.
+        for _ in 0..self.entries.len().min(budget.saturating_mul(4)) {
             if planned.len() >= budget {
                 return;
             }
@@ -45,21 +57,28 @@ impl Topics {
             self.turn += 1;
             if let Some((position, false)) = self.position(topic)
                 && !busy.contains(topic)
+                && !skipped(topic)
             {
                 planned.push((topic.clone(), position));
             }
         }
     }
 
-    /// All open topics that are not verified.
+    /// All open topics whose announcements come and that are not verified.
     pub(in crate::follower) fn unverified(&self) -> Vec<Topic> {
         self.entries.keys().filter(|topic| self.is_unverified(topic)).cloned().collect()
     }
 
     pub(in crate::follower) fn is_unverified(&self, topic: &Topic) -> bool {
-        self.entries
-            .get(topic)
-            .is_some_and(|entry| matches!(entry.phase, Phase::Active(_)) && entry.verified != self.epoch)
+        self.entries.get(topic).is_some_and(|entry| {
+            matches!(entry.phase, Phase::Active(_)) && !entry.lost && !entry.is_verified()
+        })
+    }
+
+    /// Whether every open topic is verified.
+    pub(in crate::follower) fn are_verified(&self) -> bool {
+        let mut open = self.entries.values().filter(|entry| matches!(entry.phase, Phase::Active(_)));
+        open.all(Entry::is_verified)
     }
 
     /// Of `topics`, those that a look at the log's end can verify, and their positions.

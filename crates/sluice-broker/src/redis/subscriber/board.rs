@@ -1,7 +1,8 @@
 //! Which topic is subscribed where, and who waits for it. Every topic stands with the line of the server that
 //! is in charge of its slot, by one layout; when the layout changes, topics move, and what was announced
-//! meanwhile counts as missed. The listener is told under this lock, so that it hears of losses and repairs in
-//! their order; it must not come back here.
+//! meanwhile counts as lost. A server that is away costs its own topics their announcements, and no others. The
+//! listener is told under this lock, so that it hears of losses and repairs in their order; it must not come
+//! back here.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -36,8 +37,8 @@ pub(super) struct Board {
     lines: BTreeMap<Address, Berth>,
     /// For slots that nobody is in charge of.
     nowhere: Berth,
-    /// Not subscribed for a while, though the link as a whole was not lost.
-    missed: HashSet<Topic>,
+    /// On the way to a line, or given up by the one they stand with: told lost, and not yet restored.
+    adrift: HashSet<Topic>,
     /// Every subscription stands, as the listener was told.
     whole: bool,
 }
@@ -77,7 +78,7 @@ impl Board {
             layout: Arc::default(),
             lines: BTreeMap::new(),
             nowhere: Berth::new(false).0,
-            missed: HashSet::new(),
+            adrift: HashSet::new(),
             whole: false,
         }
     }
@@ -94,7 +95,7 @@ impl Board {
 
     pub(super) fn remove(&mut self, topics: Vec<Topic>) {
         for topic in &topics {
-            self.missed.remove(topic);
+            self.adrift.remove(topic);
         }
         for (place, topics) in self.placed(topics) {
             let berth = self.berth(place.as_ref());
@@ -116,8 +117,11 @@ impl Board {
             }
         }
         let (moving, tickets) = self.uproot();
+        if !moving.is_empty() {
+            self.listener.lost(&moving);
+        }
         for (place, topics) in self.placed(moving) {
-            self.missed.extend(topics.iter().cloned());
+            self.adrift.extend(topics.iter().cloned());
             let berth = self.berth(place.as_ref());
             berth.channels.add(topics);
             berth.waiting.extend(tickets.iter().cloned());
@@ -143,6 +147,10 @@ impl Board {
                 tickets.extend(berth.waiting.iter().cloned());
                 berth.channels.remove(leaving.clone());
                 moving.extend(leaving);
+                if berth.channels.is_empty() {
+                    // Nobody is to wait for a server of which nothing is wanted.
+                    berth.waiting.clear();
+                }
                 berth.look.notify_one();
             }
             if shard.is_none() && berth.standing {
@@ -168,11 +176,14 @@ impl Board {
     /// The line to `address` has subscribed `topics`, of which some may have moved on since.
     pub(super) fn subscribed(&mut self, address: &Address, topics: &[Topic]) {
         let Some(shard) = self.layout.of_primary(address) else { return };
+        // Otherwise they are restored with all of the line, when it stands.
+        if !self.lines.get(address).is_some_and(|berth| berth.standing) {
+            return;
+        }
         let here = topics.iter().filter(|topic| shard.has(self.keys.slot(topic)));
-        let missed: Vec<Topic> = here.filter_map(|topic| self.missed.take(topic)).collect();
-        // Otherwise all are, when the link as a whole is restored.
-        if !missed.is_empty() && self.whole {
-            self.listener.missed(&missed);
+        let landed: Vec<Topic> = here.filter_map(|topic| self.adrift.take(topic)).collect();
+        if !landed.is_empty() {
+            self.listener.restored(&landed);
         }
     }
 
@@ -181,7 +192,8 @@ impl Board {
         if let Some(berth) = self.lines.get_mut(address)
             && berth.channels.dropped(topic)
         {
-            self.missed.insert(topic.clone());
+            self.adrift.insert(topic.clone());
+            self.listener.lost(std::slice::from_ref(topic));
         }
     }
 
@@ -189,7 +201,7 @@ impl Board {
     pub(super) fn settled(&mut self, address: &Address) -> bool {
         let Some(berth) = self.lines.get_mut(address) else { return true };
         let settled = berth.channels.is_settled();
-        // Whoever waits for a line that does not stand yet is to find the whole link told of.
+        // Whoever waits for a line that does not stand yet is to find its topics told of.
         if settled && berth.standing {
             berth.waiting.clear();
         }
@@ -199,6 +211,11 @@ impl Board {
     pub(super) fn stands(&mut self, address: &Address) {
         if let Some(berth) = self.lines.get_mut(address) {
             (berth.standing, berth.needed) = (true, true);
+            let topics: Vec<Topic> = berth.channels.confirmed().cloned().collect();
+            for topic in &topics {
+                self.adrift.remove(topic);
+            }
+            self.listener.restored(&topics);
         }
         self.tell("");
         self.settled(address);
@@ -208,6 +225,8 @@ impl Board {
         if let Some(berth) = self.lines.get_mut(address) {
             berth.standing = false;
             self.health.lost();
+            let topics: Vec<Topic> = berth.channels.wanted().cloned().collect();
+            self.listener.lost(&topics);
         }
         self.tell(&format!("{address}: {why}"));
     }
@@ -230,9 +249,9 @@ impl Board {
         }
         self.whole = whole;
         if whole {
-            self.listener.restored();
+            self.listener.whole();
         } else {
-            self.listener.lost(why);
+            self.listener.broken(why);
         }
     }
 

@@ -48,6 +48,11 @@ impl Channels {
         self.wanted.iter()
     }
 
+    /// Of the wanted ones, those that are subscribed, or about to be by what was taken.
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = &Topic> {
+        self.wanted.iter().filter(|topic| !self.to_subscribe.contains(*topic))
+    }
+
     /// The server did not take the subscription, or gave it up by itself; whether it is still wanted.
     pub(super) fn dropped(&mut self, topic: &Topic) -> bool {
         self.to_unsubscribe.remove(topic);

@@ -44,7 +44,7 @@ pub(super) async fn only_subscribed_topics_are_heard(make: impl AsyncFn(Retentio
     subscriber.add(&[topic("a")]).await;
     stage.fill("a", 2..3).await;
     notes.wait_for("a again", |notes| notes.events_of(&topic("a")).len() == 2).await;
-    assert_eq!(notes.times_lost(), 0);
+    assert_eq!(notes.times_broken(), 0);
 }
 
 pub(super) async fn two_thousand_topics(make: impl AsyncFn(Retention) -> Stage) {

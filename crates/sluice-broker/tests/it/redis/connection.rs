@@ -18,10 +18,10 @@ async fn subscriptions_survive_cuts_and_restarts() {
     subscriber.add(&topics).await;
     subscriber.remove(&topics[..100]);
     stage.server.as_ref().unwrap().cli(&["CLIENT", "KILL", "TYPE", "pubsub"]).await.unwrap();
-    notes.wait_for("the first loss to be mended", |notes| notes.times_restored() == 2).await;
+    notes.wait_for("the first loss to be mended", |notes| notes.times_whole() == 2).await;
     stage.server.as_mut().unwrap().restart().await.unwrap();
-    notes.wait_for("the second loss to be mended", |notes| notes.times_restored() == 3).await;
-    assert_eq!((notes.times_lost(), subscriber.health().reconnects), (2, 2));
+    notes.wait_for("the second loss to be mended", |notes| notes.times_whole() == 3).await;
+    assert_eq!((notes.times_broken(), subscriber.health().reconnects), (2, 2));
     let events: Vec<_> = topics.iter().map(|topic| NewEvent::new(topic.clone(), "x")).collect();
     let appended = async || stage.broker.append(&events[..1]).await[0].is_ok();
     eventually("the pool to have noticed too", SOON, appended).await.unwrap();
@@ -36,7 +36,7 @@ async fn an_addition_waits_through_a_lost_connection() {
     let (notes, subscriber) = Notes::listen(&stage);
     subscriber.add(&[topic("a")]).await;
     stage.server.as_mut().unwrap().kill().unwrap();
-    notes.wait_for("the loss", |notes| notes.times_lost() == 1).await;
+    notes.wait_for("the loss", |notes| notes.times_broken() == 1).await;
     let topics = [topic("b")];
     let adding = subscriber.add(&topics);
     tokio::pin!(adding);
@@ -116,9 +116,9 @@ async fn a_primary_that_becomes_a_replica_is_not_listened_to_as_if_nothing_were(
     eventually("a probe", SOON, probed).await.unwrap();
     let server = stage.server.as_ref().unwrap();
     server.cli(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]).await.unwrap();
-    notes.wait_for("the change to be noticed", |notes| notes.times_lost() == 1).await;
+    notes.wait_for("the change to be noticed", |notes| notes.times_broken() == 1).await;
     let written = stage.broker.append(&[NewEvent::new(topic("t"), "x")]).await.remove(0);
     assert!(written.is_err_and(|why| why.is_transient()));
     // It is the only one there is.
-    notes.wait_for("what there is", |notes| notes.times_restored() == 2).await;
+    notes.wait_for("what there is", |notes| notes.times_whole() == 2).await;
 }

@@ -3,10 +3,10 @@
 use sluice_wire::{EventId, Topic};
 
 use super::model::Model;
-use super::{Record, Step, World};
-use crate::LogHead;
+use super::{Look, Record, Step, World};
 use crate::broker::Announcement;
 use crate::follower::topics::{Entry, Topics};
+use crate::{LogHead, Tails};
 
 #[test]
 fn topics_linger_and_are_opened_anew() {
@@ -20,7 +20,8 @@ fn topics_linger_and_are_opened_anew() {
     assert_eq!(world.topics.sweep(2000), std::slice::from_ref(&topic));
     assert_eq!(world.topics.len(), 0);
     assert!(world.topics.follow(&topic, &world.sink).is_some());
-    assert_eq!(world.topics.take_wanted(9), [topic]);
+    let wanted = world.topics.take_wanted();
+    assert!(world.topics.is_wanted(&wanted[0]) && wanted[0].topic == topic);
 }
 
 #[test]
@@ -36,21 +37,62 @@ fn there_is_room_for_topics_that_are_followed_and_for_new_ones_up_to_the_limit()
     assert!(world.topics.has_room(&new, 2));
 }
 
-/// Redis is away, so nothing is opened; clients name one topic after another and go.
 #[test]
-fn topics_that_were_given_up_before_they_were_opened_are_forgotten() {
+fn a_topic_that_was_given_up_and_followed_anew_is_wanted_once() {
     let mut world = World::new();
-    world.topics.take_wanted(9);
-    let lasting = Topic::parse("lasting").unwrap();
-    world.topics.follow(&lasting, &world.sink);
-    for number in 0..10_000 {
-        let topic = Topic::parse(&format!("t{number}")).unwrap();
-        world.topics.follow(&topic, &world.sink);
-        world.topics.unfollow(&topic, number);
-        world.topics.sweep(number);
+    let topic = Topic::parse("x").unwrap();
+    world.topics.follow(&topic, &world.sink);
+    world.topics.unfollow(&topic, 0);
+    world.topics.sweep(0);
+    world.topics.follow(&topic, &world.sink);
+    let wanted = world.topics.take_wanted();
+    assert_eq!(wanted.iter().map(|wanted| world.topics.is_wanted(wanted)).collect::<Vec<_>>(), [false, true]);
+}
+
+/// Announcements of one topic were lost: that the others are level with their logs still holds.
+#[test]
+fn a_loss_voids_what_is_known_of_the_topics_that_it_is_about() {
+    let mut topics = Topics::default();
+    let sink = Record::default();
+    let both = ["a", "b"].map(|name| Topic::parse(name).unwrap());
+    for topic in &both {
+        topics.follow(topic, &sink);
+        topics.opened(topic, LogHead::default(), topics.epoch, &sink);
     }
-    assert!(world.topics.wanted.len() < 100, "{}", world.topics.wanted.len());
-    assert_eq!(world.topics.take_wanted(100), [lasting]);
+    assert!(topics.are_verified());
+    let asked = both.clone().map(|topic| (topic, EventId::ZERO));
+    let look = Look { asked: &asked, inclusive: false, epoch: topics.epoch };
+    topics.lost(&both[..1]);
+    assert!(!topics.are_verified() && topics.unverified().is_empty(), "nothing can be verified meanwhile");
+    let level = |topics: &mut Topics, look| topics.looked(look, &Tails::default(), &sink);
+    assert_eq!(level(&mut topics, look), [&both[1]]);
+    let after = Look { epoch: topics.epoch, ..look };
+    assert_eq!(level(&mut topics, after), [&both[1]]);
+    topics.restored(&both[..1]);
+    assert_eq!(topics.unverified(), both[..1]);
+    let verifying = Look { inclusive: true, epoch: topics.epoch, ..look };
+    assert_eq!(level(&mut topics, verifying), [&both[0], &both[1]]);
+    assert!(topics.are_verified());
+}
+
+/// A budget that is spent on what cannot be read is taken from the others.
+#[test]
+fn what_cannot_be_read_is_left_out_of_the_plan() {
+    let mut topics = Topics::default();
+    let sink = Record::default();
+    for n in 0..100 {
+        let topic = Topic::parse(&format!("t{n}")).unwrap();
+        topics.follow(&topic, &sink);
+        topics.opened(&topic, LogHead::default(), topics.epoch, &sink);
+    }
+    let odd = |topic: &Topic| topic.as_str().ends_with(['1', '3', '5', '7', '9']);
+    let mut looked = std::collections::HashSet::new();
+    for _ in 0..5 {
+        let plan = topics.plan(10, &odd);
+        assert_eq!(plan.len(), 10);
+        looked.extend(plan.into_iter().map(|(topic, _)| topic));
+    }
+    assert!(looked.len() == 50 && !looked.iter().any(odd));
 }
 
 /// Two tasks that read one log would hand its events on twice.
@@ -59,15 +101,14 @@ fn the_hole_of_a_topic_that_was_forgotten_is_not_that_of_the_one_followed_anew()
     let mut world = World::new();
     let topic = world.topic.clone();
     world.topics.suspect(&topic, EventId::MAX);
-    let old = world.topics.take_hole().unwrap();
+    let old = world.topics.take_holes().pop().unwrap();
     assert!(world.topics.begin_pass(&old).is_some());
     world.topics.unfollow(&topic, 0);
     world.topics.sweep(1);
     world.topics.follow(&topic, &world.sink);
-    let stale = world.topics.epoch.wrapping_sub(1);
+    let stale = world.topics.epoch - 1;
     world.topics.opened(&topic, world.model.head(), stale, &world.sink);
-    world.topics.put_hole_back(old.clone());
-    let new = world.topics.take_hole().unwrap();
+    let new = world.topics.take_holes().pop().unwrap();
     assert_ne!(old, new);
     assert!(world.topics.begin_pass(&old).is_none());
     assert!(world.topics.begin_pass(&new).is_some());
@@ -91,12 +132,10 @@ fn a_look_from_before_the_connection_was_lost_says_nothing_of_a_topic_verified_s
 fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
     let mut topics = Topics::default();
     let sink = Record::default();
-    topics.restored();
-    let epoch = topics.epoch;
     for n in 0..100 {
         let topic = Topic::parse(&format!("t{n}")).unwrap();
         topics.follow(&topic, &sink);
-        topics.opened(&topic, LogHead::default(), epoch, &sink);
+        topics.opened(&topic, LogHead::default(), topics.epoch, &sink);
     }
     let model = Model::default();
     let mut looked = std::collections::HashSet::new();
@@ -105,13 +144,13 @@ fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
         let busy = model.next_announcement().unwrap();
         let message = Announcement::Message(sluice_wire::envelope::LiveMessage::Event(busy));
         topics.announced("t99", message, &sink);
-        let plan = topics.plan(10);
+        let plan = topics.plan(10, &|_| false);
         assert_eq!(plan.len(), 10);
         assert_eq!(plan[0].0.as_str(), "t99");
         looked.extend(plan.into_iter().map(|(topic, _)| topic));
     }
     assert_eq!(looked.len(), 100);
-    assert_eq!(topics.plan(100).len(), 100);
+    assert_eq!(topics.plan(100, &|_| false).len(), 100);
 }
 
 #[test]

@@ -48,13 +48,13 @@ fn a_forged_announcement_is_found_out_by_the_next_real_one() {
 #[test]
 fn what_was_read_before_the_connection_was_back_is_not_verified() {
     let mut world = World::new();
-    world.topics.lost();
+    world.topics.lost(std::slice::from_ref(&world.topic));
     world.topics.suspect(&world.topic, EventId::MAX);
     world.read_page();
     world.take_page();
     assert!(!world.is_reading() && !world.topics.is_unverified(&world.topic));
     world.take(Step::Publish);
     world.model.lose_announcements();
-    world.topics.restored();
+    world.topics.restored(std::slice::from_ref(&world.topic));
     assert!(world.topics.is_unverified(&world.topic));
 }

@@ -1,0 +1,94 @@
+//! Partitions whose logs could not be read lately. Everybody who reads asks here first, so that a server which
+//! is away costs one attempt now and then, whoever makes it, and topics of other servers wait for none of them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::backoff::Backoff;
+use crate::{BrokerError, Partition};
+
+/// How long one attempt keeps others from making theirs, if nothing is heard of it.
+const ATTEMPT: Duration = Duration::from_secs(2);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Away {
+    partitions: Mutex<HashMap<Partition, Pause>>,
+}
+
+/// Whether an error may be mended, and says nothing of the logs that were to be read.
+pub(super) fn is_away(why: &BrokerError) -> bool {
+    !matches!(why, BrokerError::Unexpected(_))
+}
+
+#[derive(Debug)]
+struct Pause {
+    until: Instant,
+    backoff: Backoff,
+}
+
+impl Pause {
+    fn new() -> Self {
+        let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        Self { until: Instant::now(), backoff }
+    }
+}
+
+impl Away {
+    /// Whether `partition` may be read now. If it is away and the answer is yes, that is the attempt of this
+    /// pause: others are told no until its outcome is noted.
+    pub(super) fn may_read(&self, partition: &Partition) -> bool {
+        let mut partitions = self.partitions();
+        let Some(pause) = partitions.get_mut(partition) else { return true };
+        let now = Instant::now();
+        let due = now >= pause.until;
+        if due {
+            pause.until = now + ATTEMPT;
+        }
+        due
+    }
+
+    /// Notes what came of a read of `partition`.
+    pub(super) fn note<T>(&self, partition: &Partition, outcome: &Result<T, BrokerError>) {
+        let mut partitions = self.partitions();
+        match outcome {
+            Err(why) if is_away(why) => {
+                let known = partitions.contains_key(partition);
+                let pause = partitions.entry(partition.clone()).or_insert_with(Pause::new);
+                pause.until = Instant::now() + pause.backoff.next();
+                if known {
+                    debug!(%partition, %why, "Logs still cannot be read.");
+                } else {
+                    warn!(%partition, %why, "Logs cannot be read; this goes on being tried.");
+                }
+            }
+            _ => {
+                if partitions.remove(partition).is_some() {
+                    info!(%partition, "Logs can be read again.");
+                }
+            }
+        }
+    }
+
+    /// A connection stands again: whoever was away is tried at once.
+    pub(super) fn forget(&self) {
+        self.partitions().clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.partitions().is_empty()
+    }
+
+    /// When the next attempt at `partition` is due; `None` if it is not away.
+    pub(super) fn due(&self, partition: &Partition) -> Option<Instant> {
+        self.partitions().get(partition).map(|pause| pause.until)
+    }
+
+    fn partitions(&self) -> MutexGuard<'_, HashMap<Partition, Pause>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
