@@ -21,6 +21,8 @@ pub enum Fault {
     /// A primary hangs for three seconds with its connections open (SIGSTOP). Where there are replicas, one takes
     /// over, and the old primary wakes up without knowing it.
     PrimaryPaused,
+    /// One shard hangs for three seconds, primary and replica; the others are there.
+    ShardPaused,
     /// A replica takes over by command: `SENTINEL FAILOVER`, `CLUSTER FAILOVER`.
     FailoverByCommand,
     /// A slot moves to another shard while its topic is published to.
@@ -71,7 +73,7 @@ impl Fault {
                 &[LinkReset, LinkCut, LinkSilentFromRedis, LinkSilentToRedis, LinkSlow, PublisherCut]
             }
             Topology::Sentinel => &[FailoverByCommand],
-            Topology::Cluster => &[FailoverByCommand, SlotMoved],
+            Topology::Cluster => &[ShardPaused, FailoverByCommand, SlotMoved],
         };
         [&everywhere, here].concat()
     }
@@ -81,7 +83,9 @@ impl Fault {
     pub fn may_rewind(self, topology: Topology) -> bool {
         match self {
             Flushed => true,
-            PrimaryKilled | PrimaryPaused => matches!(topology, Topology::Sentinel | Topology::Cluster),
+            PrimaryKilled | PrimaryPaused | ShardPaused => {
+                matches!(topology, Topology::Sentinel | Topology::Cluster)
+            }
             // A cluster's replica takes over when it has everything; a sentinel's does not wait.
             FailoverByCommand => topology == Topology::Sentinel,
             _ => false,
@@ -98,6 +102,7 @@ impl fmt::Display for Fault {
             PublishersReset => "publishing clients reset for 1 s",
             PrimaryKilled => "Redis primary killed",
             PrimaryPaused => "Redis primary hangs 3 s",
+            ShardPaused => "one shard hangs 3 s, primary and replica",
             FailoverByCommand => "failover by command",
             SlotMoved => "slot moved under load",
             SubscribersKilled => "CLIENT KILL TYPE pubsub",

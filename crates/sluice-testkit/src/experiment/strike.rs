@@ -50,6 +50,7 @@ impl Stage {
             Fault::PublishersReset => self.reset_publishers().await,
             Fault::PrimaryKilled => self.kill_primary(topic).await,
             Fault::PrimaryPaused => self.pause_primary(topic).await,
+            Fault::ShardPaused => self.pause_shard(topic).await,
             Fault::FailoverByCommand => self.fail_over(topic).await,
             Fault::SlotMoved => match &self.servers {
                 Servers::Cluster(cluster) => cluster.migrate_slot_of(topic).await.map(drop),
@@ -104,6 +105,14 @@ impl Stage {
         primary.pause()?;
         sleep(OUTAGE).await;
         primary.resume()
+    }
+
+    async fn pause_shard(&self, topic: &str) -> Result<()> {
+        let Servers::Cluster(cluster) = &self.servers else { bail!("there are no shards") };
+        let shard = [cluster.replica_of(topic).await?, cluster.primary_of(topic).await?];
+        shard.iter().try_for_each(|server| server.pause())?;
+        sleep(OUTAGE).await;
+        shard.iter().try_for_each(|server| server.resume())
     }
 
     async fn fail_over(&self, topic: &str) -> Result<()> {
