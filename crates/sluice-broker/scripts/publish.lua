@@ -14,9 +14,13 @@
 --   [6] idle max     forget the whole log when nothing is published for so many milliseconds
 --   [7] window       how long KEYS[2] is remembered, in milliseconds; 300000 if not said
 --   [8] announce     PUBLISH or SPUBLISH; if not said, SPUBLISH where cluster mode is enabled
+--   [9] not before   milliseconds since the epoch: where this server's clock is behind that, by a minute at most,
+--                    the id is of that moment. Whoever published to another primary, whose clock was ahead and
+--                    whose last events are lost, says so that none of their ids is given again.
 --
 -- Without [4], [5] and [6] nothing is trimmed and nothing expires.
--- Returns {id, repeated}: repeated is 1 when KEYS[2] was known, in which case nothing was appended.
+-- Returns {id, repeated}: repeated is 1 when KEYS[2] was known, in which case nothing was appended. With [9] the
+-- answer has a third part, this server's clock in milliseconds.
 
 local log, once = KEYS[1], KEYS[2]
 
@@ -32,13 +36,21 @@ if ARGV[1] == nil then
   return redis.error_reply('SLUICE the first argument must be the data of the event')
 end
 
+local function ms_of(entry) return tonumber(entry:match('^%d+')) end
+local function clock_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+local not_before, now_ms = given(9), nil
+if not_before then not_before, now_ms = tonumber(not_before), clock_ms() end
+
 local window = given(7) or '300000'
 if once then
   local first = redis.call('GET', once)
   if first then
     -- A write, so that a WAIT after a retry has something to wait for.
     redis.call('PEXPIRE', once, window)
-    return {first, 1}
+    return {first, 1, now_ms}
   end
 end
 
@@ -63,7 +75,11 @@ local add = {'XADD', log}
 if given(4) then
   add[3], add[4], add[5] = 'MAXLEN', '~', ARGV[4]
 end
-add[#add + 1] = '*'
+if not_before and not_before > now_ms and not_before <= now_ms + 60000 and not_before > ms_of(prev) then
+  add[#add + 1] = string.format('%.0f-*', not_before)
+else
+  add[#add + 1] = '*'
+end
 add[#add + 1] = 'data'
 add[#add + 1] = ARGV[1]
 add[#add + 1] = 'prev'
@@ -80,12 +96,9 @@ local id = redis.call(unpack(add))
 
 -- XADD takes one way to trim, so trimming by age is a command of its own, sent only when something is old.
 local age_max = given(5)
-local function ms_of(entry) return tonumber(entry:match('^%d+')) end
 if age_max and oldest and ms_of(oldest) < ms_of(id) - tonumber(age_max) then
   -- By the clock, not by the new id: one id from the future must not empty the log.
-  local time = redis.call('TIME')
-  local now_ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', math.max(now_ms - tonumber(age_max), 0)))
+  redis.call('XTRIM', log, 'MINID', '~', string.format('%.0f', math.max((now_ms or clock_ms()) - tonumber(age_max), 0)))
 end
 if given(6) then
   redis.call('PEXPIRE', log, ARGV[6])
@@ -110,4 +123,4 @@ if not announce then
 end
 redis.call(announce, log:sub(1, -5) .. ':live', header .. '\n' .. ARGV[1])
 
-return {id, 0}
+return {id, 0, now_ms}

@@ -15,6 +15,7 @@ mod layout;
 mod parse;
 mod pool;
 mod read;
+mod reckoning;
 mod role;
 mod scout;
 mod scripts;

@@ -6,6 +6,7 @@ use redis::{Script, Value};
 use sluice_wire::NewEvent;
 
 use super::keys::Keys;
+use super::reckoning::Reckoning;
 use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse, scripts};
 use crate::{Appended, BrokerError, ReplicaWait, Retention, RetentionPolicies};
@@ -14,11 +15,13 @@ pub(super) struct Appending {
     script: Script,
     announce: &'static str,
     once_window_ms: u128,
+    clocks: Reckoning,
 }
 
 impl Appending {
     pub(super) fn new(announce: &'static str, once_window: Duration) -> Self {
-        Self { script: scripts::publish(), announce, once_window_ms: once_window.as_millis() }
+        let (script, clocks) = (scripts::publish(), Reckoning::new());
+        Self { script, announce, once_window_ms: once_window.as_millis(), clocks }
     }
 
     pub(super) async fn append(
@@ -37,7 +40,7 @@ impl Appending {
         let Answers { answers, confirmed, .. } = servers.ask(request).await;
         let answers = answers.into_iter().zip(confirmed).zip(events);
         let judged =
-            answers.map(|((answer, confirmed), event)| wait.judge(result(answer?, event)?, confirmed));
+            answers.map(|((answer, confirmed), event)| wait.judge(self.result(answer?, event)?, confirmed));
         judged.collect()
     }
 
@@ -58,28 +61,68 @@ impl Appending {
             .arg(optional(retention.age_max))
             .arg(optional(retention.idle_max))
             .arg(self.once_window_ms.max(1).to_string())
-            .arg(self.announce);
+            .arg(self.announce)
+            .arg(self.clocks.now_ms().unwrap_or(0));
         Routed { slot: keys.slot(&event.topic), command }
     }
-}
 
-fn result(answer: Value, event: &NewEvent) -> Result<Appended, BrokerError> {
-    if let Value::ServerError(error) = &answer
-        && failure::is_wrong_type(error)
-    {
-        let topic = &event.topic;
-        return Err(BrokerError::Refused(format!(
-            "a key of topic {topic} holds something that Sluice did not put there; delete or rename it"
-        )));
+    fn result(&self, answer: Value, event: &NewEvent) -> Result<Appended, BrokerError> {
+        if let Value::ServerError(error) = &answer
+            && failure::is_wrong_type(error)
+        {
+            let topic = &event.topic;
+            return Err(BrokerError::Refused(format!(
+                "a key of topic {topic} holds something that Sluice did not put there; delete or rename it"
+            )));
+        }
+        let odd = || failure::odd("publish.lua", "id");
+        let Value::Array(parts) = failure::checked(answer)? else { return Err(odd()) };
+        let [id, repeated, clock_ms] = <[Value; 3]>::try_from(parts).map_err(|_| odd())?;
+        if let Value::Int(clock_ms) = clock_ms {
+            self.clocks.note(clock_ms.try_into().unwrap_or(0));
+        }
+        Ok(Appended { id: parse::id(&id).ok_or_else(odd)?, repeated: repeated == Value::Int(1) })
     }
-    let odd = || failure::odd("publish.lua", "id");
-    let Value::Array(parts) = failure::checked(answer)? else { return Err(odd()) };
-    let [id, repeated] = <[Value; 2]>::try_from(parts).map_err(|_| odd())?;
-    Ok(Appended { id: parse::id(&id).ok_or_else(odd)?, repeated: repeated == Value::Int(1) })
 }
 
 impl std::fmt::Debug for Appending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Appending").field("announce", &self.announce).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_testkit::RedisServer;
+    use sluice_wire::{EventId, Topic};
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::redis::RedisBroker;
+    use crate::{Broker, BrokerSettings};
+
+    async fn publish(broker: &RedisBroker) -> EventId {
+        let event = NewEvent::new(Topic::parse("t").unwrap(), "x");
+        broker.append(&[event]).await.remove(0).unwrap().id
+    }
+
+    /// As if the events had gone to a primary whose clock was ahead and that is gone, with the events.
+    #[tokio::test]
+    async fn ids_go_on_from_where_a_lost_servers_clock_would_stand() {
+        let server = RedisServer::start().await.unwrap();
+        let settings = BrokerSettings::new(server.url().parse().unwrap());
+        let broker = RedisBroker::new(settings, TaskTracker::new()).unwrap();
+        let before = publish(&broker).await;
+        let clocks = &broker.appending.clocks;
+        let clock_ms = clocks.now_ms().unwrap();
+        assert!(clock_ms.abs_diff(before.ms) < 5_000, "{clock_ms} is what the server said");
+        clocks.note(clock_ms + 6_000);
+        server.cli(&["FLUSHALL"]).await.unwrap();
+        let ids = [publish(&broker).await, publish(&broker).await, publish(&broker).await];
+        assert!(ids.is_sorted() && ids[0].ms >= clock_ms + 6_000, "{ids:?}");
+        // A clock that was wrong by an hour is not followed.
+        clocks.note(clock_ms + 3_600_000);
+        server.cli(&["FLUSHALL"]).await.unwrap();
+        assert!(publish(&broker).await.ms < clock_ms + 60_000);
     }
 }
