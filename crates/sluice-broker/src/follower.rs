@@ -6,7 +6,6 @@
 //! (`verify.rs`). Topics of servers that cannot be read (`away.rs`) wait, and no others. What the [`Sink`] sees of a topic is every retained event once, in
 //! order, and a gap wherever events were lost.
 
-mod away;
 mod check;
 mod complaints;
 mod core;

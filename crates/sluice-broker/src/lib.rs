@@ -5,6 +5,7 @@
 //! (`tests/it/conformance`) holds both. [`Replay`] reads a log from a position and tells gaps; [`Follower`]
 //! keeps a node's active topics gapless and in order on top of announcements that may be lost.
 
+mod away;
 mod backoff;
 mod broker;
 mod clock;
@@ -18,6 +19,7 @@ mod replay;
 mod retention;
 mod url;
 
+pub use away::Away;
 pub use broker::{
     Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, ReplicaWait, Subscriber,
     SubscriberHealth, Tail, Tails,

@@ -11,13 +11,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::away::Away;
 use super::open::Opened;
 use super::refill::Holes;
 use super::topics::Topics;
 use super::{FollowerSettings, FollowerStatus, Sink};
 use crate::broker::Announcement;
-use crate::{Broker, Listener, Partition, Subscriber};
+use crate::{Away, Broker, Listener, Partition, Subscriber};
 
 pub(super) struct Core {
     pub(super) broker: Arc<dyn Broker>,

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::away::is_away;
 use super::core::Core;
 use super::queues::Queues;
 use super::topics::Wanted;
+use crate::away::is_away;
 use crate::{BrokerError, LogHead, Partition};
 
 /// How long a topic that the server refuses is left alone.

@@ -8,10 +8,10 @@ use sluice_wire::EventId;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::away::is_away;
 use super::core::Core;
 use super::queues::Queues;
 use super::topics::Hole;
+use crate::away::is_away;
 use crate::continuity::Pass;
 use crate::{BrokerError, Partition, Replay, Start};
 

@@ -6,6 +6,9 @@
 //!
 //! Invariant: an answer knows every event that was in the log when its asker asked. A read that was under way
 //! by then may have looked before; it counts only for whom it reaches the fence.
+//!
+//! A server that does not answer is asked by one stream now and then, not by all: otherwise those that want what it has
+//! would keep the readers' places, a timeout each, from those that want something else.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +18,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use sluice_broker::{
-    Appended, Broker, BrokerError, Listener, LogHead, Page, Partition, Retention, Subscriber, Tails,
+    Appended, Away, Broker, BrokerError, Listener, LogHead, Page, Partition, Retention, Subscriber, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
 
@@ -27,13 +30,14 @@ type Asking = BoxFuture<'static, Answer>;
 #[derive(Debug)]
 pub(crate) struct SharedReads {
     broker: Arc<dyn Broker>,
+    away: Arc<Away>,
     under_way: Mutex<HashMap<Question, WeakShared<Asking>>>,
     tallies: crate::tallies::Tallies,
 }
 
 impl SharedReads {
     pub(crate) fn new(broker: Arc<dyn Broker>, tallies: crate::tallies::Tallies) -> Self {
-        Self { broker, under_way: Mutex::default(), tallies }
+        Self { broker, away: Arc::default(), under_way: Mutex::default(), tallies }
     }
 
     /// The read under way that answers `question`, unless that is `stale`; else one that begins now. Whether
@@ -48,14 +52,27 @@ impl SharedReads {
         // Whoever asks sweeps up behind those who have their answers.
         under_way.retain(|_, asking| asking.upgrade().is_some());
         self.tallies.read_made();
-        let broker = self.broker.clone();
+        let (broker, away) = (self.broker.clone(), self.away.clone());
         let (topic, from, limit) = question.clone();
-        let asking = async move { broker.read(&topic, from, EventId::MAX, limit).await.map(Arc::new) };
+        let asking = async move {
+            let reading = broker.read(&topic, from, EventId::MAX, limit);
+            away.unless(&broker.partition(&topic), reading).await.map(Arc::new)
+        };
         let asking = asking.boxed().shared();
         if let Some(weak) = asking.downgrade() {
             under_way.insert(question.clone(), weak);
         }
         (asking, false)
+    }
+
+    /// What comes of `reading`, which is about one topic nearly always.
+    async fn of_first<T>(
+        &self,
+        topic: Option<&Topic>,
+        reading: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        let Some(topic) = topic else { return reading.await };
+        self.away.unless(&self.broker.partition(topic), reading).await
     }
 }
 
@@ -83,19 +100,20 @@ impl Broker for SharedReads {
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
-        self.broker.heads(topics).await
+        self.of_first(topics.first(), self.broker.heads(topics)).await
     }
 
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
-        self.broker.newest_until(topic, at).await
+        self.of_first(Some(topic), self.broker.newest_until(topic, at)).await
     }
 
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        self.broker.position_before_last(topic, count).await
+        self.of_first(Some(topic), self.broker.position_before_last(topic, count)).await
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
-        self.broker.tails(positions, limit).await
+        let first = positions.first().map(|(topic, _)| topic);
+        self.of_first(first, self.broker.tails(positions, limit)).await
     }
 
     async fn ping(&self) -> Result<Duration, BrokerError> {

@@ -110,6 +110,11 @@ impl Faulty {
         self.state().failing = times;
     }
 
+    /// Reads that are still to fail.
+    pub(super) fn failing(&self) -> u32 {
+        self.state().failing
+    }
+
     /// No fault from now on.
     pub(super) fn behave(&self) {
         self.state().badness = Badness { lost_percent: 0, doubled_percent: 0, slow_ms: 0 };

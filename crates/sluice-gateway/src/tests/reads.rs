@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sluice_broker::{Broker, BrokerSettings, BrokerUrl, MemoryBroker};
 use sluice_wire::{EventId, NewEvent};
 use tokio::time::sleep;
@@ -16,6 +17,7 @@ use crate::tallies::Tallies;
 
 struct Shelf {
     log: Arc<MemoryBroker>,
+    faulty: Faulty,
     reads: SharedReads,
 }
 
@@ -24,8 +26,9 @@ impl Shelf {
     fn new() -> Self {
         let log = Arc::new(MemoryBroker::new(BrokerSettings::new(BrokerUrl::memory()), TaskTracker::new()));
         let badness = Badness { lost_percent: 0, doubled_percent: 0, slow_ms: 9 };
-        let broker = Faulty::new(log.clone(), badness, 7);
-        Self { log, reads: SharedReads::new(Arc::new(broker), Tallies::register()) }
+        let faulty = Faulty::new(log.clone(), badness, 7);
+        let reads = SharedReads::new(Arc::new(faulty.clone()), Tallies::register());
+        Self { log, faulty, reads }
     }
 
     async fn publish(&self) -> EventId {
@@ -36,6 +39,14 @@ impl Shelf {
     async fn read(&self, to: EventId) -> Vec<EventId> {
         let page = self.reads.read(&topic(0), EventId::ZERO, to, 10).await.unwrap();
         page.events.iter().map(|event| event.id).collect()
+    }
+
+    /// How many reads of the log `askers` made that came at once and were all told an error.
+    async fn failed_of(&self, askers: u64, to: EventId) -> u32 {
+        let (topic, before) = (topic(0), self.faulty.failing());
+        let asks = (0..askers).map(|n| self.reads.read(&topic, EventId::at(n), to, 10));
+        assert!(join_all(asks).await.iter().all(Result::is_err));
+        before - self.faulty.failing()
     }
 }
 
@@ -70,4 +81,21 @@ fn a_read_that_looked_too_early_is_not_taken_for_the_end_of_the_log() {
             tokio::join!(shelf.read(first), late);
         });
     }
+}
+
+/// Else each of them would keep a reader's place for as long as an answer may take.
+#[test]
+fn a_log_that_cannot_be_read_is_asked_for_by_one_now_and_then() {
+    on_virtual_clock(async |_| {
+        let shelf = Shelf::new();
+        let id = shelf.publish().await;
+        shelf.faulty.fail(1_000);
+        assert_eq!(shelf.failed_of(1, id).await, 1);
+        assert_eq!(shelf.failed_of(100, id).await, 0, "nobody asks at once again");
+        sleep(Duration::from_millis(60)).await;
+        assert_eq!(shelf.failed_of(100, id).await, 1, "one asks for all");
+        shelf.faulty.behave();
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(shelf.read(id).await, [id]);
+    });
 }

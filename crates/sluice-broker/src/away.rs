@@ -16,12 +16,12 @@ const ATTEMPT: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Away {
+pub struct Away {
     partitions: Mutex<HashMap<Partition, Pause>>,
 }
 
 /// Whether an error may be mended, and says nothing of the logs that were to be read.
-pub(super) fn is_away(why: &BrokerError) -> bool {
+pub(crate) fn is_away(why: &BrokerError) -> bool {
     !matches!(why, BrokerError::Unexpected(_))
 }
 
@@ -39,9 +39,31 @@ impl Pause {
 }
 
 impl Away {
+    /// What comes of `reading` logs of `partition`; at once an error while it is away and no attempt is due.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reading`; [`BrokerError::Unavailable`] when it was not tried.
+    pub async fn unless<T>(
+        &self,
+        partition: &Partition,
+        reading: impl Future<Output = Result<T, BrokerError>>,
+    ) -> Result<T, BrokerError> {
+        if !self.may_read(partition) {
+            return Err(BrokerError::Unavailable(format!("{partition}: no answer lately")));
+        }
+        let outcome = reading.await;
+        match &outcome {
+            Err(why) if why.is_transient() => self.note(partition, &outcome),
+            // Of one topic, or of one request.
+            _ => self.note(partition, &Ok(())),
+        }
+        outcome
+    }
+
     /// Whether `partition` may be read now. If it is away and the answer is yes, that is the attempt of this
     /// pause: others are told no until its outcome is noted.
-    pub(super) fn may_read(&self, partition: &Partition) -> bool {
+    pub(crate) fn may_read(&self, partition: &Partition) -> bool {
         let mut partitions = self.partitions();
         let Some(pause) = partitions.get_mut(partition) else { return true };
         let now = Instant::now();
@@ -53,7 +75,7 @@ impl Away {
     }
 
     /// Notes what came of a read of `partition`.
-    pub(super) fn note<T>(&self, partition: &Partition, outcome: &Result<T, BrokerError>) {
+    pub(crate) fn note<T>(&self, partition: &Partition, outcome: &Result<T, BrokerError>) {
         let mut partitions = self.partitions();
         match outcome {
             Err(why) if is_away(why) => {
@@ -75,16 +97,16 @@ impl Away {
     }
 
     /// A connection stands again: whoever was away is tried at once.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.partitions().clear();
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.partitions().is_empty()
     }
 
     /// When the next attempt at `partition` is due; `None` if it is not away.
-    pub(super) fn due(&self, partition: &Partition) -> Option<Instant> {
+    pub(crate) fn due(&self, partition: &Partition) -> Option<Instant> {
         self.partitions().get(partition).map(|pause| pause.until)
     }
 
