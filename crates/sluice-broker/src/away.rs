@@ -110,6 +110,10 @@ impl Away {
         self.partitions().get(partition).map(|pause| pause.until)
     }
 
+    pub(crate) fn list(&self) -> Vec<Partition> {
+        self.partitions().keys().cloned().collect()
+    }
+
     fn partitions(&self) -> MutexGuard<'_, HashMap<Partition, Pause>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::core::Core;
 pub use self::reserved::Reserved;
-use crate::{Broker, Gap, ReplaySettings};
+use crate::{Broker, Gap, Partition, ReplaySettings};
 
 /// Takes what a [`Follower`] finds. Called inline, under the follower's lock and in its order: it must not
 /// block, and must not call the follower.
@@ -124,6 +124,10 @@ pub struct FollowerStatus {
     pub tail_checked_topics: u64,
     /// How long ago the last of them succeeded.
     pub tail_check_age: Option<Duration>,
+    /// Servers that bring announcements: the shards of a cluster, else one.
+    pub servers: usize,
+    /// Of those, how many do.
+    pub servers_connected: usize,
     /// Times the subscriber's connection was lost.
     pub reconnects: u64,
     /// How long the subscriber's last probe took.
@@ -197,6 +201,12 @@ impl Follower {
     /// log itself does not go that far, the topic is not open, or the follower stops.
     pub async fn reach(&self, topic: &Topic, id: EventId) -> EventId {
         self.core.reach(topic, id).await
+    }
+
+    /// What of the broker could not be read lately.
+    #[must_use]
+    pub fn unread(&self) -> Vec<Partition> {
+        self.core.shared.away.list()
     }
 
     /// What it is doing.

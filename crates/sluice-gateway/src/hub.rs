@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use sluice_broker::{Broker, Follower, FollowerStatus, Reserved};
+use sluice_broker::{Broker, Follower, FollowerStatus, Partition, Reserved};
 use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
@@ -134,6 +134,10 @@ impl Hub {
     /// Where the follower stands.
     pub(crate) fn follower_status(&self) -> FollowerStatus {
         self.follower().status()
+    }
+
+    pub(crate) fn unread(&self) -> Vec<Partition> {
+        self.follower().unread()
     }
 
     /// How much there is.

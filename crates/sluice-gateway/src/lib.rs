@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use sluice_broker::{Broker, FollowerStatus};
+use sluice_broker::{Broker, FollowerStatus, Partition};
 use sluice_fanout::{Housekeeping, Shard, ShardSettings};
 pub use sluice_fanout::{PASS_STREAMS, Phase as StreamPhase, ShardStatus, StreamReport, TURN_US};
 use tokio::runtime::Handle;
@@ -87,6 +87,8 @@ pub struct GatewayStatus {
     pub shards: ShardStatus,
     /// How the broker is followed.
     pub follower: FollowerStatus,
+    /// What of the broker could not be read lately.
+    pub unread: Vec<Partition>,
 }
 
 impl Gateway {
@@ -149,6 +151,7 @@ impl Gateway {
             window_bytes: sizes.window_bytes,
             shards: ground.hub.shard_status(),
             follower: ground.hub.follower_status(),
+            unread: ground.hub.unread(),
         }
     }
 

@@ -76,6 +76,14 @@ impl Circuits {
         self.forget_closed();
     }
 
+    /// Those that let nothing through, and why.
+    pub(crate) fn open(&self, now: Instant) -> Vec<(Partition, Open)> {
+        let refused = |(partition, circuit): (&Partition, &Circuit)| {
+            Some((partition.clone(), circuit.check(now).err()?))
+        };
+        self.by_partition.iter().filter_map(refused).collect()
+    }
+
     /// When the next probe of `partition` is due.
     pub(crate) fn probe_at(&self, partition: &Partition) -> Option<Instant> {
         self.by_partition.get(partition)?.probe_at()

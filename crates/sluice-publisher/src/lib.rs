@@ -18,5 +18,5 @@ mod trace;
 pub use circuit::CircuitSettings;
 pub use error::PublishError;
 pub use http::{PaceSettings, RouteSettings, read_event, routes, with_problem_fallbacks};
-pub use publisher::{Publisher, Receipt};
+pub use publisher::{OpenCircuit, Publisher, Receipt};
 pub use settings::PublisherSettings;

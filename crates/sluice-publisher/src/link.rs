@@ -40,6 +40,11 @@ impl Link {
         self.with_circuits(|circuits| circuits.check(&Partition::WHOLE, Instant::now()))
     }
 
+    /// What the broker may not be asked about, and why.
+    pub(crate) fn open_circuits(&self) -> Vec<(Partition, Open)> {
+        self.with_circuits(|circuits| circuits.open(Instant::now()))
+    }
+
     /// Whether the broker may be asked about `topic`.
     pub(crate) fn check_for(&self, topic: &Topic) -> Result<(), Open> {
         if self.with_circuits(|circuits| circuits.all_pass()) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use sluice_broker::{Appended, Broker};
+use sluice_broker::{Appended, Broker, Partition};
 use sluice_wire::{NewEvent, Topic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -54,6 +54,17 @@ struct Shared {
 #[must_use = "an accepted event may still fail: await its answer"]
 pub struct Receipt(oneshot::Receiver<Result<Appended, PublishError>>);
 
+/// A part of the broker that takes no events for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCircuit {
+    /// Which; the whole broker unless it is a cluster.
+    pub partition: Partition,
+    /// What was wrong when it was last asked.
+    pub why: String,
+    /// When it is asked again.
+    pub retry_after: Duration,
+}
+
 impl Publisher {
     /// Starts publishing to `broker`. All tasks run on `tracker`.
     #[must_use]
@@ -88,6 +99,18 @@ impl Publisher {
                 _stop_probing: stop.drop_guard(),
             }),
         }
+    }
+
+    /// What of the broker is away, so that its events are refused at once.
+    #[must_use]
+    pub fn open_circuits(&self) -> Vec<OpenCircuit> {
+        let open = self.shared.link.open_circuits();
+        let told = open.into_iter().map(|(partition, Open { why, retry_after })| OpenCircuit {
+            partition,
+            why,
+            retry_after,
+        });
+        told.collect()
     }
 
     /// Publishes `event` and answers its id. Waits while the queue is full.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sluice_broker::FollowerStatus;
 use sluice_gateway::{Census, Gateway, Listed, StreamPhase, Tls};
+use sluice_publisher::{OpenCircuit, Publisher};
 use sluice_runtime::config::{Config, Role};
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::ops::CheckState;
@@ -18,6 +19,7 @@ pub(crate) fn node(
     lifecycle: &Lifecycle,
     up: Duration,
     gateway: Option<&Gateway>,
+    publisher: Option<&Publisher>,
     tls: Option<&Tls>,
 ) -> Value {
     let mut node = json!({
@@ -39,6 +41,10 @@ pub(crate) fn node(
         node["topics"] = json!(status.topics);
         node["windows_bytes"] = json!(status.window_bytes);
         node["follower"] = follower(&status.follower);
+        node["follower"]["unread"] = status.unread.iter().map(ToString::to_string).collect();
+    }
+    if let Some(circuits) = publisher.map(Publisher::open_circuits) {
+        node["open_circuits"] = circuits.iter().map(circuit).collect();
     }
     node
 }
@@ -59,6 +65,14 @@ fn listeners(config: &Config) -> Value {
     }
 }
 
+fn circuit(circuit: &OpenCircuit) -> Value {
+    json!({
+        "partition": circuit.partition.to_string(),
+        "why": circuit.why,
+        "retry_after_ms": circuit.retry_after.as_millis(),
+    })
+}
+
 fn follower(status: &FollowerStatus) -> Value {
     json!({
         "live": status.live,
@@ -72,6 +86,8 @@ fn follower(status: &FollowerStatus) -> Value {
         "tail_checks": status.tail_checks,
         "tail_checked_topics": status.tail_checked_topics,
         "tail_check_age_ms": status.tail_check_age.map(|age| age.as_millis()),
+        "servers": status.servers,
+        "servers_connected": status.servers_connected,
         "reconnects": status.reconnects,
         "probe_round_trip_us": status.probe_round_trip.map(|trip| trip.as_micros()),
     })

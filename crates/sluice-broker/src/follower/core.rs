@@ -210,6 +210,8 @@ impl Core {
             tail_checks: self.shared.tail_checks.load(Ordering::Relaxed),
             tail_checked_topics: self.shared.tail_checked_topics.load(Ordering::Relaxed),
             tail_check_age: age_ms.map(Duration::from_millis),
+            servers: health.shards_wanted,
+            servers_connected: health.shards_connected,
             reconnects: health.reconnects,
             probe_round_trip: health.probe_round_trip,
         }

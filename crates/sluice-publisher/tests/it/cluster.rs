@@ -62,6 +62,9 @@ async fn a_dead_shard_refuses_its_own_topics_alone() {
     }
     assert!(began.elapsed() < Duration::from_secs(2), "nobody waited for it: {:?}", began.elapsed());
 
+    let open = publisher.open_circuits();
+    assert!(open.len() == 1 && open[0].partition == broker.partition(&"t0".parse().unwrap()), "{open:?}");
+
     primary.resume().unwrap();
     replica.resume().unwrap();
     let mut number = 22;

@@ -62,12 +62,14 @@ fn state(
         status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
     };
     let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
-    let tls = parts.listener_settings.tls.clone();
+    let (publisher, tls) = (parts.publisher.clone(), parts.listener_settings.tls.clone());
     let (planned, drained) = (config.clone(), parts.gateway.clone());
     let began = Instant::now();
     let mut ops = OpsState::new(lifecycle.clone(), telemetry.clone())
         .check("redis", redis)
-        .node(move || status::node(&told, &life, began.elapsed(), gateway.as_ref(), tls.as_ref()))
+        .node(move || {
+            status::node(&told, &life, began.elapsed(), gateway.as_ref(), publisher.as_ref(), tls.as_ref())
+        })
         .drain_plan(move || status::drain_plan(&planned, drained.as_ref()));
     if let Some(gateway) = parts.gateway.clone() {
         ops = ops.streams(move |query| {

@@ -179,4 +179,7 @@ async fn the_operations_listener_answers_by_itself() {
     let node = get(ops, "/v1/node").await.unwrap().json().unwrap();
     assert_eq!((&node["streams"], &node["feeds"], &node["topics"]), (&1.into(), &1.into(), &2.into()));
     assert_eq!((&node["role"], &node["follower"]["live"]), (&"gateway".into(), &true.into()));
+    let follower = &node["follower"];
+    assert_eq!((&follower["servers"], &follower["servers_connected"]), (&1.into(), &1.into()));
+    assert_eq!((&follower["unread"], &node["open_circuits"]), (&serde_json::json!([]), &().into()));
 }

@@ -89,6 +89,9 @@ async fn a_shard_that_hangs_holds_up_no_other() {
         following.journal.wait_for("a moment to be confirmed", advanced).await;
     }
     assert!(!following.journal.is_live() && !waiting.is_finished());
+    let status = following.follower.status();
+    assert_eq!((status.servers, status.servers_connected), (3, 2));
+    assert_eq!(following.follower.unread(), [scene.stage.broker.partition(&topic("t0"))]);
 
     servers.iter().for_each(|server| server.resume().unwrap());
     timeout(SOON, waiting).await.expect("what waited is opened").unwrap();
