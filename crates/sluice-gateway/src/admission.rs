@@ -204,6 +204,11 @@ impl Standing {
         self.principal
     }
 
+    /// Whether somebody may be sentenced whose the stream is.
+    pub(crate) fn is_somebodys(&self) -> bool {
+        self.principal != 0
+    }
+
     /// Whether the stream is to be ended.
     pub(crate) fn is_sentenced(&self) -> bool {
         self.sentence().is_some()

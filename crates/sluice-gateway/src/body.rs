@@ -23,7 +23,7 @@ use crate::ends::Ends;
 use crate::hub::FeedHold;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
-use crate::server::Doing;
+use crate::server::{Doing, GivenUp, Term, Transit};
 use crate::settings::OnLag;
 use crate::subscription::Subscription;
 use crate::trace;
@@ -36,8 +36,16 @@ pub(crate) struct SseBody {
     state: State,
     /// When it is to be ended, and what wakes it then: hyper keeps kilobytes for such a stream anyway.
     ends: Option<(End, Pin<Box<Sleep>>)>,
-    /// Its connection does not rest while it lasts.
-    _carried: Option<Doing>,
+    carrier: Option<Carrier>,
+}
+
+/// What a body shares with the connection that carries it.
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    /// The connection does not rest while the body lasts.
+    pub(crate) doing: Doing,
+    /// What was asked for of the body and is not written yet.
+    pub(crate) transit: Transit,
 }
 
 #[derive(Debug)]
@@ -70,12 +78,18 @@ impl SseBody {
         };
         runs.spawn(task.with_context(context));
         let ends = ends.map(|Ends { at, end }| (end, Box::pin(sleep_until(at.into()))));
-        Self { runs, place, state: State::Approaching(received), ends, _carried: None }
+        Self { runs, place, state: State::Approaching(received), ends, carrier: None }
     }
 
     /// The same on a connection.
-    pub(crate) fn carried_by(self, doing: Doing) -> Self {
-        Self { _carried: Some(doing), ..self }
+    pub(crate) fn carried_by(mut self, carrier: Carrier) -> Self {
+        let standing = self.place.standing();
+        let ends_at = self.ends.as_ref().map(|(_, sleep)| sleep.deadline().into_std());
+        if standing.is_somebodys() || ends_at.is_some() {
+            carrier.transit.ends_with(Term { standing, ends_at });
+        }
+        self.carrier = Some(carrier);
+        self
     }
 
     /// Sends the stream back to its log, or away.
@@ -100,19 +114,20 @@ impl SseBody {
         control::farewell(self.runs.ground.retry()).payload()
     }
 
-    /// Why the stream is to be ended, once it is.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<End> {
-        let Some((end, sleep)) = &mut self.ends else { return Poll::Pending };
-        ready!(sleep.as_mut().poll(context));
-        Poll::Ready(*end)
-    }
-
-    fn say_last_words(&mut self, end: End) -> Bytes {
-        let words = control::last_words(end, self.runs.ground.retry());
+    /// What the stream is told when it is to be ended.
+    fn poll_last_words(&mut self, context: &mut Context<'_>) -> Option<Bytes> {
+        if matches!(self.state, State::Ended) {
+            return None;
+        }
+        if self.place.standing().is_sentenced() {
+            return Some(self.say_why_ended());
+        }
+        let (end, sleep) = self.ends.as_mut()?;
+        let Poll::Ready(()) = sleep.as_mut().poll(context) else { return None };
+        let words = control::last_words(*end, self.runs.ground.retry());
         self.state = State::Ended;
-        self.ends = None;
         self.place.ends_by(words.reason);
-        words.frame.payload()
+        Some(words.frame.payload())
     }
 
     /// What the stream is told that its node ends.
@@ -130,10 +145,6 @@ impl SseBody {
         match &mut self.state {
             State::Approaching(parts) => match ready!(parts.poll_recv(context)) {
                 Some(Part::Text(text)) => Poll::Ready(Some(Some(text))),
-                // A sweep may have come by before the stream stood there.
-                Some(Part::Joined(..)) if self.place.standing().is_sentenced() => {
-                    Poll::Ready(Some(Some(self.say_why_ended())))
-                }
                 Some(Part::Joined(stream, hold)) => {
                     self.place.arrived();
                     self.state = State::Live(stream, hold);
@@ -166,16 +177,30 @@ impl Body for SseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
         loop {
-            match self.poll_state(context) {
-                Poll::Ready(Some(text)) => return Poll::Ready(text.map(|text| Ok(BodyFrame::data(text)))),
-                Poll::Ready(None) => {}
-                // Whoever has all that there is, is at the boundary of a frame.
-                Poll::Pending => {
-                    let end = ready!(self.poll_end(context));
-                    return Poll::Ready(Some(Ok(BodyFrame::data(self.say_last_words(end)))));
-                }
+            // Whole frames are handed out, so this is the boundary of one. What the stream lacks is not waited for:
+            // one that always lacks something would never end. And whoever has just come to its ring may have been
+            // sentenced before a sweep could see it there.
+            if let Some(words) = self.poll_last_words(context) {
+                return Poll::Ready(Some(Ok(BodyFrame::data(words))));
+            }
+            if let Some(text) = ready!(self.poll_state(context)) {
+                return Poll::Ready(text.map(|text| Ok(BodyFrame::data(text))));
             }
         }
+    }
+}
+
+impl Drop for SseBody {
+    fn drop(&mut self) {
+        let Some(Carrier { doing, transit }) = &self.carrier else { return };
+        let given_up = transit.given_up().or(doing.is_stalled().then_some(GivenUp::Stalled));
+        let reason = match (given_up, &self.state) {
+            (None, _) => return,
+            (Some(GivenUp::Stalled), State::Approaching(_) | State::Live(..)) => "stalled",
+            // It did not take its last words, or what came before them.
+            (Some(_), _) => "cut",
+        };
+        self.place.ends_by(reason);
     }
 }
 

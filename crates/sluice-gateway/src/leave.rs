@@ -18,10 +18,10 @@ use sluice_fanout::Framing;
 use tokio::net::TcpStream;
 
 use crate::admission::Place;
-use crate::body::SseBody;
+use crate::body::{Carrier, SseBody};
 use crate::ends::Ends;
 use crate::runs::Runs;
-use crate::server::{Guest, What};
+use crate::server::{Guest, Transit, What};
 use crate::socket::{self, Departed};
 use crate::subscription::Subscription;
 
@@ -92,6 +92,7 @@ impl Gangway {
         mut response: Response<Body>,
         exit: Exit,
         version: Version,
+        transit: &Transit,
     ) -> Result<Response<Body>, Leaving> {
         let ticket = response.extensions_mut().remove::<Ticket>();
         let Some(admitted) = ticket.and_then(|ticket| ticket.take()) else { return Ok(response) };
@@ -103,8 +104,8 @@ impl Gangway {
                 // It ends with its stream, as one that left does: the next may be for another node.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            let body =
-                SseBody::new(runs, subscription, place, ends).carried_by(self.guest.does(What::Stream));
+            let carrier = Carrier { doing: self.guest.does(What::Stream), transit: transit.clone() };
+            let body = SseBody::new(runs, subscription, place, ends).carried_by(carrier);
             return Ok(response.map(|_| Body::new(body)));
         };
         let head = head(&response, framing);

@@ -9,8 +9,10 @@ mod http2_limits;
 mod line;
 mod lobby;
 mod opening;
+mod outgoing;
 mod settings;
 mod tls;
+mod transit;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ use self::lobby::Lobby;
 pub(crate) use self::lobby::{Doing, Guest, What};
 pub use self::settings::{ForwardedField, ListenerSettings, ProxyProtocol, TrustedProxies};
 pub use self::tls::{Tls, TlsError, TlsSettings, TlsStatus};
+pub(crate) use self::transit::{GivenUp, Term, Transit};
 
 /// How long the loop rests when the process has no descriptor left: those it has must go on being served.
 const EXHAUSTED_REST: Duration = Duration::from_millis(50);
@@ -40,7 +43,7 @@ const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(60);
 pub struct Ends {
     /// Connections end after the answers and streams under way; who comes anew has one answer.
     pub leaving: CancellationToken,
-    /// Nobody is let in any more.
+    /// Nobody is let in any more, and those who are in have a moment to take what is on its way.
     pub stop: CancellationToken,
 }
 
@@ -68,7 +71,7 @@ pub async fn serve(
                     continue;
                 }
                 let arrival = Arrival { service: service.clone(), guest: lobby.enter(), peer };
-                tracker.spawn(arrival.run(socket));
+                tracker.spawn(arrival.attended(socket));
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {

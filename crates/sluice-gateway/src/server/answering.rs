@@ -2,16 +2,12 @@
 //! whether the answer leaves.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::{HttpService, service_fn};
 use sluice_access::ClientAddress;
@@ -19,7 +15,9 @@ use sluice_wire::Problem;
 use tower::ServiceExt as _;
 
 use super::connection::Service;
-use super::lobby::{Doing, Guest, What};
+use super::lobby::{Guest, What};
+use super::outgoing::Outgoing;
+use super::transit::Transit;
 use crate::leave::{Exit, Gangway, Leaving};
 use crate::routes::Answer;
 
@@ -47,7 +45,7 @@ impl Answering {
         self,
         service: &Arc<Service>,
         guest: &Arc<Guest>,
-    ) -> impl HttpService<Incoming, ResBody = Body, Error = Leaving, Future: Send + 'static> + use<> {
+    ) -> impl HttpService<Incoming, ResBody = Outgoing, Error = Leaving, Future: Send + 'static> + use<> {
         let (service, guest) = (service.clone(), guest.clone());
         service_fn(move |request| self.answer(&service, &guest, request))
     }
@@ -57,7 +55,7 @@ impl Answering {
         service: &Service,
         guest: &Arc<Guest>,
         mut request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Leaving>> + use<> {
+    ) -> impl Future<Output = Result<Response<Outgoing>, Leaving>> + use<> {
         let doing = guest.does(What::Request);
         let guest = guest.clone();
         let client = service.settings.proxies.client(self.address.ip(), request.headers());
@@ -67,20 +65,19 @@ impl Answering {
         let (version, problem, gangway) = (request.version(), unsound(&request), self.gangway.clone());
         let answer = service.router.clone().oneshot(request.map(Body::new));
         async move {
+            // Not before: the task is that of the answer from here on.
+            let transit = Transit::of_this_task();
             if let Some(problem) = problem {
                 let mut response = Answer::from(problem).into_response();
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                return Ok(response);
+                return Ok(response.map(|body| Outgoing::new(body, transit, None)));
             }
             let Ok(response) = answer.await;
-            let answered = gangway.pass(response, exit, version);
+            let answered = gangway.pass(response, exit, version, &transit);
             drop(doing);
-            if version != Version::HTTP_2 {
-                return answered;
-            }
             // Until its answers have been taken, an HTTP/2 connection does not rest.
-            let doing = guest.does(What::Answer);
-            answered.map(|response| response.map(|body| Body::new(Accompanied { body, _doing: doing })))
+            let doing = (version == Version::HTTP_2).then(|| guest.does(What::Answer));
+            answered.map(|response| response.map(|body| Outgoing::new(body, transit, doing)))
         }
     }
 }
@@ -97,31 +94,5 @@ fn unsound<B>(request: &Request<B>) -> Option<Problem> {
             Some(Problem::new(400, "host-repeated", title, "a request must have one Host field only"))
         }
         _ => None,
-    }
-}
-
-/// A body, and what lasts as long.
-struct Accompanied {
-    body: Body,
-    _doing: Doing,
-}
-
-impl HttpBody for Accompanied {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::answering::Answering;
@@ -22,11 +24,14 @@ use super::line::Line;
 use super::lobby::Guest;
 use super::opening::{self, OpeningError};
 use super::settings::{ListenerSettings, ProxyProtocol};
+use super::transit::{GivenUp, attend};
 use super::{Ends, http2_limits, lobby};
 use crate::leave::{Gangway, Leaving};
 
 /// hyper refuses a read buffer below this.
 const HEAD_BYTES_LEAST: usize = 8_192;
+/// How long a connection may take to end when the node stops: less than the process waits for it.
+const LAST_MOMENT: Duration = Duration::from_secs(5);
 /// With this many fields hyper needs no memory of its own for them.
 const HEADERS_ON_STACK: usize = 100;
 
@@ -45,11 +50,22 @@ pub(super) struct Service {
 
 /// Where the tasks of HTTP/2 streams run.
 #[derive(Clone)]
-pub(super) struct Tasks(TaskTracker);
+pub(super) struct Tasks {
+    tracker: TaskTracker,
+    stall_max: Duration,
+}
+
+impl Tasks {
+    /// Tasks on `tracker`, each of which ends when its client takes nothing for `stall_max`.
+    pub(super) fn new(tracker: &TaskTracker, stall_max: Duration) -> Self {
+        Self { tracker: tracker.clone(), stall_max }
+    }
+}
 
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, task: F) {
-        self.0.spawn(task);
+        // With the task the stream is reset.
+        self.tracker.spawn(attend(task, self.stall_max));
     }
 }
 
@@ -77,17 +93,26 @@ impl Service {
         if settings.header_count_max != HEADERS_ON_STACK {
             http1.max_headers(settings.header_count_max);
         }
-        let http2 = http2_limits::builder(Tasks(tracker.clone()), &settings);
+        let tasks = Tasks::new(tracker, settings.write_stall);
+        let http2 = http2_limits::builder(tasks, &settings);
         Self { router, settings, http1, http2, ends }
     }
 }
 
 impl Arrival {
     /// Serves the connection to its end.
-    pub(super) async fn run(self, socket: TcpStream) {
-        let guest = self.guest.clone();
+    pub(super) async fn attended(self, socket: TcpStream) {
+        let stall_max = self.service.settings.write_stall;
+        if attend(self.run(socket), stall_max).await == Err(GivenUp::Stalled) {
+            count("stalled");
+        }
+    }
+
+    async fn run(self, socket: TcpStream) {
+        let (guest, stop) = (self.guest.clone(), self.service.ends.stop.clone());
         tokio::select! {
             () = guest.shown_out() => count("no-room"),
+            () = moment_behind(&stop) => {}
             () = self.serve(socket) => {}
         }
     }
@@ -123,13 +148,13 @@ impl Arrival {
         let (address, ahead) = self.behind(&mut socket).await?;
         if let Some(tls) = tls {
             let acceptor = TlsAcceptor::from(tls.config());
-            let line = Line::new(socket, ahead, *write_stall);
+            let line = Line::new(socket, ahead, *write_stall, self.guest.clone());
             let stream = acceptor.accept(line).await.map_err(OpeningError::Tls)?;
             return Ok((address, Opened::Tls(Box::new(stream))));
         }
         let (is_http2, ahead) =
             if *h2c { opening::is_http2(&mut socket, ahead).await? } else { (false, ahead) };
-        let line = Line::new(socket, ahead, *write_stall);
+        let line = Line::new(socket, ahead, *write_stall, self.guest.clone());
         Ok((address, if is_http2 { Opened::Http2(line) } else { Opened::Http1(line) }))
     }
 
@@ -210,6 +235,12 @@ impl Arrival {
         }
         tracing::debug!(%error, peer = %self.peer, "a connection ended early");
     }
+}
+
+/// The node stops, and whoever is still here has had time to take what was on its way.
+async fn moment_behind(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_MOMENT).await;
 }
 
 /// Whether the peer took nothing for too long.

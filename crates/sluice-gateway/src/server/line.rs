@@ -2,12 +2,15 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+use super::lobby::Guest;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,13 +19,14 @@ pub(super) struct Line<S> {
     /// What was read and is still to be handed out.
     ahead: Bytes,
     stall_max: Duration,
+    guest: Arc<Guest>,
     /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Line<S> {
-    pub(super) fn new(socket: S, ahead: Bytes, stall_max: Duration) -> Self {
-        Self { socket, ahead, stall_max, stalled: None }
+    pub(super) fn new(socket: S, ahead: Bytes, stall_max: Duration, guest: Arc<Guest>) -> Self {
+        Self { socket, ahead, stall_max, guest, stalled: None }
     }
 
     /// The socket; what was read ahead and not handed out is gone.
@@ -39,6 +43,7 @@ impl<S> Line<S> {
         let until = || Box::pin(tokio::time::sleep_until(Instant::now() + self.stall_max));
         let stalled = self.stalled.get_or_insert_with(until);
         ready!(stalled.as_mut().poll(context));
+        self.guest.stalls();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes nothing")))
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! A connection with a stream is none of them: streams have their own bound.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub(crate) struct Guest {
     lobby: Arc<Lobby>,
     key: usize,
     shown_out: CancellationToken,
+    /// It took nothing for too long.
+    stalled: AtomicBool,
 }
 
 /// Something that a guest does: while it lasts the guest does not rest.
@@ -79,7 +82,7 @@ impl Lobby {
         let mut room = self.lock();
         let key = room.enter(Instant::now(), shown_out.clone());
         self.changed(room);
-        Arc::new(Guest { lobby: self.clone(), key, shown_out })
+        Arc::new(Guest { lobby: self.clone(), key, shown_out, stalled: AtomicBool::new(false) })
     }
 
     /// How many are in.
@@ -119,6 +122,11 @@ impl Guest {
         }
     }
 
+    /// Its connection ends because it took nothing for too long.
+    pub(super) fn stalls(&self) {
+        self.stalled.store(true, Ordering::Release);
+    }
+
     /// The guest does something.
     pub(crate) fn does(self: &Arc<Self>, what: What) -> Doing {
         self.change(|room, key| room.begin(key, what));
@@ -129,6 +137,13 @@ impl Guest {
         let mut room = self.lobby.lock();
         change(&mut room, self.key);
         self.lobby.changed(room);
+    }
+}
+
+impl Doing {
+    /// Whether it ends because its guest took nothing for too long.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.guest.stalled.load(Ordering::Acquire)
     }
 }
 

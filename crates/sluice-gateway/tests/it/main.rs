@@ -13,5 +13,6 @@ mod principals;
 mod secure;
 mod smuggling;
 mod stage;
+mod stalled;
 mod stopping;
 mod tls;

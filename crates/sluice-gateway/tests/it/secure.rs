@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::stage::{SOON, Stage, get_stream};
+use crate::stage::{SOON, Stage, get_stream, get_stream_as};
 
 /// A gateway that speaks TLS.
 pub(crate) struct Secure {
@@ -59,6 +59,16 @@ impl Secure {
 
     /// The same, with the client's certificate if `shown`.
     pub(crate) async fn connect_as(&self, protocols: &[&str], shown: bool) -> Result<TlsStream<TcpStream>> {
+        self.shake_hands(TcpStream::connect(self.stage.address).await?, protocols, shown).await
+    }
+
+    /// The same on a socket that is connected.
+    pub(crate) async fn shake_hands(
+        &self,
+        socket: TcpStream,
+        protocols: &[&str],
+        shown: bool,
+    ) -> Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate(&self.certificates.ca_file())?)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -72,7 +82,6 @@ impl Secure {
             builder.with_no_client_auth()
         };
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        let socket = TcpStream::connect(self.stage.address).await?;
         let name = ServerName::try_from("localhost")?;
         let shaking = TlsConnector::from(Arc::new(config)).connect(name, socket);
         Ok(tokio::time::timeout(SOON, shaking).await.context("the handshake")??)
@@ -153,6 +162,11 @@ impl Http2Stream {
 /// Asks for a stream by HTTP/1.1.
 pub(crate) async fn ask(connection: &mut TlsStream<TcpStream>, topic: &str) {
     connection.write_all(get_stream(topic).as_bytes()).await.unwrap();
+}
+
+/// The same for somebody.
+pub(crate) async fn ask_as(connection: &mut TlsStream<TcpStream>, subject: &str, topic: &str) {
+    connection.write_all(get_stream_as(subject, topic).as_bytes()).await.unwrap();
 }
 
 /// Reads until `mark` has come.

@@ -27,6 +27,7 @@ mod reliability;
 mod resuming;
 mod slow;
 mod stage;
+mod stalled;
 mod starting;
 mod storm;
 mod tracing;
