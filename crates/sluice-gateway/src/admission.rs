@@ -91,33 +91,32 @@ impl Admission {
         }
     }
 
-    /// A place for one more stream. Whoever also refuses streams by a list of its own looks at that list after
-    /// this: then a stream that was not on the list is found by whoever ends those that are.
-    pub(crate) fn admit(&self, now: Instant, applicant: &Applicant<'_>) -> Result<Place, Refused> {
+    /// A place for one more stream, with what `reserve` keeps for it. Whoever also refuses streams by a list of its
+    /// own looks at that list after this: then a stream that was not on the list is found by whoever ends those that
+    /// are.
+    pub(crate) fn admit(
+        &self,
+        now: Instant,
+        applicant: &Applicant<'_>,
+        reserve: impl FnOnce() -> Result<Option<Reserved>, Refusal>,
+    ) -> Result<Place, Refused> {
         let gate = &self.gate;
-        let admitted = gate.admit(now, applicant);
-        match admitted {
-            Ok(principal) => {
-                gate.tallies.opened();
-                Ok(self.resume(principal))
-            }
-            Err(refused) => {
-                gate.tallies.refused(refused.why.as_str());
-                Err(refused)
-            }
+        let admitted = gate.admit(now, applicant).and_then(|principal| {
+            let reserved = reserve().inspect_err(|_| gate.give_back(principal))?;
+            let mut place = self.resume(principal);
+            place.reserved = reserved;
+            Ok(place)
+        });
+        match &admitted {
+            Ok(_) => gate.tallies.opened(),
+            Err(refused) => gate.tallies.refused(refused.why.as_str()),
         }
+        admitted
     }
 
     /// The place of a stream that comes out of a slot.
     pub(crate) fn resume(&self, principal: u32) -> Place {
         Place { gate: self.gate.clone(), principal, reason: CLIENT, reserved: None, kept: false }
-    }
-
-    /// A stream that was admitted is not taken after all.
-    pub(crate) fn take_back(&self, place: Place, why: Refusal) -> Refused {
-        drop(place);
-        self.gate.tallies.refused(why.as_str());
-        why.into()
     }
 
     /// Gives back the place of a stream that was in a slot.
@@ -146,7 +145,7 @@ impl Admission {
 
     /// Takes no stream from now on.
     pub(crate) fn drain(&self) {
-        self.gate.draining.store(true, Ordering::Release);
+        self.gate.draining.store(true, Ordering::SeqCst);
     }
 
     /// Whether no stream is taken any more.
@@ -164,7 +163,7 @@ impl Admission {
 
     /// How many streams are open.
     pub(crate) fn open(&self) -> usize {
-        self.gate.open.load(Ordering::Acquire)
+        self.gate.open.load(Ordering::SeqCst)
     }
 }
 
@@ -172,12 +171,6 @@ impl Place {
     /// Notes why the stream is going to end, should that not be its client's doing.
     pub(crate) fn ends_by(&mut self, reason: &'static str) {
         self.reason = reason;
-    }
-
-    /// Keeps the stream's topics for it until it [has arrived](Self::arrived) or is in a slot.
-    pub(crate) fn with_topics(mut self, reserved: Reserved) -> Self {
-        self.reserved = Some(reserved);
-        self
     }
 
     /// The stream stands in its feed, which follows its topics.
@@ -229,21 +222,27 @@ impl Gate {
         if self.pressure.is_on() {
             return Err(Refusal::Memory.into());
         }
-        if self.open.fetch_add(1, Ordering::AcqRel) >= self.streams_max {
-            self.open.fetch_sub(1, Ordering::AcqRel);
+        if self.open.load(Ordering::SeqCst) >= self.streams_max {
             return Err(Refusal::Full.into());
         }
         if applicant.too_many_topics {
-            self.open.fetch_sub(1, Ordering::AcqRel);
             return Err(Refusal::Topics.into());
         }
-        // Whoever has enough streams does not use up the rate of those who have not.
-        let principal = self.book().enter(now, applicant).inspect_err(|_| {
-            self.open.fetch_sub(1, Ordering::AcqRel);
-        })?;
+        // Whoever has enough streams uses up neither the rate of those who have not nor, for a moment, a place.
+        let principal = self.book().enter(now, applicant)?;
         if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
-            self.give_back(principal);
+            self.cross_out(principal);
             return Err(Refusal::Rate.into());
+        }
+        let claim = |open| (open < self.streams_max).then_some(open + 1);
+        if self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, claim).is_err() {
+            self.cross_out(principal);
+            return Err(Refusal::Full.into());
+        }
+        // A drain that began since the first look may have counted without this one.
+        if self.draining.load(Ordering::SeqCst) {
+            self.give_back(principal);
+            return Err(Refusal::Draining.into());
         }
         Ok(principal)
     }
@@ -256,12 +255,16 @@ impl Gate {
     }
 
     fn give_back(&self, principal: u32) {
+        self.cross_out(principal);
+        self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn cross_out(&self, principal: u32) {
         if principal != 0 {
             let mut book = self.book();
             book.leave(principal);
             self.sentenced.store(book.sentenced(), Ordering::Release);
         }
-        self.open.fetch_sub(1, Ordering::AcqRel);
     }
 
     fn sentence_on(&self, principal: u32) -> Option<Sentence> {

@@ -49,16 +49,22 @@ struct Quota {
     /// How many it may have; 0 for any number, which is not counted.
     max: u32,
     counted: Counted,
-    /// Of names that have as many as they may, and were turned away: when the next one of them is due.
+    /// Of names of which somebody was turned away: when the next one of them is due. It outlives the moment at which
+    /// a place is free: the crowd that was told to wait is still there.
     due: HashMap<Box<[u8]>, Instant>,
+    /// With so many of them, those that are past are forgotten.
+    due_max: usize,
 }
+
+/// Names whose turns are kept without looking whether they are past.
+const DUE_LEAST: usize = 64;
 
 /// Between two tries of all clients of one name together, as far as they can be told to wait so long.
 const TRY_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Quota {
     fn new(max: u32) -> Self {
-        Self { max, counted: Counted::default(), due: HashMap::new() }
+        Self { max, counted: Counted::default(), due: HashMap::new(), due_max: DUE_LEAST }
     }
 
     fn is_on(&self) -> bool {
@@ -72,6 +78,11 @@ impl Quota {
     /// How long the next client of a full name should wait. The more of them try, the longer: a crowd behind one
     /// name knocks no more often than a few.
     fn turn_away(&mut self, name: &[u8], now: Instant, wait: &RefusedWait) -> Duration {
+        if self.due.len() >= self.due_max {
+            self.due.retain(|_, due| *due > now);
+            self.due_max = DUE_LEAST.max(2 * self.due.len());
+            self.due.shrink_to(self.due_max);
+        }
         let due = self.due.entry(name.into()).or_insert(now);
         let turn = (*due).max(now);
         *due = (turn + TRY_INTERVAL).min(now + wait.most);
@@ -85,17 +96,7 @@ impl Quota {
     fn release(&mut self, name: &[u8]) {
         if self.is_on() {
             self.counted.release_name(name);
-            self.due.remove(name);
         }
-    }
-}
-
-impl Quota {
-    fn release_number(&mut self, id: u32) {
-        if let Some(name) = self.counted.name(id) {
-            self.due.remove(name);
-        }
-        self.counted.release(id);
     }
 }
 
@@ -179,7 +180,9 @@ impl Book {
         if let Some(issuer) = label.issuer {
             issuers.release(issuer);
         }
-        label.topics().for_each(|topic| topics.release_number(topic));
+        label.topics().for_each(|topic| {
+            topics.counted.release(topic);
+        });
         if principals.release(id) {
             sentences.remove(&id);
         }
@@ -224,6 +227,12 @@ impl Book {
         let Label { principal, issuer, .. } = decode(label)?;
         let issuer = issuer.and_then(|issuer| std::str::from_utf8(self.issuers.name(issuer)?).ok());
         Some(Principal { names: Names { issuer, ..principal.names }, ..principal })
+    }
+
+    /// Subjects of whom somebody was turned away.
+    #[cfg(test)]
+    pub(super) fn turned_away(&self) -> usize {
+        self.subjects.due.len()
     }
 
     /// Principals, and names that are counted: nothing is left of those without streams.

@@ -74,12 +74,10 @@ pub(super) async fn open(
 
 /// A place, with the topics of the stream kept for it.
 fn admit(runs: &Runs, applicant: &Applicant<'_>) -> Result<Place, Refused> {
-    let place = runs.admission.admit(Instant::now(), applicant)?;
-    match runs.ground.hub.reserve(applicant.topics) {
-        Some(reserved) => Ok(place.with_topics(reserved)),
-        // Others have taken the last topics since the look.
-        None => Err(runs.admission.take_back(place, Refusal::Topics)),
-    }
+    runs.admission.admit(Instant::now(), applicant, || {
+        // Others may have taken the last topics since the look.
+        runs.ground.hub.reserve(applicant.topics).map(Some).ok_or(Refusal::Topics)
+    })
 }
 
 /// The head that a GET would have, without taking a place.

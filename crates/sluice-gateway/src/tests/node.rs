@@ -80,7 +80,7 @@ impl Node {
         let mut headers = HeaderMap::new();
         headers.insert("last-event-id", HeaderValue::from_str(last_event_id).unwrap());
         let subscription = Subscription::parse(query, &headers, 9).unwrap();
-        let place = self.runs.admission.admit(Instant::now(), &Applicant::default()).unwrap();
+        let place = self.runs.admission.admit(Instant::now(), &Applicant::default(), || Ok(None)).unwrap();
         Box::pin(SseBody::new(self.runs.clone(), subscription, place, None))
     }
 

@@ -179,7 +179,7 @@ fn place(admission: &Admission) -> Place {
         grants,
     };
     let applicant = Applicant { identity: Some(&identity), ..Applicant::default() };
-    admission.admit(Instant::now().into_std(), &applicant).unwrap()
+    admission.admit(Instant::now().into_std(), &applicant, || Ok(None)).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
