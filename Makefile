@@ -38,7 +38,7 @@ test: ## all tests, against a real redis-server (installed where there is apt)
 	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
 	    "faults at random (make chaos), the fuzzer's search (make fuzz)."
 
-reliability: ## every fault in every shape of Redis, a row each (four minutes): make reliability ONLY=Sentinel
+reliability: ## every fault in every shape of Redis, a row each (six minutes): make reliability ONLY=Sentinel
 	SLUICE_RELIABILITY_ONLY='$(ONLY)' $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::table --ignored --nocapture
 
 chaos: ## faults at random, one minute for each shape of Redis: make chaos SECONDS=600 ONLY=Cluster SEED=7

@@ -23,6 +23,10 @@ pub enum Fault {
     PrimaryPaused,
     /// One shard hangs for three seconds, primary and replica; the others are there.
     ShardPaused,
+    /// A primary answers `BUSY` to everything for three seconds: a script runs.
+    PrimaryBusy,
+    /// A primary answers `OOM` to every write for three seconds.
+    PrimaryFull,
     /// A replica takes over by command: `SENTINEL FAILOVER`, `CLUSTER FAILOVER`.
     FailoverByCommand,
     /// A slot moves to another shard while its topic is published to.
@@ -37,6 +41,8 @@ pub enum Fault {
     LinkReset,
     /// The gateways' connections to Redis are closed and refused for three seconds.
     LinkCut,
+    /// The same for thirty seconds.
+    LinkCutLong,
     /// What Redis sends to the gateways is swallowed for three seconds; connections stay open.
     LinkSilentFromRedis,
     /// What the gateways send to Redis is swallowed for three seconds; connections stay open.
@@ -62,6 +68,8 @@ impl Fault {
             PublishersReset,
             PrimaryKilled,
             PrimaryPaused,
+            PrimaryBusy,
+            PrimaryFull,
             SubscribersKilled,
             ClientsKilled,
             OutputLimit,
@@ -69,9 +77,15 @@ impl Fault {
         ];
         let here: &[Self] = match topology {
             // Other topologies tell clients where to go, which leads them past a proxy.
-            Topology::Standalone | Topology::Tls => {
-                &[LinkReset, LinkCut, LinkSilentFromRedis, LinkSilentToRedis, LinkSlow, PublisherCut]
-            }
+            Topology::Standalone | Topology::Tls => &[
+                LinkReset,
+                LinkCut,
+                LinkCutLong,
+                LinkSilentFromRedis,
+                LinkSilentToRedis,
+                LinkSlow,
+                PublisherCut,
+            ],
             Topology::Sentinel => &[FailoverByCommand],
             Topology::Cluster => &[ShardPaused, FailoverByCommand, SlotMoved],
         };
@@ -83,7 +97,7 @@ impl Fault {
     pub fn may_rewind(self, topology: Topology) -> bool {
         match self {
             Flushed => true,
-            PrimaryKilled | PrimaryPaused | ShardPaused => {
+            PrimaryKilled | PrimaryPaused | PrimaryBusy | ShardPaused => {
                 matches!(topology, Topology::Sentinel | Topology::Cluster)
             }
             // A cluster's replica takes over when it has everything; a sentinel's does not wait.
@@ -102,6 +116,8 @@ impl fmt::Display for Fault {
             PublishersReset => "publishing clients reset for 1 s",
             PrimaryKilled => "Redis primary killed",
             PrimaryPaused => "Redis primary hangs 3 s",
+            PrimaryBusy => "Redis primary BUSY for 3 s",
+            PrimaryFull => "Redis primary OOM for 3 s",
             ShardPaused => "one shard hangs 3 s, primary and replica",
             FailoverByCommand => "failover by command",
             SlotMoved => "slot moved under load",
@@ -110,6 +126,7 @@ impl fmt::Display for Fault {
             OutputLimit => "subscribers cut at their output limit",
             LinkReset => "gateways' links reset",
             LinkCut => "gateways cut off for 3 s",
+            LinkCutLong => "gateways cut off for 30 s",
             LinkSilentFromRedis => "gateways hear nothing for 3 s",
             LinkSilentToRedis => "gateways unheard for 3 s",
             LinkSlow => "gateways' links at 2 KiB/s for 3 s",

@@ -17,6 +17,7 @@ use crate::proxy::{Direction, Proxy};
 
 /// How long outages last.
 const OUTAGE: Duration = Duration::from_secs(3);
+const LONG_OUTAGE: Duration = Duration::from_secs(30);
 const DRAINED_WITHIN: Duration = Duration::from_secs(20);
 const SQUEEZED_BYTES_PER_SECOND: u64 = 2 << 10;
 const SMALL_LIMIT: &str = "pubsub 512kb 512kb 0";
@@ -50,6 +51,8 @@ impl Stage {
             Fault::PublishersReset => self.reset_publishers().await,
             Fault::PrimaryKilled => self.kill_primary(topic).await,
             Fault::PrimaryPaused => self.pause_primary(topic).await,
+            Fault::PrimaryBusy => self.occupy_primary(topic).await,
+            Fault::PrimaryFull => self.fill_primary(topic).await,
             Fault::ShardPaused => self.pause_shard(topic).await,
             Fault::FailoverByCommand => self.fail_over(topic).await,
             Fault::SlotMoved => match &self.servers {
@@ -66,8 +69,9 @@ impl Stage {
                 link.reset();
                 Ok(())
             }
-            Fault::LinkCut => cut(&self.links()?.gateways).await,
-            Fault::PublisherCut => cut(&self.links()?.publisher).await,
+            Fault::LinkCut => cut(&self.links()?.gateways, OUTAGE).await,
+            Fault::LinkCutLong => cut(&self.links()?.gateways, LONG_OUTAGE).await,
+            Fault::PublisherCut => cut(&self.links()?.publisher, OUTAGE).await,
             Fault::LinkSilentFromRedis => {
                 outage(&self.links()?.gateways, |link| link.swallow(Direction::ToClient)).await
             }
@@ -105,6 +109,32 @@ impl Stage {
         primary.pause()?;
         sleep(OUTAGE).await;
         primary.resume()
+    }
+
+    async fn occupy_primary(&self, topic: &str) -> Result<()> {
+        let primary = self.servers.primary_of(topic).await?;
+        primary.cli(&["CONFIG", "SET", "busy-reply-threshold", "50"]).await?;
+        let endless = ["EVAL", "while true do end", "0"];
+        let (ran, ended) = tokio::join!(primary.cli(&endless), async {
+            sleep(OUTAGE).await;
+            primary.cli(&["SCRIPT", "KILL"]).await
+        });
+        ensure!(ran.is_err(), "an endless script ended by itself: {ran:?}");
+        // Sentinels kill it before, when they find the server busy for long.
+        drop(ended);
+        let errors = primary.cli(&["INFO", "errorstats"]).await?;
+        ensure!(errors.contains("errorstat_BUSY"), "nobody asked meanwhile");
+        Ok(())
+    }
+
+    async fn fill_primary(&self, topic: &str) -> Result<()> {
+        let primary = self.servers.primary_of(topic).await?;
+        primary.cli(&["CONFIG", "SET", "maxmemory", "1"]).await?;
+        sleep(OUTAGE).await;
+        primary.cli(&["CONFIG", "SET", "maxmemory", "0"]).await?;
+        let errors = primary.cli(&["INFO", "errorstats"]).await?;
+        ensure!(errors.contains("errorstat_OOM"), "nobody wrote meanwhile");
+        Ok(())
     }
 
     async fn pause_shard(&self, topic: &str) -> Result<()> {
@@ -165,10 +195,10 @@ impl Stage {
     }
 }
 
-async fn cut(link: &Proxy) -> Result<()> {
+async fn cut(link: &Proxy, outage: Duration) -> Result<()> {
     ensure!(link.open() > 0, "there was no connection to cut");
     link.cut().await;
-    sleep(OUTAGE).await;
+    sleep(outage).await;
     link.restore().await
 }
 
