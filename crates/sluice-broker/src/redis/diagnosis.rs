@@ -42,6 +42,8 @@ pub struct Duties {
     pub reading: bool,
     /// It takes events in.
     pub appending: bool,
+    /// It waits until replicas have them.
+    pub waiting: bool,
 }
 
 /// What a server said of itself.

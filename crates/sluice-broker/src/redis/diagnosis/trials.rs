@@ -27,6 +27,10 @@ pub(super) fn of(keys: &Keys, announce: &'static str, duties: Duties) -> Result<
     if duties.appending {
         trials.extend(appending(&log, &once, announce, &keys.live(&topic)));
     }
+    if duties.waiting {
+        // For no replica, which is done at once.
+        trials.push(("WAIT", command("WAIT", &["0", "1"])));
+    }
     Ok(trials)
 }
 

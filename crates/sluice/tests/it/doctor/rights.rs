@@ -43,6 +43,10 @@ async fn what_a_user_may_not_do_is_named() {
     assert!(visit.seen("redis.permissions").contains("may not: XREAD\""), "{}", visit.printed);
     let visit = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
     assert!(visit.seen("redis.permissions").contains("may not: XADD\""), "{}", visit.printed);
+    redis.cli(&["acl", "setuser", "sluice-publisher", "+xadd"]).await.unwrap();
+    let waiting = ["publisher", "--set", "publisher.wait_replicas=1"];
+    let visit = Visit::of_redis(&with("sluice-publisher", "p"), &waiting).await;
+    assert!(visit.seen("redis.permissions").contains("may not: WAIT\""), "{}", visit.printed);
     redis.cli(&["acl", "setuser", "sluice-gateway", "+xread", "-subscribe"]).await.unwrap();
     let hasty = ["gateway", "--set", "redis.probe_deadline_ms=2000"];
     let visit = Visit::of_redis(&with("sluice-gateway", "g"), &hasty).await;
