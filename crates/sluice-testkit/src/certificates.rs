@@ -13,11 +13,27 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use tempfile::TempDir;
 
 /// Where the files of an authority, a server and a client are.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     directory: PathBuf,
+}
+
+/// Certificates for several servers that dial each other, in a directory of their own.
+#[derive(Debug)]
+pub(crate) struct SharedCertificates {
+    _directory: TempDir,
+    pub(crate) certificates: Certificates,
+}
+
+impl SharedCertificates {
+    pub(crate) fn create() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("sluice-certificates-").tempdir()?;
+        let certificates = Certificates::create_in(directory.path())?;
+        Ok(Self { _directory: directory, certificates })
+    }
 }
 
 impl Certificates {

@@ -42,6 +42,12 @@ impl RedisClusterBuilder {
         self
     }
 
+    /// Listens and dials by TLS alone, the bus too, with one authority for all; see [`RedisServerBuilder::tls`].
+    pub fn tls(mut self) -> Result<Self> {
+        self.server = self.server.tls_among_servers()?.arg("tls-cluster", "yes");
+        Ok(self)
+    }
+
     /// Starts six nodes, makes a cluster of them, and waits until it serves every slot.
     pub async fn start(self) -> Result<RedisCluster> {
         formation::form(self.server).await
@@ -51,6 +57,7 @@ impl RedisClusterBuilder {
 /// A running cluster.
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
+    by_tls: bool,
 }
 
 impl RedisCluster {
@@ -65,11 +72,12 @@ impl RedisCluster {
         RedisClusterBuilder::default()
     }
 
-    /// `redis+cluster://<node>,<node>,<node>`: the nodes that were primaries at the start.
+    /// `redis+cluster://<node>,<node>,<node>`: the nodes that were primaries at the start; `rediss+..` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
         let nodes: Vec<_> = self.nodes[..PRIMARIES].iter().map(|node| node.addr().to_string()).collect();
-        format!("redis+cluster://{}", nodes.join(","))
+        let scheme = if self.by_tls { "rediss" } else { "redis" };
+        format!("{scheme}+cluster://{}", nodes.join(","))
     }
 
     /// All nodes, in no order that outlasts a failover.

@@ -192,7 +192,7 @@ impl RedisServer {
     }
 
     fn certificates(&self) -> Certificates {
-        Certificates::in_directory(self.directory.path())
+        self.settings.certificates(self.directory.path())
     }
 
     async fn launch(&mut self) -> Result<()> {

@@ -73,10 +73,17 @@ impl SentinelSetBuilder {
         self
     }
 
+    /// Listens and dials by TLS alone, sentinels too, with one authority for all; see [`RedisServerBuilder::tls`].
+    pub fn tls(mut self) -> Result<Self> {
+        self.server = self.server.tls_among_servers()?;
+        Ok(self)
+    }
+
     /// Starts everything and waits until the sentinels know each other and every replica is in sync.
     pub async fn start(self) -> Result<SentinelSet> {
         let server =
             self.server.clone().arg("repl-diskless-sync-delay", "0").arg("repl-ping-replica-period", "1");
+        let by_tls = server.is_by_tls();
         let primary = server.clone().start().await?;
         let port = primary.port().to_string();
         let mut builders = vec![server.arg("replicaof", &format!("127.0.0.1 {port}")); self.replicas];
@@ -84,7 +91,7 @@ impl SentinelSetBuilder {
         let mut others = start_all(builders).await?;
         let sentinels = others.split_off(self.replicas);
         others.insert(0, primary);
-        let set = SentinelSet { sentinels, servers: others };
+        let set = SentinelSet { sentinels, servers: others, by_tls };
         for sentinel in &set.sentinels {
             sentinel.cli(HURRY).await?;
         }
@@ -96,6 +103,7 @@ impl SentinelSetBuilder {
         let quorum = SENTINELS / 2 + 1;
         let down_after = self.down_after.as_millis();
         RedisServer::builder()
+            .tls_of(&self.server)
             .sentinel()
             .arg("sentinel", &format!("monitor {NAME} 127.0.0.1 {primary_port} {quorum}"))
             .arg("sentinel", &format!("down-after-milliseconds {NAME} {down_after}"))
@@ -108,6 +116,7 @@ impl SentinelSetBuilder {
 pub struct SentinelSet {
     sentinels: Vec<RedisServer>,
     servers: Vec<RedisServer>,
+    by_tls: bool,
 }
 
 impl SentinelSet {
@@ -122,11 +131,12 @@ impl SentinelSet {
         SentinelSetBuilder { server: RedisServer::builder(), replicas: 1, down_after: Duration::from_secs(1) }
     }
 
-    /// `redis+sentinel://<sentinel>,<sentinel>,<sentinel>/sluice-test`
+    /// `redis+sentinel://<sentinel>,<sentinel>,<sentinel>/sluice-test`; `rediss+..` with TLS.
     #[must_use]
     pub fn url(&self) -> String {
         let sentinels: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
-        format!("redis+sentinel://{}/{NAME}", sentinels.join(","))
+        let scheme = if self.by_tls { "rediss" } else { "redis" };
+        format!("{scheme}+sentinel://{}/{NAME}", sentinels.join(","))
     }
 
     /// The sentinels; to hang one, [`RedisServer::pause`] it.

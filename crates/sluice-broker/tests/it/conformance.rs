@@ -51,6 +51,27 @@ macro_rules! conformance {
                 $(at(stringify!($name), $case(async |kept| Stage::among_others(&set.url(), kept))).await;)+
             }
         }
+        mod sentinel_by_tls {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn every_case() {
+                let set = SentinelSet::builder().tls().unwrap().arg("user", &least_user("")).start().await.unwrap();
+                let (url, server) = (set.url(), &set.servers()[0]);
+                $(at(stringify!($name), $case(async |kept| Stage::among_others_by_tls(&url, server, kept))).await;)+
+            }
+        }
+        mod cluster_by_tls {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn every_case() {
+                let cluster = RedisCluster::builder().tls().unwrap().arg("user", &least_user(CLUSTER_ACL));
+                let cluster = cluster.start().await.unwrap();
+                let (url, server) = (cluster.url(), &cluster.nodes()[0]);
+                $(at(stringify!($name), $case(async |kept| Stage::among_others_by_tls(&url, server, kept))).await;)+
+            }
+        }
         mod cluster {
             use super::*;
 

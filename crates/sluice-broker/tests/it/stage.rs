@@ -56,12 +56,12 @@ impl Stage {
 
     /// On servers that others use too: under a prefix of its own, as a user who may do no more than Sluice needs.
     pub(crate) fn among_others(url: &str, retention: Retention) -> Self {
-        static STAGES: AtomicUsize = AtomicUsize::new(0);
-        let mut settings = settings(url, retention);
-        settings.redis.prefix = format!("sluice:{}", STAGES.fetch_add(1, Ordering::Relaxed));
-        settings.redis.login =
-            RedisLogin { username: Some("sluice".to_owned()), password: Some("s3cret".to_owned()) };
-        Self::with(settings, None)
+        Self::with(shared(url, retention), None)
+    }
+
+    /// The same by TLS, with the certificate that `server` accepts.
+    pub(crate) fn among_others_by_tls(url: &str, server: &RedisServer, retention: Retention) -> Self {
+        Self::with(by_tls(shared(url, retention), server), None)
     }
 
     pub(crate) fn with(settings: BrokerSettings, server: Option<RedisServer>) -> Self {
@@ -78,6 +78,15 @@ impl Stage {
         let events: Vec<_> = numbers.map(|n| NewEvent::new(topic(name), n.to_string())).collect();
         self.broker.append(&events).await.into_iter().map(|answer| answer.unwrap().id).collect()
     }
+}
+
+fn shared(url: &str, retention: Retention) -> BrokerSettings {
+    static STAGES: AtomicUsize = AtomicUsize::new(0);
+    let mut settings = settings(url, retention);
+    settings.redis.prefix = format!("sluice:{}", STAGES.fetch_add(1, Ordering::Relaxed));
+    settings.redis.login =
+        RedisLogin { username: Some("sluice".to_owned()), password: Some("s3cret".to_owned()) };
+    settings
 }
 
 pub(crate) fn settings(url: &str, retention: Retention) -> BrokerSettings {

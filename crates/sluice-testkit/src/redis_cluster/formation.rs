@@ -22,6 +22,7 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 
 pub(super) async fn form(server: RedisServerBuilder) -> Result<RedisCluster> {
+    let by_tls = server.is_by_tls();
     let nodes = start_all(vec![server.cluster().behind(&SETTINGS); 2 * PRIMARIES]).await?;
     for (epoch, node) in (1..).zip(&nodes) {
         // Different from the start: otherwise they must first find out that they collide.
@@ -35,7 +36,7 @@ pub(super) async fn form(server: RedisServerBuilder) -> Result<RedisCluster> {
         let primary = nodes[index].cli(&["CLUSTER", "MYID"]).await?;
         replica.cli(&["CLUSTER", "REPLICATE", &primary]).await?;
     }
-    let cluster = RedisCluster { nodes };
+    let cluster = RedisCluster { nodes, by_tls };
     let whole = eventually("every primary to have its replica", SETTLE_WITHIN, async || {
         let slots = super::state::agreed(&cluster.nodes).await?;
         ensure!(slots.values().all(|shard| shard.replicas.len() == 1), "the map is {slots:?}");

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 
 use super::{LOG, RedisServer, SOCKET};
-use crate::certificates::Certificates;
+use crate::certificates::{Certificates, SharedCertificates};
 use crate::ports::free_address;
 use crate::redis_cli::RedisCli;
 
@@ -24,6 +25,8 @@ pub struct RedisServerBuilder {
     /// Name, password, rules.
     users: Vec<(String, String, String)>,
     tls: Option<ClientCertificates>,
+    /// Those of a set; one server makes its own.
+    certificates: Option<Arc<SharedCertificates>>,
     sentinel: bool,
     cluster: bool,
 }
@@ -86,6 +89,19 @@ impl RedisServerBuilder {
         self
     }
 
+    /// As [`RedisServerBuilder::tls`], for servers that dial each other by TLS too: one authority for all that are made
+    /// of this.
+    pub(crate) fn tls_among_servers(mut self) -> Result<Self> {
+        self.certificates = Some(Arc::new(SharedCertificates::create()?));
+        Ok(self.tls().arg("tls-replication", "yes"))
+    }
+
+    /// Takes TLS over from `other`.
+    pub(crate) fn tls_of(mut self, other: &Self) -> Self {
+        (self.tls, self.certificates) = (other.tls, other.certificates.clone());
+        if self.certificates.is_some() { self.arg("tls-replication", "yes") } else { self }
+    }
+
     /// Runs as a sentinel.
     pub(crate) fn sentinel(mut self) -> Self {
         self.sentinel = true;
@@ -103,6 +119,10 @@ impl RedisServerBuilder {
         let first = first.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         self.directives.splice(0..0, first);
         self
+    }
+
+    pub(crate) fn is_by_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     pub(crate) fn is_sentinel(&self) -> bool {
@@ -137,7 +157,7 @@ impl RedisServerBuilder {
     pub(super) fn cli(&self, address: SocketAddr, directory: &Path) -> RedisCli {
         let mut cli = RedisCli::new(address);
         if self.tls.is_some() {
-            cli = cli.tls(Certificates::in_directory(directory));
+            cli = cli.tls(self.certificates(directory));
         }
         match &self.password {
             _ if !self.users.is_empty() => cli.user(KIT.name).password(KIT.password),
@@ -155,8 +175,15 @@ impl RedisServerBuilder {
         }
     }
 
+    /// Whether it needs certificates of its own.
     pub(super) fn wants_certificates(&self) -> bool {
-        self.tls.is_some()
+        self.tls.is_some() && self.certificates.is_none()
+    }
+
+    /// Those of a server in `directory`.
+    pub(crate) fn certificates(&self, directory: &Path) -> Certificates {
+        let shared = self.certificates.as_ref().map(|shared| shared.certificates.clone());
+        shared.unwrap_or_else(|| Certificates::in_directory(directory))
     }
 
     pub(super) fn configuration(
@@ -173,7 +200,7 @@ impl RedisServerBuilder {
         match self.tls {
             None => push(&mut lines, "port", &port.to_string()),
             Some(clients) => {
-                let files = Certificates::in_directory(directory);
+                let files = self.certificates(directory);
                 push(&mut lines, "port", "0");
                 push(&mut lines, "tls-port", &port.to_string());
                 push(&mut lines, "tls-ca-cert-file", &files.ca_file().display().to_string());

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{assert_true_to_the_log, enough, publish};
 use crate::journal::{Following, quick, without_tail_check};
 use crate::listening::Notes;
-use crate::stage::{SOON, Stage, settings, topic};
+use crate::stage::{SOON, Stage, by_tls, settings, topic};
 
 fn stage(cluster: &RedisCluster) -> Stage {
     Stage::with(settings(&cluster.url(), Retention::UNLIMITED), None)
@@ -37,8 +37,26 @@ async fn under_load(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_replaced() {
-    let mut cluster = RedisCluster::start().await.unwrap();
+    let cluster = RedisCluster::start().await.unwrap();
     let stage = stage(&cluster);
+    is_replaced(cluster, stage).await;
+}
+
+/// Its layout and its redirections name ports for TLS.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_by_tls_has_slots_moved_and_a_killed_primary_replaced() {
+    let cluster = RedisCluster::builder().tls().unwrap().start().await.unwrap();
+    let settings = by_tls(settings(&cluster.url(), Retention::UNLIMITED), &cluster.nodes()[0]);
+    let stage = Stage::with(settings, None);
+    stage.fill("moved", 0..3).await;
+    cluster.migrate_slot_of("moved").await.unwrap();
+    stage.fill("moved", 3..6).await;
+    let page = stage.broker.read(&topic("moved"), EventId::ZERO, EventId::MAX, 100).await.unwrap();
+    assert_eq!(page.events.len(), 6);
+    is_replaced(cluster, stage).await;
+}
+
+async fn is_replaced(mut cluster: RedisCluster, stage: Stage) {
     let (following, over, publishing) = under_load(&stage, without_tail_check()).await;
     following.heard(&topic("t0"), 20).await;
     let was = cluster.kill_primary_of("t0").await.unwrap();

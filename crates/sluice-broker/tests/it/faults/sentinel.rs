@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{assert_true_to_the_log, publish};
 use crate::journal::{Following, without_tail_check};
 use crate::listening::Notes;
-use crate::stage::{SOON, Stage, settings, topic};
+use crate::stage::{SOON, Stage, by_tls, settings, topic};
 
 fn stage(url: &str) -> Stage {
     Stage::with(settings(url, Retention::UNLIMITED), None)
@@ -28,8 +28,19 @@ async fn replicated(set: &SentinelSet) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_replaced() {
-    let mut set = SentinelSet::start().await.unwrap();
+    let set = SentinelSet::start().await.unwrap();
     let stage = stage(&set.url());
+    is_replaced(set, stage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_primary_is_replaced_by_tls() {
+    let set = SentinelSet::builder().tls().unwrap().start().await.unwrap();
+    let settings = by_tls(settings(&set.url(), Retention::UNLIMITED), &set.servers()[0]);
+    is_replaced(set, Stage::with(settings, None)).await;
+}
+
+async fn is_replaced(mut set: SentinelSet, stage: Stage) {
     let following = Following::with(&stage, without_tail_check());
     following.follower.follow(&[topic("t"), topic("quiet")]).await;
     let quiet = stage.fill("quiet", 0..1).await;
