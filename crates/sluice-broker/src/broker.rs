@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, NewEvent, Topic};
 
-use crate::{Partition, Retention};
+use crate::{Holding, Partition, Retention};
 
 /// Keeps the logs of topics and announces what is appended to them.
 #[async_trait]
@@ -70,6 +70,14 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Proves that the broker answers; the round trip.
     async fn ping(&self) -> Result<Duration, BrokerError>;
+
+    /// Says what a node holds and renews its lease; how many all other nodes together hold of each name asked, in order.
+    ///
+    /// What it says is written before the others are asked: of two nodes that hold the same name at the same moment,
+    /// one at least knows of the other. The default is right for a backend that has one node.
+    async fn hold(&self, holding: Holding<'_>) -> Result<Vec<u64>, BrokerError> {
+        Ok(vec![0; holding.asked.len()])
+    }
 
     /// What `topic` is available with, at this moment: another one after a failover, or when it was moved.
     ///

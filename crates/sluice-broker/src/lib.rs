@@ -12,6 +12,7 @@ mod clock;
 mod connect;
 mod continuity;
 mod follower;
+mod holding;
 mod memory;
 mod partition;
 mod redis;
@@ -27,6 +28,7 @@ pub use broker::{
 pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Reserved, Sink};
+pub use holding::Holding;
 pub use memory::{MemoryBroker, MemorySettings};
 pub use partition::Partition;
 pub use redis::{

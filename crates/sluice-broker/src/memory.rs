@@ -5,6 +5,7 @@
 //! bounded by [`MemorySettings`]: beyond, the oldest events of the node go first, whatever their topic.
 
 mod announce;
+mod holdings;
 mod log;
 mod once;
 mod state;
@@ -21,8 +22,8 @@ use self::state::State;
 use crate::broker::Announcement;
 use crate::clock::now_ms;
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Retention, RetentionPolicies,
-    Subscriber, Tail, Tails,
+    Appended, Broker, BrokerError, BrokerSettings, Holding, Listener, LogHead, Page, Retention,
+    RetentionPolicies, Subscriber, Tail, Tails,
 };
 
 /// What an embedded broker may hold.
@@ -143,6 +144,10 @@ impl Broker for MemoryBroker {
             }
         }
         Ok(Tails { time_ms, behind, unreadable: Vec::new() })
+    }
+
+    async fn hold(&self, holding: Holding<'_>) -> Result<Vec<u64>, BrokerError> {
+        Ok(self.state().holdings.hold(holding, (self.clock)()))
     }
 
     async fn ping(&self) -> Result<Duration, BrokerError> {

@@ -10,6 +10,7 @@ mod append;
 mod diagnosis;
 mod dial;
 mod failure;
+mod holding;
 mod keys;
 mod layout;
 mod parse;
@@ -40,7 +41,7 @@ use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Listener, LogHead, Page, Partition, ReplicaWait,
+    Appended, Broker, BrokerError, BrokerSettings, Holding, Listener, LogHead, Page, Partition, ReplicaWait,
     Retention, RetentionPolicies, Subscriber, Tails,
 };
 
@@ -135,6 +136,10 @@ impl Broker for RedisBroker {
 
     async fn ping(&self) -> Result<Duration, BrokerError> {
         self.servers.ping().await
+    }
+
+    async fn hold(&self, holding: Holding<'_>) -> Result<Vec<u64>, BrokerError> {
+        holding::hold(&self.servers, &self.keys, holding).await
     }
 
     fn partition(&self, topic: &Topic) -> Partition {

@@ -5,6 +5,8 @@
 //! and [`Admission::resume`] take it up. Each place is given back once, whatever way its stream takes.
 
 mod book;
+mod cluster;
+mod coming;
 mod counted;
 mod label;
 mod refusal;
@@ -21,6 +23,7 @@ use sluice_broker::Reserved;
 
 pub(crate) use self::book::Applicant;
 use self::book::Book;
+pub(crate) use self::coming::Coming;
 pub use self::label::Principal;
 pub(crate) use self::refusal::{Refusal, Refused};
 pub use self::sentence::Sentence;

@@ -8,6 +8,7 @@ mod approach;
 mod body;
 mod catch_up;
 mod census;
+mod cluster;
 mod control;
 mod drain;
 mod ends;
@@ -46,6 +47,7 @@ pub use crate::admission::{Principal, Sentence};
 use crate::approach::Ground;
 use crate::catch_up::{LogAccess, SharedReads};
 pub use crate::census::{Census, Listed};
+use crate::cluster::Cluster;
 pub use crate::drain::Drained;
 use crate::hub::Hub;
 use crate::routes::Edge;
@@ -109,7 +111,7 @@ impl Gateway {
         let shards = start_shards(&settings, &harbour)?;
         let hub = Hub::start(broker.clone(), &settings, shards, tracker, stop.clone());
         let logs = LogAccess {
-            broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
+            broker: Arc::new(SharedReads::new(broker.clone(), hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
             replay: follower.replay,
         };
@@ -119,9 +121,16 @@ impl Gateway {
             hub.tallies().clone(),
             Instant::now(),
         );
+        cluster::register();
+        let shared = settings.limits.cluster_streams_per_subject_max > 0;
+        let cluster = shared.then(|| Cluster::new(admission.clone(), broker));
+        if let Some(cluster) = cluster.clone() {
+            tracker.spawn(cluster.keep(stop.clone()));
+        }
         let runs = Arc::new(Runs {
             ground: Ground { hub, logs, streams: settings.streams },
             admission,
+            cluster,
             tracker: tracker.clone(),
             runtime: Handle::current(),
             stop: stop.clone(),

@@ -8,12 +8,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::approach::Ground;
+use crate::cluster::Cluster;
 
 /// See the module.
 #[derive(Debug, Clone)]
 pub(crate) struct Runs {
     pub(crate) ground: Ground,
     pub(crate) admission: Admission,
+    /// What the nodes tell each other, where they share a limit.
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) tracker: TaskTracker,
     /// Shards, which are no part of it, start tasks on this runtime.
     pub(crate) runtime: Handle,

@@ -92,6 +92,8 @@ pub struct Limits {
     pub address_prefixes: AddressPrefixes,
     /// Streams open at once of one subject; 0 for any number.
     pub streams_per_subject_max: u32,
+    /// Streams open at once of one subject on all nodes together, as far as they know of each other; 0 for any number.
+    pub cluster_streams_per_subject_max: u32,
     /// Streams open at once of one topic; 0 for any number.
     pub streams_per_topic_max: u32,
     /// How long a client waits that has as many streams as it may.
@@ -155,6 +157,7 @@ impl Default for Limits {
             streams_per_address_max: 0,
             address_prefixes: AddressPrefixes::default(),
             streams_per_subject_max: 0,
+            cluster_streams_per_subject_max: 0,
             streams_per_topic_max: 0,
             refused_wait: RefusedWait { least: Duration::from_secs(10), most: Duration::from_secs(300) },
             topics_per_stream_max: 64,

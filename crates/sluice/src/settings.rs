@@ -125,6 +125,7 @@ pub(crate) fn gateway(
             streams_per_address_max: limits.streams_per_address_max,
             address_prefixes: address_prefixes(config),
             streams_per_subject_max: limits.streams_per_subject_max,
+            cluster_streams_per_subject_max: limits.cluster_streams_per_subject_max,
             streams_per_topic_max: limits.streams_per_topic_max,
             refused_wait: RefusedWait { least: limits.refused_retry, most: limits.refused_retry_max },
             topics_per_stream_max: topics.per_stream_max,

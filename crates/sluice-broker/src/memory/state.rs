@@ -8,6 +8,7 @@ use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, NewEvent, Topic};
 
 use super::announce::Listeners;
+use super::holdings::Holdings;
 use super::log::{Log, bytes_of};
 use super::once::Once;
 use crate::broker::Announcement;
@@ -16,6 +17,7 @@ use crate::{Appended, BrokerError, Retention};
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) listeners: Listeners,
+    pub(super) holdings: Holdings,
     logs: HashMap<Topic, Log>,
     /// Every retained event by id, which is unique over all topics: who is oldest.
     by_age: BTreeMap<EventId, Topic>,
@@ -31,6 +33,7 @@ impl State {
     pub(super) fn new(bytes_max: usize, topics_max: usize, once_window: Duration) -> Self {
         Self {
             listeners: Listeners::default(),
+            holdings: Holdings::default(),
             logs: HashMap::new(),
             by_age: BTreeMap::new(),
             once: Once::default(),

@@ -44,6 +44,8 @@ pub struct Duties {
     pub appending: bool,
     /// It waits until replicas have them.
     pub waiting: bool,
+    /// It tells other nodes what it holds.
+    pub holding: bool,
 }
 
 /// What a server said of itself.

@@ -1,5 +1,6 @@
 //! Names of keys and channels: `<prefix>:{<topic>}:log|live|once:<key>`. The braces make the topic the hash
-//! tag, so that all of a topic lives in one slot of a cluster.
+//! tag, so that all of a topic lives in one slot of a cluster. What nodes hold is in `<prefix>:held:{<node>}`, and the nodes
+//! there are in `<prefix>:nodes`.
 
 use std::sync::Arc;
 
@@ -49,6 +50,16 @@ impl Keys {
         format!("{}:probe:{{{number:016x}}}", self.prefix)
     }
 
+    /// What a node holds.
+    pub(super) fn held(&self, node: &str) -> String {
+        format!("{}:held:{{{node}}}", self.prefix)
+    }
+
+    /// The nodes that hold something.
+    pub(super) fn nodes(&self) -> String {
+        format!("{}:nodes", self.prefix)
+    }
+
     /// Whether this is the channel of a probe.
     pub(super) fn is_probe(&self, channel: &[u8]) -> bool {
         channel.strip_prefix(self.prefix.as_bytes()).is_some_and(|rest| rest.starts_with(b":probe:"))
@@ -73,6 +84,7 @@ mod tests {
         assert_eq!(keys.log(&topic), "sluice:{orders/7}:log");
         assert_eq!(keys.live(&topic), "sluice:{orders/7}:live");
         assert_eq!(keys.once(&topic, &IdempotencyKey::parse("k-1").unwrap()), "sluice:{orders/7}:once:k-1");
+        assert_eq!((keys.held("7f"), keys.nodes()), ("sluice:held:{7f}".into(), "sluice:nodes".into()));
         assert_eq!(keys.topic_of_live(b"sluice:{orders/7}:live"), Some("orders/7"));
         for other in ["sluice:{orders/7}:log", "other:{orders/7}:live", "sluice:probe:1", "sluice:{:live"] {
             assert_eq!(keys.topic_of_live(other.as_bytes()), None, "{other}");

@@ -3,6 +3,7 @@
 mod announcing;
 mod appending;
 mod following;
+mod holding;
 mod reading;
 mod retaining;
 
@@ -105,6 +106,10 @@ conformance! {
     super::retaining::the_old_go_by_age as the_old_go_by_age,
     super::retaining::an_idle_topic_is_forgotten as an_idle_topic_is_forgotten,
     super::retaining::nothing_goes_without_limits as nothing_goes_without_limits,
+    super::holding::nodes_know_what_others_hold as nodes_know_what_others_hold,
+    super::holding::a_whole_word_replaces_all_before as a_whole_word_replaces_all_before,
+    super::holding::what_a_silent_node_held_is_gone as what_a_silent_node_held_is_gone,
+    super::holding::many_names_are_told_at_once as many_names_are_told_at_once,
     super::following::a_topic_is_followed_from_its_head as a_topic_is_followed_from_its_head,
     super::following::ten_thousand_callers_share_round_trips as ten_thousand_callers_share_round_trips,
     super::following::a_caller_that_goes_away_leaves_nothing as a_caller_that_goes_away_leaves_nothing,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sluice_access::{AddressPrefixes, Identity, Names};
 use sluice_wire::Topic;
 
+use super::cluster::ClusterQuota;
 use super::counted::Counted;
 use super::label::{Label, Principal, decode, encode};
 use super::{Refusal, Refused, Sentence};
@@ -39,6 +40,8 @@ pub(super) struct Book {
     addresses: Quota,
     subjects: Quota,
     topics: Quota,
+    /// Streams of subjects on all nodes.
+    pub(super) cluster: ClusterQuota,
     /// Principals whose streams are being ended.
     sentences: HashMap<u32, Sentence>,
 }
@@ -110,6 +113,7 @@ impl Book {
             addresses: Quota::new(limits.streams_per_address_max),
             subjects: Quota::new(limits.streams_per_subject_max),
             topics: Quota::new(limits.streams_per_topic_max),
+            cluster: ClusterQuota::new(limits.cluster_streams_per_subject_max),
             sentences: HashMap::new(),
         }
     }
@@ -128,7 +132,10 @@ impl Book {
         }
         self.refuse_if_full(now, &principal, applicant.topics)?;
         principal.network.map(|network| self.addresses.hold(&octets(network)));
-        principal.names.subject.map(|subject| self.subjects.hold(subject.as_bytes()));
+        if let Some(subject) = principal.names.subject {
+            self.subjects.hold(subject.as_bytes());
+            self.cluster.hold(subject);
+        }
         let held = applicant.topics.iter().filter_map(|topic| self.topics.hold(topic.as_str().as_bytes()));
         let mut topics: Vec<u32> = held.collect();
         topics.sort_unstable();
@@ -155,6 +162,9 @@ impl Book {
         if let Some(name) = subject {
             return refuse(&mut self.subjects, name, Refusal::Subject);
         }
+        if let Some(subject) = principal.names.subject.filter(|subject| self.cluster.is_full(subject)) {
+            return refuse(&mut self.subjects, subject.as_bytes(), Refusal::ClusterSubject);
+        }
         let mut names = topics.iter().map(|topic| topic.as_str().as_bytes());
         match names.find(|name| self.topics.is_full(name)) {
             Some(name) => refuse(&mut self.topics, name, Refusal::Topic),
@@ -165,7 +175,7 @@ impl Book {
     /// Crosses out one stream of a principal.
     pub(super) fn leave(&mut self, number: u32) {
         let Some(id) = number.checked_sub(1) else { return };
-        let Self { principals, issuers, addresses, subjects, topics, sentences, .. } = self;
+        let Self { principals, issuers, addresses, subjects, topics, cluster, sentences, .. } = self;
         let Some(label) = principals.name(id).and_then(decode) else {
             debug_assert!(false, "a stream leaves once");
             return;
@@ -176,6 +186,7 @@ impl Book {
         }
         if let Some(subject) = principal.names.subject {
             subjects.release(subject.as_bytes());
+            cluster.release(subject);
         }
         if let Some(issuer) = label.issuer {
             issuers.release(issuer);

@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     Address,
     /// The client has as many as it may, by its token.
     Subject,
+    /// The client has as many as it may on all nodes together.
+    ClusterSubject,
     /// One of the topics has as many as it may on this node.
     Topic,
     /// The node follows as many topics as it may, and the stream would make it more.
@@ -46,6 +48,7 @@ impl Refusal {
             Self::Rate => "accept-rate",
             Self::Address => "streams-per-address-max",
             Self::Subject => "streams-per-subject-max",
+            Self::ClusterSubject => "cluster-streams-per-subject-max",
             Self::Topic => "streams-per-topic-max",
             Self::Topics => "topics-max",
             Self::Memory => "memory",

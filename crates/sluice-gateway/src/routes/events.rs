@@ -43,6 +43,11 @@ pub(super) async fn open(
         edge.runs.ground.hub.tallies().refused("newer-cursor");
         return shed("newer-cursor", edge.runs.ground.retry(), query.as_deref(), &headers);
     }
+    // Kept until the stream is let in or not: meanwhile it counts for the other nodes.
+    let _coming = match (&edge.runs.cluster, &identity.subject) {
+        (Some(cluster), Some(subject)) => Some(cluster.ask(subject).await),
+        _ => None,
+    };
     let applicant = Applicant {
         address: extensions.get::<ClientAddress>().map(|address| address.0),
         identity: Some(&identity),
@@ -138,6 +143,7 @@ fn refused(why: Refusal, retry: Duration) -> Answer {
         Refusal::Draining => (503, "this node is going away"),
         Refusal::Address => (429, "your network has as many streams open on this node as it may"),
         Refusal::Subject => (429, "you have as many streams open on this node as you may"),
+        Refusal::ClusterSubject => (429, "you have as many streams open as you may"),
         Refusal::Topic => (503, "one of the topics has as many streams on this node as it may"),
         Refusal::Topics => (503, "this node follows as many topics as it may"),
         Refusal::Memory => (503, "this node is short of memory"),

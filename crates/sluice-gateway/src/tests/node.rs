@@ -68,6 +68,7 @@ impl Node {
         let runs = Runs {
             ground: Ground { hub, logs, streams },
             admission,
+            cluster: None,
             tracker: tracker.clone(),
             runtime: Handle::current(),
             stop,

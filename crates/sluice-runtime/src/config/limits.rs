@@ -19,6 +19,8 @@ pub struct Limits {
     pub streams_per_address_max: u32,
     /// `limits.streams_per_subject_max`: 0. Streams of one subject; 0 for any number.
     pub streams_per_subject_max: u32,
+    /// `limits.cluster_streams_per_subject_max`: 0. Streams of one subject on all nodes together; 0 for any number.
+    pub cluster_streams_per_subject_max: u32,
     /// `limits.streams_per_topic_max`: 0. Streams of one topic; 0 for any number.
     pub streams_per_topic_max: u32,
     /// `limits.topics_max`: 250,000. Topics followed at once, by all streams together; 0 for any number.
@@ -59,6 +61,7 @@ impl Default for Limits {
             accept_burst: 1_000,
             streams_per_address_max: 0,
             streams_per_subject_max: 0,
+            cluster_streams_per_subject_max: 0,
             streams_per_topic_max: 0,
             topics_max: 250_000,
             address_prefix_v4: 32,
@@ -92,6 +95,11 @@ impl Limits {
             streams_per_subject_max: section.integer(
                 "streams_per_subject_max",
                 d.streams_per_subject_max,
+                0..=100_000_000,
+            ),
+            cluster_streams_per_subject_max: section.integer(
+                "cluster_streams_per_subject_max",
+                d.cluster_streams_per_subject_max,
                 0..=100_000_000,
             ),
             streams_per_topic_max: section.integer(

@@ -47,9 +47,13 @@ enum Failure {
 async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
     let settings = crate::settings::broker(config).map_err(Failure::Settings)?;
     let broker = RedisBroker::new(settings, TaskTracker::new()).map_err(Failure::Broker)?;
-    let appending = config.role != Role::Gateway;
-    let waiting = appending && config.publisher.wait_replicas > 0;
-    let duties = Duties { reading: config.role != Role::Publisher, appending, waiting };
+    let (reading, appending) = (config.role != Role::Publisher, config.role != Role::Gateway);
+    let duties = Duties {
+        reading,
+        appending,
+        waiting: appending && config.publisher.wait_replicas > 0,
+        holding: reading && config.limits.cluster_streams_per_subject_max > 0,
+    };
     let facts = broker.facts(duties).await.map_err(Failure::Broker)?;
     let mut listening = match duties.reading {
         true => Some(listen(&broker, config.redis.probe_deadline).await.map_err(Failure::Broker)?),

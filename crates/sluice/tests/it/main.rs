@@ -8,6 +8,7 @@ mod answers;
 mod attacks;
 mod browser;
 mod cli;
+mod cluster_limit;
 mod crowd;
 mod doctor;
 mod drain;

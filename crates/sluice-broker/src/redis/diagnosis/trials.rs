@@ -31,7 +31,30 @@ pub(super) fn of(keys: &Keys, announce: &'static str, duties: Duties) -> Result<
         // For no replica, which is done at once.
         trials.push(("WAIT", command("WAIT", &["0", "1"])));
     }
+    if duties.holding {
+        trials.extend(holding(&keys.held(&format!("{:016x}", fastrand::u64(..))), &keys.nodes()));
+    }
     Ok(trials)
+}
+
+/// What a limit that all nodes share needs. `held` is of a node that is not there, `nodes` is in use.
+fn holding(held: &str, nodes: &str) -> Vec<Trial> {
+    let mut trials = vec![
+        ("HMGET", command("HMGET", &[held, "doctor"])),
+        ("EXISTS", command("EXISTS", &[held])),
+        ("UNLINK", command("UNLINK", &[held])),
+    ];
+    for key in [held, nodes] {
+        trials.extend([
+            // A field without a value, which is complained of once rights were looked at.
+            ("HSET", command("HSET", &[key, "doctor", "", "doctor"])),
+            ("HDEL", command("HDEL", &[key, "doctor"])),
+            ("HKEYS", command("HKEYS", &[key])),
+            // What is there stays for longer than that.
+            ("PEXPIRE", command("PEXPIRE", &[key, "1", "GT"])),
+        ]);
+    }
+    trials
 }
 
 /// What following and replaying need. Subscribing is left to a real subscriber, which changes its connection.

@@ -123,7 +123,7 @@ pub(super) mod tests {
                 lacking: Vec::new(),
             },
             listening: Some(Listening::Heard(Duration::from_micros(200))),
-            duties: Duties { reading: true, appending: true, waiting: false },
+            duties: Duties { reading: true, appending: true, waiting: false, holding: false },
             event_bytes_max: 262_144,
             prefix: "sluice".to_owned(),
         }

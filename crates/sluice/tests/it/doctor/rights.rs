@@ -1,8 +1,12 @@
 //! The users of docs/redis.md: that they suffice, and that what one lacks is named.
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
 use sluice_testkit::{RedisServer, get, publish_with};
 
 use super::Visit;
+use crate::access::{closed, token, with_token};
 use crate::stage::{gateway, open, publisher, since};
 
 /// The address of `redis` for a user.
@@ -56,21 +60,32 @@ async fn what_a_user_may_not_do_is_named() {
     assert!(!stranger.printed.contains("hunter2"), "{}", stranger.printed);
 }
 
-/// The lines of docs/redis.md, with passwords for this test.
+/// The lines of docs/redis.md that make users, with passwords for this test.
 fn least_rights() -> Vec<String> {
+    let lines: Vec<String> = lines().into_iter().filter(|line| line.contains(" on >")).collect();
+    assert!(lines.len() == 4, "docs/redis.md has lost its ACL lines");
+    lines
+}
+
+/// The line that adds what a shared limit needs.
+fn rights_to_share() -> String {
+    let more: Vec<String> = lines().into_iter().filter(|line| !line.contains(" on >")).collect();
+    assert!(more.len() == 1, "docs/redis.md has lost the line for limits that nodes share: {more:?}");
+    more.concat()
+}
+
+fn lines() -> Vec<String> {
     let page = include_str!("../../../../../docs/redis.md");
     let page = page.replace("\\\n", " ").replace('\'', "");
     let lines = page.lines().filter(|line| line.starts_with("ACL SETUSER sluice-"));
-    let lines: Vec<String> = lines
+    lines
         .map(|line| {
             let passwords = [("GATEWAY", "g"), ("PUBLISHER", "p"), ("BOTH", "b"), ("DOCTOR", "d")];
             passwords.iter().fold(line.to_owned(), |line, (whose, password)| {
                 line.replace(&format!(">{whose}_PASSWORD"), &format!(">{password}"))
             })
         })
-        .collect();
-    assert!(lines.len() == 4, "docs/redis.md has lost its ACL lines");
-    lines
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,4 +118,34 @@ async fn a_node_with_the_least_rights_does_all_that_nodes_do() {
     assert!(history.text().contains(&second.to_string()), "{}", history.text());
     let forged = redis.cli(&["acl", "dryrun", "sluice-gateway", "publish", "sluice:{a}:live", "x"]);
     assert!(forged.await.unwrap().contains("no permission"), "a gateway may announce events");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_nodes_share_needs_rights_of_its_own() {
+    const LIMIT: &str = "limits.cluster_streams_per_subject_max=1";
+    let redis = RedisServer::builder().appendonly(true).start().await.unwrap();
+    for line in least_rights() {
+        redis.cli(&line.split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    }
+    let with = address(&redis, "sluice-gateway", "g");
+    let visit = Visit::of_redis(&with, &["gateway", "--set", LIMIT]).await;
+    assert_eq!((visit.code, visit.level("redis.permissions")), (1, "error"));
+    for command in ["HSET", "HDEL", "HKEYS", "HMGET", "PEXPIRE", "EXISTS", "UNLINK"] {
+        assert!(visit.seen("redis.permissions").contains(command), "{command}: {}", visit.printed);
+    }
+    redis.cli(&rights_to_share().split_whitespace().collect::<Vec<_>>()).await.unwrap();
+    let node = closed(gateway(&with)).arg("--set").arg(LIMIT).spawn().await.unwrap();
+    let options = with_token(&token(&json!({})));
+    let _stream = open(node.addr(), &["orders/1"], &options).await;
+    assert_eq!(node.metric("sluice_cluster_limit_unchecked_total").await.unwrap(), Some(0.0));
+    let keys = async || {
+        let keys = redis.cli(&["keys", "sluice:*"]).await.unwrap();
+        keys.lines().map(str::to_owned).collect::<BTreeSet<String>>()
+    };
+    let before = keys().await;
+    assert!(before.len() == 2 && before.contains("sluice:nodes"), "{before:?}");
+    let visit = Visit::of_redis(&with, &["gateway", "--set", LIMIT]).await;
+    assert_eq!((visit.code, visit.level("redis.permissions")), (0, "ok"), "{}", visit.printed);
+    assert_eq!(keys().await, before, "what is tried changes nothing");
+    assert_eq!(redis.cli(&["hlen", "sluice:nodes"]).await.unwrap().trim(), "1");
 }
