@@ -26,6 +26,12 @@ pub enum NetworkError {
 }
 
 impl Network {
+    /// Whether fewer leading bits than these are the same: `v4` for IPv4, `v6` for IPv6.
+    #[must_use]
+    pub fn is_wider_than(&self, v4: u8, v6: u8) -> bool {
+        self.prefix < if self.first.is_ipv4() { v4 } else { v6 }
+    }
+
     /// Whether `address` is one of them. An IPv4 address that is mapped into IPv6 is taken as what it is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

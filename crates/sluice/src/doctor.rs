@@ -3,6 +3,7 @@
 //! changed anywhere. What it prints holds no secret.
 
 mod access;
+mod files;
 mod finding;
 mod machine;
 mod public;
@@ -48,6 +49,10 @@ pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<Exit
     let mut report = Report::new();
     report.add("machine", "this machine, as this process sees it", machine::examine(&config));
     report.add("access", "who is let in, by this configuration", access::examine(&config).await);
+    let files = files::examine(&config);
+    if !files.is_empty() {
+        report.add("files", "certificates, keys and secrets in files", files);
+    }
     for (server, findings) in redis::examine(&config).await? {
         report.add("redis", &server, findings);
     }

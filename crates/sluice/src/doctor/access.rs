@@ -1,6 +1,8 @@
 //! `[auth]` as far as it can be judged from outside a node: what lets in more than was meant, and what will let in
 //! nobody.
 
+mod proxies;
+
 use sluice_runtime::config::{Auth, Config, Issuer, IssuerKeys};
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +15,7 @@ const EVERYTHING: &str = "**";
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let auth = &config.auth;
     let mut findings = judge(auth);
+    findings.extend(proxies::judge(&config.listen));
     for issuer in &auth.issuers {
         let IssuerKeys::JwksUrl(url) = &issuer.keys else { continue };
         let fetch = key_sets::fetch(auth.jwks.bytes_max, &TaskTracker::new());

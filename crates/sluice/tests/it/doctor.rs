@@ -1,6 +1,7 @@
 //! `sluice doctor` and `sluice health` against real servers, well and badly set up.
 
 mod balancer;
+mod files;
 mod rights;
 mod topologies;
 
