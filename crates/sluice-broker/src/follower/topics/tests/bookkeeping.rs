@@ -75,16 +75,21 @@ fn a_loss_voids_what_is_known_of_the_topics_that_it_is_about() {
     assert!(topics.are_verified());
 }
 
-/// A budget that is spent on what cannot be read is taken from the others.
-#[test]
-fn what_cannot_be_read_is_left_out_of_the_plan() {
-    let mut topics = Topics::default();
-    let sink = Record::default();
+/// Topics `t0` to `t99`.
+fn a_hundred_open() -> (Topics, Record) {
+    let (mut topics, sink) = (Topics::default(), Record::default());
     for n in 0..100 {
         let topic = Topic::parse(&format!("t{n}")).unwrap();
         topics.follow(&topic, &sink);
         topics.opened(&topic, LogHead::default(), topics.epoch, &sink);
     }
+    (topics, sink)
+}
+
+/// A budget that is spent on what cannot be read is taken from the others.
+#[test]
+fn what_cannot_be_read_is_left_out_of_the_plan() {
+    let (mut topics, _) = a_hundred_open();
     let odd = |topic: &Topic| topic.as_str().ends_with(['1', '3', '5', '7', '9']);
     let mut looked = std::collections::HashSet::new();
     for _ in 0..5 {
@@ -130,13 +135,7 @@ fn a_look_from_before_the_connection_was_lost_says_nothing_of_a_topic_verified_s
 
 #[test]
 fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
-    let mut topics = Topics::default();
-    let sink = Record::default();
-    for n in 0..100 {
-        let topic = Topic::parse(&format!("t{n}")).unwrap();
-        topics.follow(&topic, &sink);
-        topics.opened(&topic, LogHead::default(), topics.epoch, &sink);
-    }
+    let (mut topics, sink) = a_hundred_open();
     let model = Model::default();
     let mut looked = std::collections::HashSet::new();
     for _ in 0..20 {

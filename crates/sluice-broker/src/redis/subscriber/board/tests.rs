@@ -105,17 +105,22 @@ fn topics_wait_for_servers_and_stand_with_theirs() {
     assert_eq!(board.health.get().shards_connected, 2);
 }
 
-#[test]
-fn topics_that_move_are_lost_meanwhile_and_the_rest_stands() {
+/// Two lines, of which the first has b and c, and the second a.
+fn two_that_stand() -> (Board, Arc<Told>) {
     let (mut board, told) = board();
-    let (ticket, _called) = ticket();
     board.lay_out(layout(&[(1, 0, 9_999), (2, 10_000, SLOTS - 1)]));
-    board.add(topics(&["a", "b", "c"]), &ticket);
+    board.add(topics(&["a", "b", "c"]), &ticket().0);
     for port in [1, 2] {
         level(&mut board, port);
         board.stands(&address(port));
     }
     told.take();
+    (board, told)
+}
+
+#[test]
+fn topics_that_move_are_lost_meanwhile_and_the_rest_stands() {
+    let (mut board, told) = two_that_stand();
     // The slot of c goes to the other server.
     assert!(board.lay_out(layout(&[(1, 0, 4_999), (2, 5_000, SLOTS - 1)])).is_empty());
     assert_eq!(level(&mut board, 1), [""; 0]);
@@ -186,15 +191,7 @@ fn a_subscription_that_the_server_gave_up_is_made_again() {
 
 #[test]
 fn a_server_that_is_away_costs_its_own_topics_their_announcements() {
-    let (mut board, told) = board();
-    let (ticket, _called) = ticket();
-    board.lay_out(layout(&[(1, 0, 9_999), (2, 10_000, SLOTS - 1)]));
-    board.add(topics(&["a", "b", "c"]), &ticket);
-    for port in [1, 2] {
-        level(&mut board, port);
-        board.stands(&address(port));
-    }
-    told.take();
+    let (mut board, told) = two_that_stand();
     board.lost(&address(1), "test");
     assert_eq!(told.take(), ["lost b c", "broken"]);
     // The slot of c goes to the server that is there, and its topics wait for nobody.
