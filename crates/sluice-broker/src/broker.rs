@@ -86,6 +86,11 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         Partition::WHOLE
     }
 
+    /// All that topics may be in at this moment.
+    fn partitions(&self) -> Vec<Partition> {
+        vec![Partition::WHOLE]
+    }
+
     /// Proves that `partition` would take events. One that no topic is in any more proves it at once, so that
     /// whoever waits for it waits no longer.
     async fn probe(&self, _partition: &Partition) -> Result<(), BrokerError> {

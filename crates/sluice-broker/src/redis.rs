@@ -146,6 +146,10 @@ impl Broker for RedisBroker {
         self.servers.partition(|| self.keys.slot(topic))
     }
 
+    fn partitions(&self) -> Vec<Partition> {
+        self.servers.partitions()
+    }
+
     async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
         self.servers.probe(partition).await
     }

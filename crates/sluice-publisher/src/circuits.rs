@@ -35,6 +35,16 @@ impl Circuits {
         self.by_partition.get(partition).map_or(Ok(()), |circuit| circuit.check(now))
     }
 
+    /// Whether the broker may be asked about any of `partitions`; an error is of the one that is asked again first.
+    pub(crate) fn check_any(&self, partitions: &[Partition], now: Instant) -> Result<(), Open> {
+        let mut first: Option<Open> = None;
+        for partition in partitions {
+            let Err(open) = self.check(partition, now) else { return Ok(()) };
+            first = Some(first.filter(|first| first.retry_after <= open.retry_after).unwrap_or(open));
+        }
+        first.map_or(Ok(()), Err)
+    }
+
     /// A flush begins.
     pub(crate) fn flush_began(&mut self, now: Instant) {
         self.under_way.push(now);
@@ -120,11 +130,14 @@ mod tests {
         circuits.flush_ended(t);
         let open = Open { why: "refused".into(), retry_after: 100 * MS };
         assert_eq!((circuits.check(&a, t + MS), circuits.check(&b, t + MS)), (Err(open), Ok(())));
+        assert_eq!(circuits.check_any(&[a.clone(), b.clone()], t + MS), Ok(()));
         assert_eq!((circuits.probe_at(&a), circuits.probe_at(&b)), (Some(t + 101 * MS), None));
         circuits.probe_failed(&a, t + 101 * MS, 0.0, "still");
         assert_eq!(circuits.probe_at(&a), Some(t + 301 * MS), "each has its own pauses");
         assert!(circuits.flush_failed(&b, t + MS, t + MS, "refused"), "and its own prober");
         assert_eq!(circuits.probe_at(&b), Some(t + 101 * MS));
+        let either = circuits.check_any(&[a.clone(), b.clone()], t + MS).unwrap_err();
+        assert_eq!(Err(either), circuits.check(&b, t + MS), "it is asked again first");
         circuits.probe_answered(&a, t + 301 * MS);
         assert_eq!(circuits.check(&a, t + 301 * MS), Ok(()));
         assert!(circuits.check(&b, t + 301 * MS).is_err() && !circuits.all_pass());

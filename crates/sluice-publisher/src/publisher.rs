@@ -195,8 +195,8 @@ impl Publisher {
         shared.running.wait().await;
     }
 
-    /// Whether an event offered now might be sent: an error while the whole broker is unavailable or after
-    /// closing. While a part of it is, [`Publisher::available_for`] tells the topics apart.
+    /// Whether an event offered now might be sent: an error while every part of the broker is unavailable or after
+    /// closing. While some are, [`Publisher::available_for`] tells the topics apart.
     pub fn available(&self) -> Result<(), PublishError> {
         self.shared.available(Link::check)
     }

@@ -95,6 +95,13 @@ impl Layout {
         self.shards.get(self.partitions.iter().position(|known| known == partition)?)
     }
 
+    /// All that slots are in.
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        let nobodys = Partition::named(UNASSIGNED);
+        let nobodys = Some(nobodys).filter(|partition| self.has_unassigned(partition));
+        self.partitions.iter().cloned().chain(nobodys).collect()
+    }
+
     /// Whether `partition` is that of the slots that nobody is in charge of, and there are some.
     pub(super) fn has_unassigned(&self, partition: &Partition) -> bool {
         let assigned: usize = self.ranges.iter().map(|(first, last, _)| usize::from(last - first) + 1).sum();

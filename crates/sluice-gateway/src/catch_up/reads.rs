@@ -124,6 +124,10 @@ impl Broker for SharedReads {
         self.broker.partition(topic)
     }
 
+    fn partitions(&self) -> Vec<Partition> {
+        self.broker.partitions()
+    }
+
     async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
         self.broker.probe(partition).await
     }

@@ -85,6 +85,10 @@ impl Broker for Gate {
         self.everything()
     }
 
+    fn partitions(&self) -> Vec<Partition> {
+        vec![self.everything()]
+    }
+
     async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
         if *partition == self.everything() { self.check() } else { Ok(()) }
     }

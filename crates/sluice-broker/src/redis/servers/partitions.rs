@@ -15,6 +15,11 @@ impl Servers {
         if self.cluster { self.scout.layout().partition(slot()) } else { Partition::WHOLE }
     }
 
+    /// All that there are, as far as is known now.
+    pub(in crate::redis) fn partitions(&self) -> Vec<Partition> {
+        if self.cluster { self.scout.layout().partitions() } else { vec![Partition::WHOLE] }
+    }
+
     /// Proves that the server of `partition` answers and serves its slots. One that is in charge of nothing any
     /// more has nothing to prove.
     pub(in crate::redis) async fn probe(&self, partition: &Partition) -> Result<(), BrokerError> {
