@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("docs/deployment.md", "helm/sluice/README.md")
+PAGES = ("docs/access.md", "docs/deployment.md", "helm/sluice/README.md")
 REDIS = {"redis": {"url": "redis://redis:6379"}}
 
 

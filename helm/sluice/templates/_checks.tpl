@@ -21,6 +21,12 @@
 {{- fail "auth.existingSecret has keys but no name" -}}
 {{- end -}}
 {{- end -}}
+{{- $jwt := dig "auth" "jwt" dict .Values.config -}}
+{{- range $file := list "key_file" "secret_file" -}}
+{{- if and (hasPrefix "/etc/sluice/auth/" (get $jwt $file)) (not $.Values.auth.keyFiles.existingSecret) -}}
+{{- fail (printf "config.auth.jwt.%s is under /etc/sluice/auth, but no auth.keyFiles.existingSecret is mounted there" $file) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $redis.url (contains "@" $redis.url) -}}
 {{- fail "redis.url would put a login into a ConfigMap: use redis.username and redis.existingSecret.passwordKey, or redis.existingSecret.urlKey" -}}
 {{- end -}}

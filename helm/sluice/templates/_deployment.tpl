@@ -136,6 +136,12 @@ volumes:
     secretName: {{ .root.Values.tls.existingSecret }}
     defaultMode: 0440
 {{- end }}
+{{- if .root.Values.auth.keyFiles.existingSecret }}
+- name: auth
+  secret:
+    secretName: {{ .root.Values.auth.keyFiles.existingSecret }}
+    defaultMode: 0440
+{{- end }}
 {{- end }}
 
 {{- define "sluice.volumeMounts" -}}
@@ -145,6 +151,9 @@ volumes:
 {{- end }}
 {{- if .Values.tls.existingSecret }}
 - {name: tls, mountPath: /etc/sluice/tls, readOnly: true}
+{{- end }}
+{{- if .Values.auth.keyFiles.existingSecret }}
+- {name: auth, mountPath: /etc/sluice/auth, readOnly: true}
 {{- end }}
 {{- end }}
 
