@@ -1,6 +1,7 @@
 //! Holdings of nodes: a hash a node, with a field a name, that expires as a whole when its node falls silent; and a hash
 //! of the nodes there are. So a word of a node is a few commands, whatever the number of names, each about one key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use redis::{Cmd, Value};
@@ -32,9 +33,6 @@ async fn say(servers: &Servers, keys: &Keys, holding: &Holding<'_>) -> Result<Ve
     let (own, nodes) = (keys.held(node), keys.nodes());
     let lease_ms = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX).max(1);
     let mut commands = Vec::new();
-    if whole {
-        commands.push(command("UNLINK", &own));
-    }
     let (kept, given_back): (Vec<_>, Vec<_>) = held.iter().partition(|(_, count)| *count > 0);
     for part in kept.chunks(FIELDS_MAX) {
         let mut set = command("HSET", &own);
@@ -43,12 +41,12 @@ async fn say(servers: &Servers, keys: &Keys, holding: &Holding<'_>) -> Result<Ve
         }
         commands.push(set);
     }
-    for part in given_back.chunks(FIELDS_MAX).filter(|_| !whole) {
-        let mut delete = command("HDEL", &own);
-        for (name, _) in part {
-            delete.arg(&**name);
-        }
-        commands.push(delete);
+    for part in given_back.chunks(FIELDS_MAX) {
+        commands.push(without(&own, part.iter().map(|(name, _)| &**name)));
+    }
+    let length_at = commands.len();
+    if whole {
+        commands.push(command("HLEN", &own));
     }
     let mut expire = command("PEXPIRE", &own);
     expire.arg(lease_ms);
@@ -62,10 +60,38 @@ async fn say(servers: &Servers, keys: &Keys, holding: &Holding<'_>) -> Result<Ve
     let mut routed: Vec<Routed> = routed(at_own, commands).collect();
     routed.extend(self::routed(at_nodes, [enter, keep, command("HKEYS", &nodes)]));
     let mut answers = change(servers, routed).await?;
+    let length = Value::Int(i64::try_from(kept.len()).unwrap_or(i64::MAX));
+    if whole && answers.get(length_at) != Some(&length) {
+        let kept: HashSet<&str> = kept.iter().map(|(name, _)| &**name).collect();
+        forget_all_but(servers, &own, &kept).await?;
+    }
     let known = answers.pop().ok_or_else(|| failure::odd("HKEYS", "answer"))?;
     let Value::Array(known) = known else { return Err(failure::odd("HKEYS", "fields")) };
     let known = known.iter().filter_map(parse::text).filter(|other| *other != node);
     Ok(known.map(str::to_owned).collect())
+}
+
+/// Takes out what the node has not said it holds: it was given back in a word that did not arrive. What it holds is
+/// there all the time, so that nobody who asks meanwhile takes it for free.
+async fn forget_all_but(servers: &Servers, own: &str, kept: &HashSet<&str>) -> Result<(), BrokerError> {
+    let slot = layout::slot(own.as_bytes());
+    let Value::Array(there) = servers.read(slot, command("HKEYS", own)).await? else {
+        return Err(failure::odd("HKEYS", "fields"));
+    };
+    let gone: Vec<&str> = there.iter().filter_map(parse::text).filter(|name| !kept.contains(name)).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let deletes = gone.chunks(FIELDS_MAX).map(|part| without(own, part.iter().copied()));
+    change(servers, routed(slot, deletes).collect()).await.map(drop)
+}
+
+fn without<'n>(key: &str, names: impl Iterator<Item = &'n str>) -> Cmd {
+    let mut delete = command("HDEL", key);
+    for name in names {
+        delete.arg(name);
+    }
+    delete
 }
 
 /// Forgets nodes without a lease. One that lives all the same, and holds nothing, enters itself with its next word.

@@ -108,6 +108,7 @@ conformance! {
     super::retaining::nothing_goes_without_limits as nothing_goes_without_limits,
     super::holding::nodes_know_what_others_hold as nodes_know_what_others_hold,
     super::holding::a_whole_word_replaces_all_before as a_whole_word_replaces_all_before,
+    super::holding::a_whole_word_hides_nothing_for_a_moment as a_whole_word_hides_nothing_for_a_moment,
     super::holding::what_a_silent_node_held_is_gone as what_a_silent_node_held_is_gone,
     super::holding::many_names_are_told_at_once as many_names_are_told_at_once,
     super::following::a_topic_is_followed_from_its_head as a_topic_is_followed_from_its_head,

@@ -42,7 +42,7 @@ fn holding(held: &str, nodes: &str) -> Vec<Trial> {
     let mut trials = vec![
         ("HMGET", command("HMGET", &[held, "doctor"])),
         ("EXISTS", command("EXISTS", &[held])),
-        ("UNLINK", command("UNLINK", &[held])),
+        ("HLEN", command("HLEN", &[held])),
     ];
     for key in [held, nodes] {
         trials.extend([

@@ -77,3 +77,23 @@ pub(super) async fn many_names_are_told_at_once(make: impl AsyncFn(Retention) ->
     hold(&stage, "a", &none, &[]).await;
     assert_eq!(hold(&stage, "b", &[], &asked).await, vec![0; 2_500]);
 }
+
+/// Whoever asks while a node says all that it holds must not find that it holds nothing.
+pub(super) async fn a_whole_word_hides_nothing_for_a_moment(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::UNLIMITED).await;
+    let names: Vec<String> = (0..3_000).map(|n| format!("u{n}")).collect();
+    let held: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let whole = Holding { node: "a", held: &[], whole: true, lease: LONG, asked: &[] };
+    say(&stage, whole, &held, &[]).await;
+    let saying = async {
+        for _ in 0..30 {
+            say(&stage, whole, &held, &[]).await;
+        }
+    };
+    let asking = async {
+        for _ in 0..300 {
+            assert_eq!(hold(&stage, "b", &[], &["u0", "u2999"]).await, [1, 1]);
+        }
+    };
+    tokio::join!(saying, asking);
+}
