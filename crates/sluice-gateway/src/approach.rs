@@ -12,7 +12,7 @@ use sluice_fanout::{Fence, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::Frame;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::catch_up::{CatchUp, LogAccess, Progress};
 use crate::control;
@@ -25,6 +25,8 @@ use crate::subscription::{Origin, Subscription, starts};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Between attempts to read a log that cannot be read now.
 const READ_AGAIN: Duration = Duration::from_millis(250);
+/// How long a page is kept for a client that does not take it at once: then it is read again when its turn comes.
+const PAGE_KEPT: Duration = Duration::from_millis(100);
 
 /// What every approach on a node shares. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -36,6 +38,12 @@ pub(crate) struct Ground {
 
 /// Where frames go.
 pub(crate) trait Outlet: Send {
+    /// What is read and written at once, unless a single event is larger.
+    const PAGE_BYTES: usize;
+
+    /// Waits until the client takes more, so that nothing need be in memory for it before.
+    fn ready(&mut self) -> impl Future<Output = Result<(), Halt>> + Send;
+
     /// Writes `frames`, or says why it cannot.
     fn write(&mut self, frames: Vec<RingFrame>) -> impl Future<Output = Result<(), Halt>> + Send;
 
@@ -144,7 +152,7 @@ impl Approach {
     }
 
     /// Writes what lies between the client and `fence`. `false` when a newer fence is needed.
-    pub(crate) async fn go_to(&mut self, fence: &Fence, outlet: &mut impl Outlet) -> Result<bool, Halt> {
+    pub(crate) async fn go_to<O: Outlet>(&mut self, fence: &Fence, outlet: &mut O) -> Result<bool, Halt> {
         let Some(catch_up) = &mut self.catch_up else {
             let cursor = cursor_of(self.hold.set(), &fence.positions, fence.floor_ms);
             let frames = self.greeting.frames(&self.ground.hub, Some(&cursor));
@@ -157,11 +165,21 @@ impl Approach {
         };
         let mut beaten = Instant::now();
         loop {
-            match catch_up.step(fence).await {
+            if let Ok(ready) = timeout(PAGE_KEPT, outlet.ready()).await {
+                ready?;
+            } else {
+                catch_up.let_go();
+                outlet.ready().await?;
+            }
+            match catch_up.step(fence, O::PAGE_BYTES).await {
                 Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
                 Ok(Progress::Reached) => return self.arrive(outlet).await,
-                Ok(Progress::Overtaken) => return Ok(false),
+                Ok(Progress::Overtaken) => {
+                    catch_up.let_go();
+                    return Ok(false);
+                }
                 Err(error) => {
+                    catch_up.let_go();
                     report(&error);
                     if beaten.elapsed() >= self.ground.streams.heartbeat {
                         beaten = Instant::now();

@@ -1,7 +1,7 @@
 //! The body of a stream that hyper drives: HTTP/2, TLS, and whatever did not leave hyper.
 //!
-//! While it approaches its ring a task feeds the body through a channel of one part; then the task ends and
-//! the body is served from the ring by position, with no queue of its own.
+//! While it approaches its ring a task feeds the body whenever hyper asks for more; then the task ends and the
+//! body is served from the ring by position, with no queue of its own.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,7 +13,6 @@ use http_body::{Body, Frame as BodyFrame};
 use opentelemetry::context::FutureExt as _;
 use sluice_fanout::{End, Framing, Polled, PolledStream, PolledView, RingFrame};
 use sluice_wire::EventId;
-use tokio::sync::mpsc;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::admission::{Place, Standing};
@@ -26,7 +25,11 @@ use crate::runs::Runs;
 use crate::server::{Doing, GivenUp, Term, Transit};
 use crate::settings::OnLag;
 use crate::subscription::Subscription;
+use crate::supply::{Supplied, Supplier, supply};
 use crate::trace;
+
+/// What is handed to hyper at once: it holds that for as long as its client takes nothing. Bytes.
+const PART_BYTES: usize = 64 << 10;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ pub(crate) struct Carrier {
 
 #[derive(Debug)]
 enum State {
-    Approaching(mpsc::Receiver<Part>),
+    Approaching(Supplied<Part>),
     Live(PolledStream, FeedHold),
     Ended,
 }
@@ -64,7 +67,7 @@ enum Part {
 impl SseBody {
     /// The body of a stream that was admitted.
     pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place, ends: Option<Ends>) -> Self {
-        let (parts, received) = mpsc::channel(1);
+        let (parts, received) = supply();
         let context = runs.ground.hub.spans().subscribe(&subscription);
         let task = {
             let (runs, standing) = (runs.clone(), place.standing());
@@ -98,7 +101,7 @@ impl SseBody {
         match self.runs.ground.streams.on_lag {
             OnLag::CatchUp => {
                 let approach = Approach::resume(&self.runs.ground, hold, stream.positions());
-                let (parts, received) = mpsc::channel(1);
+                let (parts, received) = supply();
                 let (runs, standing) = (self.runs.clone(), self.place.standing());
                 self.runs.spawn(async move { join(&runs, approach, ToBody { parts, standing }).await });
                 self.state = State::Approaching(received);
@@ -143,7 +146,7 @@ impl SseBody {
     /// What the stream is sent next; `None` when the state has changed and is to be asked again.
     fn poll_state(&mut self, context: &mut Context<'_>) -> Poll<Option<Option<Bytes>>> {
         match &mut self.state {
-            State::Approaching(parts) => match ready!(parts.poll_recv(context)) {
+            State::Approaching(parts) => match ready!(parts.poll_take(context)) {
                 Some(Part::Text(text)) => Poll::Ready(Some(Some(text))),
                 Some(Part::Joined(stream, hold)) => {
                     self.place.arrived();
@@ -204,13 +207,19 @@ impl Drop for SseBody {
     }
 }
 
-/// An approach that writes into the body's channel.
+/// An approach that writes into the body.
 struct ToBody {
-    parts: mpsc::Sender<Part>,
+    parts: Supplier<Part>,
     standing: Standing,
 }
 
 impl Outlet for ToBody {
+    const PAGE_BYTES: usize = PART_BYTES;
+
+    async fn ready(&mut self) -> Result<(), Halt> {
+        if self.parts.wanted().await { Ok(()) } else { Err(Halt::Gone) }
+    }
+
     async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
         if frames.is_empty() {
             return Ok(());
@@ -218,10 +227,10 @@ impl Outlet for ToBody {
         if self.standing.is_sentenced() {
             return Err(Halt::Sentenced);
         }
-        self.parts.send(Part::Text(joined(&frames))).await.map_err(|_| Halt::Gone)
+        if self.parts.give(Part::Text(joined(&frames))).await { Ok(()) } else { Err(Halt::Gone) }
     }
 
-    /// The channel holds back whoever writes, so no page is left in the middle.
+    /// What is written is taken whole, so nothing is left in the middle.
     fn stands_at(&mut self, _: Vec<EventId>) {}
 }
 
@@ -237,7 +246,7 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
         if let Some(stream) = view.join(feed, &fence, outlet.standing.principal()) {
             trace::arrived("joined");
             // The body being gone, both are given back here.
-            let _ = outlet.parts.send(Part::Joined(stream, approach.into_hold())).await;
+            let _ = outlet.parts.give(Part::Joined(stream, approach.into_hold())).await;
             return;
         }
     }

@@ -6,6 +6,7 @@
 //! Nothing is lost and nothing repeated: what is written is exactly what lies behind the positions, and the
 //! ring begins exactly behind the fence.
 
+mod memory;
 mod reads;
 mod source;
 
@@ -18,13 +19,12 @@ use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::{Frame, head};
 use tokio::sync::Semaphore;
 
+pub use self::memory::ReplayMemory;
+pub(crate) use self::memory::{Grant, PageMemory};
 pub(crate) use self::reads::SharedReads;
 use self::source::{Item, Source};
 use crate::control;
 use crate::hub::Hub;
-
-/// What one step may write at most, so that a slow client holds little.
-const STEP_BYTES_MAX: usize = 256 << 10;
 
 /// How logs are read for streams that catch up. Clones share the budget.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub(crate) struct LogAccess {
     pub(crate) broker: Arc<dyn Broker>,
     /// Reads that may be under way for all streams of the node.
     pub(crate) readers: Arc<Semaphore>,
+    /// Memory for what they bring.
+    pub(crate) memory: PageMemory,
     pub(crate) replay: ReplaySettings,
 }
 
@@ -55,6 +57,8 @@ pub(crate) struct CatchUp {
     set: Arc<TopicSet>,
     sources: Vec<Source>,
     floor_ms: u64,
+    /// There is one whenever a source holds events of a log.
+    grant: Option<Grant>,
 }
 
 impl CatchUp {
@@ -73,7 +77,7 @@ impl CatchUp {
             .zip(starts.into_iter().zip(jumps))
             .map(|((key, topic), (start, jumps))| Source::new(*key, topic.clone(), start, jumps))
             .collect();
-        Self { hub, logs, set, sources, floor_ms }
+        Self { hub, logs, set, sources, floor_ms, grant: None }
     }
 
     /// The cursor of the client as of the frames handed out so far.
@@ -86,23 +90,34 @@ impl CatchUp {
         self.sources.iter().map(Source::position).collect()
     }
 
-    /// The next step towards `fence`.
+    /// Keeps nothing in memory that can be read again: to be called before anything is waited for between two
+    /// steps.
+    pub(crate) fn let_go(&mut self) {
+        self.sources.iter_mut().for_each(Source::let_go);
+        self.grant = None;
+    }
+
+    /// The next step towards `fence`: frames of about `bytes` in all, unless a single one is larger.
     ///
     /// # Errors
     ///
     /// Those of the log. The step may be taken again.
-    pub(crate) async fn step(&mut self, fence: &Fence) -> Result<Progress, BrokerError> {
+    pub(crate) async fn step(&mut self, fence: &Fence, bytes: usize) -> Result<Progress, BrokerError> {
+        if self.held_bytes() == 0 {
+            // Others may be waiting for it.
+            self.grant = None;
+        }
         if self.note_jumps() || !self.settle_those_ahead(fence).await? {
             return Ok(Progress::Overtaken);
         }
         loop {
             for index in 0..self.sources.len() {
-                self.fill(index, fence.positions[index]).await?;
+                self.fill(index, fence.positions[index], bytes).await?;
             }
             if self.note_jumps() || self.leave_beyond(fence).await {
                 return Ok(Progress::Overtaken);
             }
-            let frames = self.merge(fence);
+            let frames = self.merge(fence, bytes);
             if !frames.is_empty() {
                 return Ok(Progress::Frames(frames));
             }
@@ -162,22 +177,50 @@ impl CatchUp {
         Ok(true)
     }
 
-    async fn fill(&mut self, index: usize, to: EventId) -> Result<(), BrokerError> {
-        let page_events = (self.logs.replay.page_events / self.sources.len()).max(8);
-        let source = &mut self.sources[index];
-        while source.is_thirsty(to) {
-            if source.fill_from_window(&self.hub, to, page_events) {
+    async fn fill(&mut self, index: usize, to: EventId, bytes: usize) -> Result<(), BrokerError> {
+        let most = (self.logs.replay.page_events / self.sources.len()).max(8);
+        while self.sources[index].is_thirsty(to) {
+            if self.sources[index].fill_from_window(&self.hub, to, most) {
                 continue;
             }
-            let _reader = self.logs.readers.acquire().await;
-            // Whoever held the reader before may have brought the window what is wanted here.
-            if !source.fill_from_window(&self.hub, to, page_events) {
+            let page_events = self.obtain_room(index, most, bytes).await;
+            let reader = self.logs.readers.acquire().await;
+            // Whoever held either before may have brought the window what is wanted here.
+            if !self.sources[index].fill_from_window(&self.hub, to, most) {
                 let replay = ReplaySettings { page_events, ..self.logs.replay };
-                source.fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
+                self.sources[index].fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
             }
+            drop(reader);
+            let held = self.held_bytes();
+            self.grant.iter_mut().for_each(|grant| grant.cover(held));
         }
         self.settle_doubt(index, to).await;
         Ok(())
+    }
+
+    /// Obtains memory for a page of each topic, of about `bytes` in all, unless there is some already. How many
+    /// events, of `most`, a page of the topic may have.
+    async fn obtain_room(&mut self, index: usize, most: usize, bytes: usize) -> usize {
+        let portion = (self.logs.memory.share(bytes) / self.sources.len()).max(1);
+        let sizes = self.hub.event_bytes(&self.set);
+        if self.grant.is_none() {
+            // There is always room for one event of each, however large.
+            let bytes = sizes.iter().map(|size| portion.max(*size)).sum();
+            self.grant = self.logs.memory.try_grant(bytes);
+            if self.grant.is_none() {
+                self.let_go();
+                self.grant = Some(self.logs.memory.grant(bytes).await);
+            }
+        }
+        match portion / sizes[index] {
+            many if many >= most => most,
+            // Clients that ask at about the same time ask for the same page.
+            few => 1 << few.max(1).ilog2(),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.sources.iter().map(Source::held_bytes).sum()
     }
 
     /// A rewound log may go on behind the fence only: the node is brought there first. Whether there is one.
@@ -202,16 +245,18 @@ impl CatchUp {
     }
 
     /// Takes items off the sources, oldest first, as long as it is known which is the oldest.
-    fn merge(&mut self, fence: &Fence) -> Vec<RingFrame> {
+    fn merge(&mut self, fence: &Fence, bytes_max: usize) -> Vec<RingFrame> {
         let mut frames = Vec::new();
         let mut bytes = 0;
-        while bytes < STEP_BYTES_MAX {
+        while bytes < bytes_max {
             let unsure = self.sources.iter().zip(&fence.positions).any(|(s, to)| s.is_thirsty(*to));
             let next = self.sources.iter().enumerate().filter_map(|(i, s)| Some((s.peek()?, i))).min();
             let Some((_, index)) = next.filter(|_| !unsure) else { break };
             let from = self.sources[index].position();
             let Some(item) = self.sources[index].take() else { break };
             if let Item::Gap(gap) = &item {
+                // Counted here, since a page that nobody took is read again.
+                self.hub.tallies().gap(gap.reason);
                 self.floor_ms = self.floor_ms.min(gap.to.complete_ms());
             }
             let before = frames.len();

@@ -9,6 +9,7 @@ pub(crate) mod feeds;
 mod hold;
 mod place;
 mod sink;
+mod sizes;
 pub(crate) mod topics;
 pub(crate) mod window;
 

@@ -21,6 +21,7 @@ mod server;
 mod settings;
 mod socket;
 mod subscription;
+mod supply;
 mod sweep;
 mod tallies;
 #[cfg(test)]
@@ -45,7 +46,8 @@ use tokio_util::task::TaskTracker;
 use crate::admission::Admission;
 pub use crate::admission::{Principal, Sentence};
 use crate::approach::Ground;
-use crate::catch_up::{LogAccess, SharedReads};
+pub use crate::catch_up::ReplayMemory;
+use crate::catch_up::{LogAccess, PageMemory, SharedReads};
 pub use crate::census::{Census, Listed};
 use crate::cluster::Cluster;
 pub use crate::drain::Drained;
@@ -85,6 +87,8 @@ pub struct GatewayStatus {
     pub topics: usize,
     /// Bytes of recent events in memory.
     pub window_bytes: usize,
+    /// Memory for what is read of logs on its way to clients.
+    pub replay_memory: ReplayMemory,
     /// What the shards have done and hold.
     pub shards: ShardStatus,
     /// How the broker is followed.
@@ -113,6 +117,7 @@ impl Gateway {
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker.clone(), hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
+            memory: PageMemory::new(settings.catch_up_bytes_max, hub.tallies().clone()),
             replay: follower.replay,
         };
         let admission = Admission::new(
@@ -158,6 +163,7 @@ impl Gateway {
             feeds: sizes.feeds,
             topics: sizes.topics,
             window_bytes: sizes.window_bytes,
+            replay_memory: ground.logs.memory.status(),
             shards: ground.hub.shard_status(),
             follower: ground.hub.follower_status(),
             unread: ground.hub.unread(),

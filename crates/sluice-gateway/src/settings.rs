@@ -19,6 +19,8 @@ pub struct GatewaySettings {
     pub follower: FollowerSettings,
     /// Reads of logs that may be under way for streams that catch up.
     pub catch_up_readers_max: usize,
+    /// Memory for what is read of logs on its way to clients.
+    pub catch_up_bytes_max: usize,
     /// How streams behave.
     pub streams: StreamSettings,
     /// How much a node takes.
@@ -121,6 +123,7 @@ impl Default for GatewaySettings {
             rings: RingLimits { events_max: 1_024, bytes_max: 1 << 20 },
             follower: FollowerSettings::default(),
             catch_up_readers_max: 64,
+            catch_up_bytes_max: 64 << 20,
             streams: StreamSettings::default(),
             limits: Limits::default(),
             pressure: Pressure::default(),

@@ -39,6 +39,8 @@ pub struct LagFigures {
     pub catch_up: (Vec<u64>, u64),
     /// From a stream's way to its ring to its arrival, or its end.
     pub approach: (Vec<u64>, u64),
+    /// How long reads of logs waited for memory, of those that had to.
+    pub memory_wait: (Vec<u64>, u64),
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ struct Lags {
     delivery: Buckets,
     catch_up: Buckets,
     approach: Buckets,
+    memory_wait: Buckets,
     catching_up: AtomicUsize,
     drained: AtomicU64,
     cut: AtomicU64,
@@ -74,6 +77,7 @@ impl Tallies {
                 delivery: Buckets::new(LAG_US),
                 catch_up: Buckets::new(LAG_US),
                 approach: Buckets::new(LAG_US),
+                memory_wait: Buckets::new(LAG_US),
                 catching_up: AtomicUsize::new(0),
                 drained: AtomicU64::new(0),
                 cut: AtomicU64::new(0),
@@ -122,7 +126,12 @@ impl Tallies {
     pub(crate) fn catch_up_ended(&self, way: Duration) {
         self.catching_up.decrement(1.0);
         self.own.catching_up.fetch_sub(1, Ordering::Relaxed);
-        self.own.approach.record(u64::try_from(way.as_micros()).unwrap_or(u64::MAX));
+        self.own.approach.record(in_us(way));
+    }
+
+    /// A read of a log waited so long for memory.
+    pub(crate) fn waited_for_memory(&self, wait: Duration) {
+        self.own.memory_wait.record(in_us(wait));
     }
 
     /// Streams on their way to their rings.
@@ -157,8 +166,13 @@ impl Tallies {
 
     /// How long events and streams took, since the start.
     pub(crate) fn lags(&self) -> LagFigures {
-        let Lags { delivery, catch_up, approach, .. } = self.own.as_ref();
-        LagFigures { delivery: delivery.read(), catch_up: catch_up.read(), approach: approach.read() }
+        let Lags { delivery, catch_up, approach, memory_wait, .. } = self.own.as_ref();
+        LagFigures {
+            delivery: delivery.read(),
+            catch_up: catch_up.read(),
+            approach: approach.read(),
+            memory_wait: memory_wait.read(),
+        }
     }
 
     /// Streams that the node has ended in good order, and those that it has cut off.
@@ -170,6 +184,9 @@ impl Tallies {
 /// Microseconds since a moment in milliseconds.
 fn since_us(moment_ms: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = now.saturating_sub(Duration::from_millis(moment_ms));
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    in_us(now.saturating_sub(Duration::from_millis(moment_ms)))
+}
+
+fn in_us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -170,6 +170,7 @@ impl Config {
         let holders = [
             ("topics.window_bytes_max", self.topics.window_bytes_max),
             ("streams.ring_bytes_max", self.streams.ring_bytes_max),
+            ("streams.catch_up_bytes_max", self.streams.catch_up_bytes_max),
             ("publisher.body_bytes_max", self.publisher.body_bytes_max),
             ("publisher.line_bytes_max", self.publisher.line_bytes_max),
         ];

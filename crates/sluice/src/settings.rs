@@ -103,6 +103,7 @@ pub(crate) fn gateway(
             ..FollowerSettings::default()
         },
         catch_up_readers_max: streams.catch_up_readers_max,
+        catch_up_bytes_max: streams.catch_up_bytes_max,
         streams: StreamSettings {
             heartbeat: streams.heartbeat,
             retry: streams.retry,

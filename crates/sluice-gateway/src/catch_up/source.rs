@@ -38,6 +38,8 @@ pub(super) struct Source {
     /// Everything up to here was put into `items`.
     start: Start,
     items: VecDeque<Item>,
+    /// What was read of the log to make `items` of it, as encoded. Bytes.
+    read_bytes: usize,
     /// Everything up to here was taken out.
     stands: Start,
     /// The topic's jumps that this knows of.
@@ -48,7 +50,16 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(key: TopicKey, topic: Topic, start: Start, jumps: u32) -> Self {
-        Self { key, topic, start, items: VecDeque::new(), stands: start, jumps, doubtful: false }
+        Self {
+            key,
+            topic,
+            start,
+            items: VecDeque::new(),
+            read_bytes: 0,
+            stands: start,
+            jumps,
+            doubtful: false,
+        }
     }
 
     /// What was read of a log before it was rewound, and how far, says nothing of what it is now. Whether it was.
@@ -64,7 +75,19 @@ impl Source {
     /// Forgets what was read and not yet taken out.
     pub(super) fn go_back(&mut self) {
         self.start = self.stands;
-        self.items.clear();
+        self.items = VecDeque::new();
+    }
+
+    /// Keeps nothing in memory that can be read again.
+    pub(super) fn let_go(&mut self) {
+        if !self.items.is_empty() {
+            self.go_back();
+        }
+    }
+
+    /// What of the log is in memory for it; a page is counted until all of it was taken out. Bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        if self.items.is_empty() { 0 } else { self.read_bytes }
     }
 
     /// Where delivery goes on after a rewind, if that is not at or before `to`.
@@ -135,6 +158,7 @@ impl Source {
         };
         let wanted = page.partition_point(|(id, _)| *id <= to);
         let is_last = wanted < limit;
+        self.read_bytes = 0;
         self.items.extend(page.into_iter().take(wanted).map(|(id, frame)| Item::Event(id, frame)));
         match self.items.back().map(Item::position) {
             Some(id) if !is_last => self.start = Start::seen(id),
@@ -167,11 +191,10 @@ impl Source {
             .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
             .collect();
         hub.tallies().replayed(encoded.len());
-        if page.gap.is_none() && page.skipped == 0 {
-            hub.offer_page(self.key, self.connects_behind(&page), &encoded);
-        }
+        let is_whole = page.gap.is_none() && page.skipped == 0;
+        hub.offer_page(self.key, is_whole.then(|| self.connects_behind(&page)), &encoded);
+        self.read_bytes = encoded.iter().map(|(_, frame)| frame.chunk().len()).sum();
         if let Some(gap) = page.gap {
-            hub.tallies().gap(gap.reason);
             self.start = Start::Moment(gap.to);
             self.items.push_back(Item::Gap(Box::new(gap)));
         }

@@ -24,9 +24,20 @@ impl Hub {
         set.keys().map(|key| state.topics.get(key).map_or(0, |active| active.jumps)).collect()
     }
 
-    /// Offers a topic's window all retained events behind `from`, as read from the log.
-    pub(crate) fn offer_page(&self, key: TopicKey, from: EventId, page: &[Encoded]) {
-        self.lock().topics.extend_back(key, from, page);
+    /// Tells of a page that was read from the log of a topic. Its window is offered it if it is known to be all
+    /// that is retained behind `from`.
+    pub(crate) fn offer_page(&self, key: TopicKey, from: Option<EventId>, page: &[Encoded]) {
+        let mut state = self.lock();
+        state.topics.note_sizes(key, page);
+        if let Some(from) = from {
+            state.topics.extend_back(key, from, page);
+        }
+    }
+
+    /// About how large an event of each topic of `set` is at most. Bytes.
+    pub(crate) fn event_bytes(&self, set: &TopicSet) -> Vec<usize> {
+        let state = self.lock();
+        set.keys().map(|key| state.topics.event_bytes(key)).collect()
     }
 
     /// Where a topic stands on this node, and the moment up to which it has everything. Milliseconds.

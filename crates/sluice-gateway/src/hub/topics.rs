@@ -8,6 +8,7 @@ use sluice_fanout::TopicKey;
 use sluice_wire::sse::Frame;
 use sluice_wire::{EventId, Topic};
 
+use super::sizes::EventSize;
 use super::window::{Encoded, Window, WindowLimits};
 
 /// One active topic.
@@ -24,6 +25,7 @@ pub(crate) struct ActiveTopic {
     pub(crate) feeds: u32,
     /// Times that the topic was taken to a place that does not follow from the one before.
     pub(crate) jumps: u32,
+    event_size: EventSize,
 }
 
 impl ActiveTopic {
@@ -43,6 +45,8 @@ pub(crate) struct Topics {
     window_bytes: usize,
     /// Where the next search for a window to shorten begins.
     hand: usize,
+    /// Of all topics.
+    event_size: EventSize,
 }
 
 impl Topics {
@@ -54,6 +58,7 @@ impl Topics {
             limits,
             window_bytes: 0,
             hand: 0,
+            event_size: EventSize::default(),
         }
     }
 
@@ -86,8 +91,15 @@ impl Topics {
             }
             return key;
         }
-        let entry =
-            ActiveTopic { topic: topic.clone(), position, floor_ms: 0, window: None, feeds: 0, jumps: 0 };
+        let entry = ActiveTopic {
+            topic: topic.clone(),
+            position,
+            floor_ms: 0,
+            window: None,
+            feeds: 0,
+            jumps: 0,
+            event_size: EventSize::default(),
+        };
         let index = self.active.insert(entry);
         let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
         let Self { active, keys, hasher, .. } = self;
@@ -112,6 +124,7 @@ impl Topics {
     /// Appends the next event of a topic, of which the log says that it stands behind `prev`.
     pub(crate) fn push(&mut self, key: TopicKey, event: Encoded, prev: Option<EventId>) {
         let limits = self.limits;
+        self.note_sizes(key, std::slice::from_ref(&event));
         self.change_window(key, |active| {
             let before = match active.position {
                 // What is trimmed before a log's oldest event is not known to be nothing.
@@ -148,6 +161,22 @@ impl Topics {
             window.extend_back(from, page, limits);
         });
         self.shorten_to_budget();
+    }
+
+    /// Notes how large the events of a topic are.
+    pub(crate) fn note_sizes(&mut self, key: TopicKey, events: &[Encoded]) {
+        let Self { active, event_size: of_all, .. } = self;
+        let Some(active) = active.get_mut(key.0 as usize) else { return };
+        for (_, frame) in events {
+            let bytes = frame.chunk().len();
+            active.event_size.note(bytes);
+            of_all.note(bytes);
+        }
+    }
+
+    /// About how large an event of a topic is at most. Bytes.
+    pub(crate) fn event_bytes(&self, key: TopicKey) -> usize {
+        self.get(key).map_or_else(EventSize::default, |active| active.event_size).or(self.event_size)
     }
 
     /// At most `limit` events behind `position`, if the window reaches back to it.

@@ -105,6 +105,13 @@ impl ToSocket {
 }
 
 impl Outlet for ToSocket {
+    const PAGE_BYTES: usize = 256 << 10;
+
+    /// What the socket does not take ends the turn, so there is nothing to wait for.
+    async fn ready(&mut self) -> Result<(), Halt> {
+        Ok(())
+    }
+
     async fn write(&mut self, frames: Vec<RingFrame>) -> Result<(), Halt> {
         if self.standing.is_sentenced() || self.has_expired() {
             return Err(Halt::Sentenced);

@@ -7,6 +7,9 @@ use super::client::Begin;
 /// What is taken off confirmed moments. Failovers lose no more than that, and clocks step back by less.
 pub(super) const MARGIN_MS: u64 = 5;
 
+/// Room for a single page, whatever it takes.
+pub(super) const LITTLE_MEMORY: usize = 1 << 10;
+
 /// What a history is played on.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
@@ -15,6 +18,8 @@ pub(super) struct Setting {
     pub(super) lost_percent: [u8; 2],
     pub(super) slow_ms: [u64; 2],
     pub(super) disconnects: bool,
+    /// Memory of each node for what is read of logs. Bytes.
+    pub(super) memory: usize,
 }
 
 /// A step of a history.
@@ -84,20 +89,28 @@ pub(super) enum Op {
 impl Setting {
     /// Nothing goes wrong by itself, and nothing is trimmed.
     pub(super) fn calm() -> Self {
-        Self { seed: 0, retained: usize::MAX, lost_percent: [0; 2], slow_ms: [0; 2], disconnects: false }
+        Self {
+            seed: 0,
+            retained: usize::MAX,
+            lost_percent: [0; 2],
+            slow_ms: [0; 2],
+            disconnects: false,
+            memory: 64 << 20,
+        }
     }
 
     pub(super) fn any() -> impl Strategy<Value = Self> {
         let retained = prop_oneof![Just(usize::MAX), Just(60), Just(15)];
-        (any::<u64>(), retained, any::<[bool; 2]>(), any::<[bool; 2]>(), prop::bool::weighted(0.2)).prop_map(
-            |(seed, retained, lossy, slow, disconnects)| Self {
+        let memory = prop_oneof![3 => Just(64 << 20), 1 => Just(LITTLE_MEMORY)];
+        (any::<u64>(), retained, any::<[bool; 2]>(), any::<[bool; 2]>(), prop::bool::weighted(0.2), memory)
+            .prop_map(|(seed, retained, lossy, slow, disconnects, memory)| Self {
                 seed,
                 retained,
                 lost_percent: lossy.map(|lossy| if lossy { 30 } else { 0 }),
                 slow_ms: slow.map(|slow| if slow { 6 } else { 0 }),
                 disconnects,
-            },
-        )
+                memory,
+            })
     }
 }
 

@@ -17,7 +17,7 @@ use super::world::UNITS;
 use crate::admission::{Admission, Applicant};
 use crate::approach::Ground;
 use crate::body::SseBody;
-use crate::catch_up::{LogAccess, SharedReads};
+use crate::catch_up::{LogAccess, PageMemory, ReplayMemory, SharedReads};
 use crate::hub::{Hub, HubSizes};
 use crate::runs::Runs;
 use crate::settings::{GatewaySettings, Limits, OnLag, StreamSettings, WindowLimits};
@@ -43,18 +43,25 @@ pub(super) struct Node {
 }
 
 impl Node {
-    pub(super) fn start(broker: Arc<dyn Broker>, on_lag: OnLag, tracker: &TaskTracker) -> Self {
+    pub(super) fn start(
+        broker: Arc<dyn Broker>,
+        on_lag: OnLag,
+        catch_up_bytes_max: usize,
+        tracker: &TaskTracker,
+    ) -> Self {
         let stop = CancellationToken::new();
         let settings = GatewaySettings {
             windows: WINDOWS,
             rings: RINGS,
             follower: FOLLOWER,
+            catch_up_bytes_max,
             ..GatewaySettings::default()
         };
         let hub = Hub::start(broker.clone(), &settings, Vec::new(), tracker, stop.clone());
         let logs = LogAccess {
             broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
             readers: Arc::new(Semaphore::new(2)),
+            memory: PageMemory::new(catch_up_bytes_max, hub.tallies().clone()),
             replay: FOLLOWER.replay,
         };
         let limits = Limits { accept_per_second: u32::MAX, accept_burst: u32::MAX, ..Limits::default() };
@@ -96,6 +103,12 @@ impl Node {
 
     pub(super) fn sizes(&self) -> HubSizes {
         self.runs.ground.hub.sizes()
+    }
+
+    /// Memory for what is read of logs, and how often it was waited for.
+    pub(super) fn replay_memory(&self) -> (ReplayMemory, u64) {
+        let Ground { hub, logs, .. } = &self.runs.ground;
+        (logs.memory.status(), hub.tallies().lags().memory_wait.0.iter().sum())
     }
 
     pub(super) fn open_streams(&self) -> usize {

@@ -22,6 +22,8 @@ use crate::settings::OnLag;
 const EPOCH_MS: u64 = 1_700_000_000_000;
 /// Longer than any frame of a step may be together.
 const BIG_BYTES: usize = 90 << 10;
+/// What a stream may turn out to have read at once where that was not to be foreseen: at most four events of a topic.
+const PAGE_BYTES_MAX: usize = 4 * (BIG_BYTES + 1_024) * TOPICS.len();
 
 /// Of the logs' clock, in one millisecond of the test: so that each era has ids of its own.
 pub(super) const UNITS: u64 = 16;
@@ -71,6 +73,8 @@ pub(super) struct Totals {
     pub(super) reads: u64,
     /// Pages that a stream got because another had asked for them.
     pub(super) saved: u64,
+    /// Reads that waited for memory.
+    pub(super) waits: u64,
     /// Gaps told to clients.
     pub(super) gaps: u64,
     /// Events that a failover took back.
@@ -87,6 +91,7 @@ impl AddAssign for Totals {
         self.lagged += more.lagged;
         self.reads += more.reads;
         self.saved += more.saved;
+        self.waits += more.waits;
         self.gaps += more.gaps;
         self.lost += more.lost;
         self.rewinds += more.rewinds;
@@ -139,7 +144,8 @@ impl World {
             Faulty::new(broker.clone(), badness, setting.seed.wrapping_add(number as u64))
         });
         let on_lag = if setting.disconnects { OnLag::Disconnect } else { OnLag::CatchUp };
-        let nodes = [0, 1].map(|number| Node::start(Arc::new(ways[number].clone()), on_lag, &tracker));
+        let nodes = [0, 1]
+            .map(|number| Node::start(Arc::new(ways[number].clone()), on_lag, setting.memory, &tracker));
         let (ledger, clients, totals) = (Ledger::new(setting.retained), Vec::new(), Totals::default());
         Self { broker, ways, nodes, ledger, clients, tracker, totals }
     }
@@ -257,6 +263,10 @@ impl World {
             let left = (sizes.feeds, sizes.topics, sizes.window_bytes, node.open_streams());
             assert_eq!(left, (0, 0, 0, 0), "feeds, topics, bytes of windows, streams");
             self.totals.holes += node.follower().holes_found;
+            let (memory, waits) = node.replay_memory();
+            assert_eq!(memory.held, 0);
+            assert!(memory.peak <= memory.max + PAGE_BYTES_MAX, "{memory:?}");
+            self.totals.waits += waits;
             node.stop();
         }
         drop(self.nodes);

@@ -10,6 +10,7 @@ mod http2;
 mod leaving;
 mod pages;
 mod principals;
+mod replaying;
 mod secure;
 mod smuggling;
 mod stage;

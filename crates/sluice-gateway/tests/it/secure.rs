@@ -12,7 +12,7 @@ use http::Request;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use sluice_gateway::{ListenerSettings, Tls, TlsSettings};
+use sluice_gateway::{GatewaySettings, ListenerSettings, Tls, TlsSettings};
 use sluice_testkit::Certificates;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -36,6 +36,15 @@ impl Secure {
     }
 
     pub(crate) async fn start_with(asks_clients: bool, settle: impl FnOnce(&mut ListenerSettings)) -> Self {
+        Self::start_on(|_| {}, asks_clients, settle).await
+    }
+
+    /// The same with settings of the gateway as `settle_gateway` leaves them.
+    pub(crate) async fn start_on(
+        settle_gateway: impl FnOnce(&mut GatewaySettings),
+        asks_clients: bool,
+        settle: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let certificates = Certificates::create_in(directory.path()).unwrap();
         let tls = Tls::load(TlsSettings {
@@ -47,7 +56,7 @@ impl Secure {
         .unwrap();
         let mut listener = ListenerSettings { tls: Some(tls.clone()), ..Default::default() };
         settle(&mut listener);
-        let stage = Stage::listening(listener).await;
+        let stage = Stage::start_on(settle_gateway, listener).await;
         stage.tracker.spawn(tls.clone().keep(stage.stop.clone()));
         Self { stage, tls, certificates, directory }
     }

@@ -43,7 +43,11 @@ impl Stage {
         Self::start_on(|_| {}, listener).await
     }
 
-    async fn start_on(settle: impl FnOnce(&mut GatewaySettings), listening: ListenerSettings) -> Self {
+    /// Both.
+    pub(crate) async fn start_on(
+        settle: impl FnOnce(&mut GatewaySettings),
+        listening: ListenerSettings,
+    ) -> Self {
         let access = Access::open(vec!["**".parse().unwrap()], Vec::new());
         let mut settings = GatewaySettings { access, ..Default::default() };
         settings.streams.shards = 2;

@@ -34,6 +34,8 @@ pub struct Streams {
     pub catch_up_readers_max: usize,
     /// `streams.catch_up_page_events`: 128 events a read.
     pub catch_up_page_events: usize,
+    /// `streams.catch_up_bytes_max`: 64 MiB for what is read of logs on its way to streams.
+    pub catch_up_bytes_max: usize,
 }
 
 /// What becomes of a stream that its ring has left behind.
@@ -60,6 +62,7 @@ impl Default for Streams {
             pin_cpus: false,
             catch_up_readers_max: 64,
             catch_up_page_events: 128,
+            catch_up_bytes_max: 64 * MIB,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Streams {
             pin_cpus: section.switch("pin_cpus", d.pin_cpus),
             catch_up_readers_max: section.integer("catch_up_readers_max", d.catch_up_readers_max, 1..=65_536),
             catch_up_page_events: section.integer("catch_up_page_events", d.catch_up_page_events, 1..=10_000),
+            catch_up_bytes_max: section.bytes("catch_up_bytes_max", d.catch_up_bytes_max, MIB..=1 << 40),
         }
     }
 }

@@ -150,6 +150,10 @@ metrics_list! {
     CATCH_UP_STREAMS = Kind::Gauge, "sluice_catch_up_streams", [], "Streams being fed from the log.";
     CATCH_UP_DURATION = Kind::Histogram(SECONDS), "sluice_catch_up_duration_seconds", [], "From a stream's way to its ring to its arrival or its end.";
     CATCH_UP_LAG = Kind::Histogram(SECONDS), "sluice_catch_up_lag_seconds", [], "Age of the first event that a stream lacked when its ring had passed it.";
+    CATCH_UP_BYTES = Kind::Gauge, "sluice_catch_up_bytes", [], "Memory granted for what is read of logs on its way to streams.";
+    CATCH_UP_BYTES_PEAK = Kind::Gauge, "sluice_catch_up_bytes_peak", [], "The most of it that was granted at once.";
+    CATCH_UP_BYTES_MAX = Kind::Gauge, "sluice_catch_up_bytes_max", [], "How much of it there is: streams.catch_up_bytes_max.";
+    CATCH_UP_BYTES_WAIT = Kind::Histogram(SECONDS), "sluice_catch_up_bytes_wait_seconds", [], "How long reads of logs waited for it, of those that found too little free.";
     STREAMS_LAGGED = Kind::Counter, "sluice_streams_lagged_total", [], "Times that a ring had passed a stream, which then went back to the log or was ended.";
     REPLAY_EVENTS = Kind::Counter, "sluice_replay_events_total", [], "Events read from logs for streams.";
     REPLAY_READS = Kind::Counter, "sluice_replay_reads_total", [], "Reads of logs for replays.";

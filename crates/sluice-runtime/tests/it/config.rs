@@ -44,7 +44,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(config.topics.retention.idle_expiry, None);
     assert_eq!(config.topics.event_bytes_max, 256 << 10);
     assert_eq!((config.topics.window_events_max, config.topics.window_bytes_max), (1_024, 1 << 20));
-    assert_eq!(config.topics.windows_bytes_max, 64 << 20);
+    assert_eq!((config.topics.windows_bytes_max, config.streams.catch_up_bytes_max), (64 << 20, 64 << 20));
     assert_eq!(config.streams.heartbeat, Duration::from_secs(15));
     assert_eq!((config.streams.retry, config.streams.retry_jitter_percent), (Duration::from_secs(2), 50));
     assert_eq!((config.streams.max_age, config.streams.on_lag), (None, OnLag::CatchUp));
@@ -189,6 +189,16 @@ fn rules_between_keys_are_checked() {
     let errors = load("", &[], &flags).unwrap_err();
     let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
     assert_eq!(keys, ["topics.windows_bytes_max", "redis.probe_deadline_ms", "cors.credentials", "ops.addr"]);
+}
+
+#[test]
+fn whatever_holds_events_has_room_for_one() {
+    let flags = [("topics.event_bytes_max", "2MiB"), ("streams.catch_up_bytes_max", "1MiB")];
+    let errors = load("", &[], &flags).unwrap_err();
+    let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+    let streams = ["streams.ring_bytes_max", "streams.catch_up_bytes_max"];
+    let publisher = ["publisher.body_bytes_max", "publisher.line_bytes_max"];
+    assert_eq!(keys, [&["topics.window_bytes_max"][..], &streams, &publisher].concat());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn gather(config: &Config, root: &Path) -> Facts {
         tracked: number("proc/sys/net/netfilter/nf_conntrack_count"),
         tracked_max: number("proc/sys/net/netfilter/nf_conntrack_max"),
         memory: memory_limit(config, root),
-        windows_bytes: config.topics.windows_bytes_max as u64,
+        budgets_bytes: (config.topics.windows_bytes_max + config.streams.catch_up_bytes_max) as u64,
         cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64,
         quota,
     }

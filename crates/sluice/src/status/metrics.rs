@@ -57,6 +57,7 @@ pub(crate) fn publish_gateway(telemetry: &Telemetry, gateway: &Gateway, streams_
     gauge(metric::STREAMS_MAX).set(as_f64(streams_max));
     publish_follower(telemetry, gateway);
     publish_shards(telemetry, gateway);
+    publish_replay_memory(telemetry, gateway);
     let (feeds, topics, windows) =
         (gauge(metric::FEEDS), gauge(metric::TOPICS_ACTIVE), gauge(metric::WINDOWS_BYTES));
     let node = gateway.clone();
@@ -73,8 +74,20 @@ pub(crate) fn publish_gateway(telemetry: &Telemetry, gateway: &Gateway, streams_
     histogram(metric::DELIVERY_LAG, MICROS, |gateway| gateway.lags().delivery);
     histogram(metric::CATCH_UP_LAG, MICROS, |gateway| gateway.lags().catch_up);
     histogram(metric::CATCH_UP_DURATION, MICROS, |gateway| gateway.lags().approach);
+    histogram(metric::CATCH_UP_BYTES_WAIT, MICROS, |gateway| gateway.lags().memory_wait);
     histogram(metric::SHARD_TURN, MICROS, |gateway| gateway.status().shards.turns);
     histogram(metric::PASS_STREAMS, 1.0, |gateway| gateway.status().shards.passes);
+}
+
+fn publish_replay_memory(telemetry: &Telemetry, gateway: &Gateway) {
+    gauge(metric::CATCH_UP_BYTES_MAX).set(as_f64(gateway.status().replay_memory.max));
+    let (held, peak) = (gauge(metric::CATCH_UP_BYTES), gauge(metric::CATCH_UP_BYTES_PEAK));
+    let gateway = gateway.clone();
+    telemetry.on_scrape(Box::new(move || {
+        let memory = gateway.status().replay_memory;
+        held.set(as_f64(memory.held));
+        peak.set(as_f64(memory.peak));
+    }));
 }
 
 fn publish_follower(telemetry: &Telemetry, gateway: &Gateway) {
@@ -152,6 +165,7 @@ mod tests {
             (sluice_gateway::LAG_US, metric::DELIVERY_LAG, MICROS),
             (sluice_gateway::LAG_US, metric::CATCH_UP_LAG, MICROS),
             (sluice_gateway::LAG_US, metric::CATCH_UP_DURATION, MICROS),
+            (sluice_gateway::LAG_US, metric::CATCH_UP_BYTES_WAIT, MICROS),
             (sluice_gateway::TURN_US, metric::SHARD_TURN, MICROS),
             (sluice_gateway::PASS_STREAMS, metric::PASS_STREAMS, 1.0),
         ] {

@@ -38,8 +38,8 @@ pub(super) struct Facts {
     pub(super) tracked_max: Option<u64>,
     /// Bytes that the process may use: its control group's limit, else all there is.
     pub(super) memory: Option<u64>,
-    /// `topics.windows_bytes_max`.
-    pub(super) windows_bytes: u64,
+    /// `topics.windows_bytes_max` and `streams.catch_up_bytes_max`.
+    pub(super) budgets_bytes: u64,
     pub(super) cpus: u64,
     /// CPUs that the control group grants.
     pub(super) quota: Option<f64>,
@@ -91,7 +91,7 @@ fn descriptors(facts: &Facts) -> Option<Finding> {
 fn memory(facts: &Facts) -> Option<Finding> {
     const ID: &str = "machine.memory";
     let memory = facts.memory?;
-    let fixed = NODE_BYTES + facts.windows_bytes;
+    let fixed = NODE_BYTES + facts.budgets_bytes;
     let need = fixed.saturating_add(facts.streams.saturating_mul(KERNEL_BYTES_A_STREAM));
     let seen = format!(
         "{} for {} streams: {} of the node's own, the rest the kernel's sockets, need {}",
@@ -147,7 +147,7 @@ pub(super) mod tests {
             tracked: Some(0),
             tracked_max: Some(262_144),
             memory: Some(4 << 30),
-            windows_bytes: 64 << 20,
+            budgets_bytes: 64 << 20,
             cpus: 4,
             quota: None,
         }
