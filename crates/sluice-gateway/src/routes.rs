@@ -12,10 +12,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
 use http::{HeaderName, HeaderValue, Method};
 use sluice_access::Access;
-use tokio::sync::Semaphore;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
 pub(crate) use self::problem::Answer;
+use crate::catch_up::PageMemory;
 use crate::runs::Runs;
 use crate::settings::{CorsSettings, Limits};
 
@@ -25,13 +25,14 @@ pub(crate) struct Edge {
     pub(crate) runs: Arc<Runs>,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
-    /// Pages of history that may be held at once.
-    histories: Arc<Semaphore>,
+    /// Memory for pages of history on their way to clients.
+    histories: PageMemory,
 }
 
 impl Edge {
     pub(crate) fn new(runs: Arc<Runs>, limits: Limits, access: Access) -> Self {
-        Self { runs, limits, access, histories: Arc::new(Semaphore::new(history::PAGES_MAX)) }
+        let histories = PageMemory::new(history::HELD_BYTES_MAX, runs.ground.hub.tallies().clone());
+        Self { runs, limits, access, histories }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Memory for what is read from logs on its way to clients: so much of it for all streams of a node.
 //!
 //! Who wants to read takes a grant first, and waits for it in the order of asking. Invariant: nobody who holds
-//! a grant waits for another one, or for a client that takes nothing; so every wait ends.
+//! a grant waits for another one of the same memory, or for a client that takes nothing; so every wait ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,6 +116,14 @@ impl Grant {
         self.holds(more);
     }
 
+    /// As [`Self::cover`]; what of the grant is not needed is given back.
+    pub(crate) fn fit(&mut self, bytes: usize) {
+        self.cover(bytes);
+        let spare = self.kib - in_kib(bytes);
+        self.kib -= spare;
+        drop(Self { memory: self.memory.clone(), kib: spare });
+    }
+
     fn holds(&mut self, more: usize) {
         self.kib += more;
         let held = self.memory.shared.held.fetch_add(more, Ordering::Relaxed) + more;
@@ -170,7 +178,10 @@ mod tests {
         assert_eq!(memory.status(), ReplayMemory { held: 10 * KIB, peak: 10 * KIB, max: 4 * KIB });
         drop(grant);
         assert_eq!(memory.status().held, 0);
-        assert!(memory.try_grant(4 * KIB).is_some(), "all of it is free again");
+        let mut grant = memory.try_grant(4 * KIB).expect("all of it is free again");
+        grant.fit(KIB);
+        assert_eq!(memory.status().held, KIB);
+        assert!(memory.try_grant(3 * KIB).is_some(), "what was not needed");
     }
 
     #[test]

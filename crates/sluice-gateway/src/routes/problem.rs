@@ -83,8 +83,8 @@ pub(super) async fn method_not_allowed() -> Answer {
     Problem::new(405, "method-not-allowed", "Method not allowed", detail).into()
 }
 
-/// As many requests for history are answered as may be at once.
+/// Clients that read their pages slowly hold as much of them as may be.
 pub(super) fn histories_busy() -> Problem {
-    let detail = "this node answers as many requests for history as it may at once; try again";
+    let detail = "this node holds as much history for clients that read slowly as it may; try again";
     Problem::new(503, "too-busy", "Too busy", detail).retry_after(1)
 }
