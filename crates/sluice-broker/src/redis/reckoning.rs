@@ -43,7 +43,8 @@ impl Reckoning {
     pub(super) fn note(&self, clock_ms: u64) {
         let passed = self.began.elapsed();
         let mut heard = self.heard();
-        let ahead_ms = clock_ms.saturating_sub(millis(passed));
+        // Rounded down: never ahead of the clock, which nobody's ids are.
+        let ahead_ms = clock_ms.saturating_sub(millis(passed) + 1);
         if passed > heard.last + SILENCE_MAX {
             *heard = Heard::default();
         }
@@ -92,7 +93,7 @@ mod tests {
         reckoning.note(NOON);
         reckoning.note(NOON - 6_000);
         pass(3).await;
-        assert_eq!(reckoning.now_ms(), Some(NOON + 3_000));
+        assert_eq!(reckoning.now_ms(), Some(NOON + 2_999));
     }
 
     #[tokio::test(start_paused = true)]
@@ -104,11 +105,11 @@ mod tests {
         }
         for second in 300..480 {
             let now_ms = reckoning.now_ms().unwrap();
-            assert!(second > 360 || now_ms == NOON + second * 1_000, "{second}");
+            assert!(second > 360 || now_ms == NOON + second * 1_000 - 1, "{second}");
             reckoning.note(NOON + second * 1_000 - 6_000);
             pass(1).await;
         }
-        assert_eq!(reckoning.now_ms(), Some(NOON + 474_000));
+        assert_eq!(reckoning.now_ms(), Some(NOON + 473_999));
     }
 
     #[tokio::test(start_paused = true)]
@@ -116,13 +117,13 @@ mod tests {
         let reckoning = Reckoning::new();
         reckoning.note(NOON);
         pass(599).await;
-        assert_eq!(reckoning.now_ms(), Some(NOON + 599_000));
+        assert_eq!(reckoning.now_ms(), Some(NOON + 598_999));
         // The first answer after it may be of another server.
         reckoning.note(NOON + 590_000);
-        assert_eq!(reckoning.now_ms(), Some(NOON + 599_000));
+        assert_eq!(reckoning.now_ms(), Some(NOON + 598_999));
         pass(601).await;
         assert_eq!(reckoning.now_ms(), None);
         reckoning.note(NOON + 1_150_000);
-        assert_eq!(reckoning.now_ms(), Some(NOON + 1_150_000));
+        assert_eq!(reckoning.now_ms(), Some(NOON + 1_149_999));
     }
 }
