@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::lobby::Guest;
+use super::transit::{Parcel, Transit};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,11 +23,13 @@ pub(super) struct Line<S> {
     guest: Arc<Guest>,
     /// Runs while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Stands meanwhile for what hyper has copied of answers, so that it counts as in transit.
+    copied: Option<Parcel>,
 }
 
 impl<S> Line<S> {
     pub(super) fn new(socket: S, ahead: Bytes, stall_max: Duration, guest: Arc<Guest>) -> Self {
-        Self { socket, ahead, stall_max, guest, stalled: None }
+        Self { socket, ahead, stall_max, guest, stalled: None, copied: None }
     }
 
     /// The socket; what was read ahead and not handed out is gone.
@@ -38,8 +41,11 @@ impl<S> Line<S> {
     fn watch<T>(&mut self, context: &mut Context<'_>, progress: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if progress.is_ready() {
             self.stalled = None;
+            // That is a move.
+            self.copied.take().iter_mut().for_each(|copied| copied.advance(0));
             return progress;
         }
+        self.copied.get_or_insert_with(|| Transit::of_this_task().parcel(Bytes::new()));
         let until = || Box::pin(tokio::time::sleep_until(Instant::now() + self.stall_max));
         let stalled = self.stalled.get_or_insert_with(until);
         ready!(stalled.as_mut().poll(context));

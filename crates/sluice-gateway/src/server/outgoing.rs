@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
-use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::lobby::Doing;
@@ -15,9 +14,6 @@ pub(super) struct Outgoing {
     body: Body,
     transit: Transit,
     progress: Progress,
-    /// There since something was handed out, until hyper asks for more: a part that TLS has taken is let go of, and
-    /// may still not have gone to the socket.
-    unflushed: Option<Parcel>,
     /// What its connection does as long.
     _doing: Option<Doing>,
 }
@@ -32,7 +28,7 @@ enum Progress {
 
 impl Outgoing {
     pub(super) fn new(body: Body, transit: Transit, doing: Option<Doing>) -> Self {
-        Self { body, transit, progress: Progress::Unasked, unflushed: None, _doing: doing }
+        Self { body, transit, progress: Progress::Unasked, _doing: doing }
     }
 }
 
@@ -44,11 +40,9 @@ impl HttpBody for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Parcel>, axum::Error>>> {
-        self.unflushed = None;
         if self.progress != Progress::Ended {
             self.progress = Progress::Asked;
             if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                self.unflushed = Some(self.transit.parcel(Bytes::new()));
                 return Poll::Ready(Some(
                     frame.map(|frame| frame.map_data(|data| self.transit.parcel(data))),
                 ));
