@@ -173,7 +173,10 @@ impl Approach {
             }
             match catch_up.step(fence, O::PAGE_BYTES).await {
                 Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
-                Ok(Progress::Reached) => return self.arrive(outlet).await,
+                Ok(Progress::Reached) => {
+                    catch_up.let_go();
+                    return self.arrive(outlet).await;
+                }
                 Ok(Progress::Overtaken) => {
                     catch_up.let_go();
                     return Ok(false);

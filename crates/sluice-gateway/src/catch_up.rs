@@ -7,24 +7,28 @@
 //! ring begins exactly behind the fence.
 
 mod memory;
+mod merging;
 mod reads;
 mod source;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sluice_broker::{Broker, BrokerError, ReplaySettings, Start};
-use sluice_fanout::{Fence, Framing, RingFrame, Step, TopicSet, cursor_of};
+use sluice_fanout::{Fence, RingFrame, TopicSet, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
-use sluice_wire::sse::{Frame, head};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use self::memory::ReplayMemory;
 pub(crate) use self::memory::{Grant, PageMemory};
 pub(crate) use self::reads::SharedReads;
-use self::source::{Item, Source};
-use crate::control;
+use self::source::Source;
 use crate::hub::Hub;
+
+/// How long a step waits for the node to get somewhere before it fails, to be taken again.
+const REACHED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How logs are read for streams that catch up. Clones share the budget.
 #[derive(Debug, Clone)]
@@ -107,14 +111,14 @@ impl CatchUp {
             // Others may be waiting for it.
             self.grant = None;
         }
-        if self.note_jumps() || !self.settle_those_ahead(fence).await? {
+        if self.note_jumps() || !self.settle_those_ahead(fence, bytes).await? {
             return Ok(Progress::Overtaken);
         }
         loop {
             for index in 0..self.sources.len() {
                 self.fill(index, fence.positions[index], bytes).await?;
             }
-            if self.note_jumps() || self.leave_beyond(fence).await {
+            if self.note_jumps() || self.leave_beyond(fence).await? {
                 return Ok(Progress::Overtaken);
             }
             let frames = self.merge(fence, bytes);
@@ -140,7 +144,7 @@ impl CatchUp {
     }
 
     /// Looks at the topics whose client saw more than the fence. Whether all of them may go on to it.
-    async fn settle_those_ahead(&mut self, fence: &Fence) -> Result<bool, BrokerError> {
+    async fn settle_those_ahead(&mut self, fence: &Fence, bytes: usize) -> Result<bool, BrokerError> {
         for index in 0..self.sources.len() {
             let to = fence.positions[index];
             let source = &mut self.sources[index];
@@ -156,20 +160,17 @@ impl CatchUp {
                 // A moment of which this node, too, has everything: nothing lies between.
                 continue;
             }
-            let reached = self.hub.reach(source.topic(), source.position()).await;
-            if reached > to {
+            if self.reach(index, self.sources[index].position()).await? > to {
                 return Ok(false);
             }
-            if source.is_at_event() {
+            if self.sources[index].is_at_event() {
                 // The log itself does not reach the position: Redis lost it. The replay says so.
-                let reader = self.logs.readers.acquire().await;
-                source.fill_from_log(&self.hub, &self.logs.broker, to, self.logs.replay).await?;
-                drop(reader);
-                source.take_doubt();
-                let untold = source.peek().is_none();
-                if untold && self.hub.reach(source.topic(), source.position()).await > to {
+                self.read(index, to, bytes, |_| false).await?;
+                self.sources[index].take_doubt();
+                let untold = self.sources[index].peek().is_none();
+                if untold && self.reach(index, self.sources[index].position()).await? > to {
                     // The log has passed the position meanwhile: whether it has it shows behind another fence.
-                    source.go_back();
+                    self.sources[index].go_back();
                     return Ok(false);
                 }
             }
@@ -178,29 +179,54 @@ impl CatchUp {
     }
 
     async fn fill(&mut self, index: usize, to: EventId, bytes: usize) -> Result<(), BrokerError> {
-        let most = (self.logs.replay.page_events / self.sources.len()).max(8);
+        let most = self.page_events_max();
         while self.sources[index].is_thirsty(to) {
             if self.sources[index].fill_from_window(&self.hub, to, most) {
                 continue;
             }
-            let page_events = self.obtain_room(index, most, bytes).await;
-            let reader = self.logs.readers.acquire().await;
-            // Whoever held either before may have brought the window what is wanted here.
-            if !self.sources[index].fill_from_window(&self.hub, to, most) {
-                let replay = ReplaySettings { page_events, ..self.logs.replay };
-                self.sources[index].fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
-            }
-            drop(reader);
-            let held = self.held_bytes();
-            self.grant.iter_mut().for_each(|grant| grant.cover(held));
+            let hub = self.hub.clone();
+            self.read(index, to, bytes, |source| source.fill_from_window(&hub, to, most)).await?;
         }
-        self.settle_doubt(index, to).await;
+        self.settle_doubt(index, to).await
+    }
+
+    /// Reads a page of a topic's log when there is room for it and a reader, unless `otherwise` makes that needless
+    /// meanwhile: whoever held either before may have brought the window what is wanted here.
+    async fn read(
+        &mut self,
+        index: usize,
+        to: EventId,
+        bytes: usize,
+        otherwise: impl FnOnce(&mut Source) -> bool,
+    ) -> Result<(), BrokerError> {
+        let page_events = self.obtain_room(index, bytes).await;
+        let reader = self.logs.readers.acquire().await;
+        if !otherwise(&mut self.sources[index]) {
+            let replay = ReplaySettings { page_events, ..self.logs.replay };
+            self.sources[index].fill_from_log(&self.hub, &self.logs.broker, to, replay).await?;
+        }
+        drop(reader);
+        let held = self.held_bytes();
+        self.grant.iter_mut().for_each(|grant| grant.cover(held));
         Ok(())
     }
 
+    /// Has the node brought to `id` in a topic; where it stands then. An error if that takes long: what is in memory
+    /// here is not to wait for a log that cannot be read.
+    async fn reach(&self, index: usize, id: EventId) -> Result<EventId, BrokerError> {
+        let reached = timeout(REACHED_WITHIN, self.hub.reach(self.sources[index].topic(), id)).await;
+        reached.map_err(|_| BrokerError::Unavailable("the node does not get to where the client was".into()))
+    }
+
+    /// Events of a page of each topic at most.
+    fn page_events_max(&self) -> usize {
+        (self.logs.replay.page_events / self.sources.len()).max(8)
+    }
+
     /// Obtains memory for a page of each topic, of about `bytes` in all, unless there is some already. How many
-    /// events, of `most`, a page of the topic may have.
-    async fn obtain_room(&mut self, index: usize, most: usize, bytes: usize) -> usize {
+    /// events a page of the topic may have.
+    async fn obtain_room(&mut self, index: usize, bytes: usize) -> usize {
+        let most = self.page_events_max();
         let portion = (self.logs.memory.share(bytes) / self.sources.len()).max(1);
         let sizes = self.hub.event_bytes(&self.set);
         if self.grant.is_none() {
@@ -224,63 +250,23 @@ impl CatchUp {
     }
 
     /// A rewound log may go on behind the fence only: the node is brought there first. Whether there is one.
-    async fn leave_beyond(&mut self, fence: &Fence) -> bool {
+    async fn leave_beyond(&mut self, fence: &Fence) -> Result<bool, BrokerError> {
         let mut any = false;
-        for (source, to) in self.sources.iter_mut().zip(&fence.positions) {
-            let Some(beyond) = source.rewound_beyond(*to) else { continue };
-            self.hub.reach(source.topic(), beyond).await;
-            source.go_back();
+        for (index, to) in fence.positions.iter().enumerate() {
+            let Some(beyond) = self.sources[index].rewound_beyond(*to) else { continue };
+            self.reach(index, beyond).await?;
+            self.sources[index].go_back();
             any = true;
         }
-        any
+        Ok(any)
     }
 
     /// A client may be the first to find that the log was rewound: the node looks for itself, and a fence that
     /// names what is lost gives way to another.
-    async fn settle_doubt(&mut self, index: usize, to: EventId) {
-        let source = &mut self.sources[index];
-        if source.take_doubt() {
-            self.hub.reach(source.topic(), to.after()).await;
+    async fn settle_doubt(&mut self, index: usize, to: EventId) -> Result<(), BrokerError> {
+        if self.sources[index].take_doubt() {
+            self.reach(index, to.after()).await?;
         }
-    }
-
-    /// Takes items off the sources, oldest first, as long as it is known which is the oldest.
-    fn merge(&mut self, fence: &Fence, bytes_max: usize) -> Vec<RingFrame> {
-        let mut frames = Vec::new();
-        let mut bytes = 0;
-        while bytes < bytes_max {
-            let unsure = self.sources.iter().zip(&fence.positions).any(|(s, to)| s.is_thirsty(*to));
-            let next = self.sources.iter().enumerate().filter_map(|(i, s)| Some((s.peek()?, i))).min();
-            let Some((_, index)) = next.filter(|_| !unsure) else { break };
-            let from = self.sources[index].position();
-            let Some(item) = self.sources[index].take() else { break };
-            if let Item::Gap(gap) = &item {
-                // Counted here, since a page that nobody took is read again.
-                self.hub.tallies().gap(gap.reason);
-                self.floor_ms = self.floor_ms.min(gap.to.complete_ms());
-            }
-            let before = frames.len();
-            let step = u16::try_from(index).ok().map(|index| Step { index, from, to: item.position() });
-            self.push_frames(&item, step, &mut frames);
-            bytes += frames[before..].iter().map(|frame| frame.len(Framing::Chunked)).sum::<usize>();
-        }
-        frames
-    }
-
-    fn push_frames(&self, item: &Item, step: Option<Step>, frames: &mut Vec<RingFrame>) {
-        match item {
-            Item::Event(_, frame) if self.sources.len() == 1 => {
-                frames.push(RingFrame::whole(frame.clone(), step));
-            }
-            Item::Event(_, frame) => {
-                let head = head(&self.cursor(), frame.tail_bytes().len());
-                frames.push(RingFrame::headed(head, frame.clone(), step));
-            }
-            Item::Gap(gap) => {
-                frames.push(RingFrame::whole(control::gap(gap), None));
-                // The cursor moves over the gap, so that a client that leaves now is not told again.
-                frames.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
-            }
-        }
+        Ok(())
     }
 }
