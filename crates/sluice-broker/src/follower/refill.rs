@@ -62,12 +62,9 @@ fn next_hole(core: &Core) -> Option<(Partition, Hole)> {
     for hole in fresh {
         holes.waiting.push(core.broker.partition(&hole.topic), hole);
     }
-    let all = core.settings.refills_max.max(1);
     let Holes { waiting, under_way } = &mut *holes;
-    let (partition, hole) = waiting.take(1, |partition| {
-        let most = if *partition == Partition::WHOLE { all } else { all.div_ceil(2) };
-        under_way.get(partition).is_none_or(|count| *count < most) && core.shared.away.may_read(partition)
-    })?;
+    let (partition, hole) = waiting
+        .take(1, |partition| has_place(core, under_way, partition) && core.shared.away.may_read(partition))?;
     *under_way.entry(partition.clone()).or_default() += 1;
     if holes.waiting.len() > 0 {
         core.shared.holes.notify_one();
@@ -75,9 +72,19 @@ fn next_hole(core: &Core) -> Option<(Partition, Hole)> {
     Some((partition, hole.into_iter().next()?))
 }
 
-/// When a hole that waits for a server which is away may be tried again.
+/// Whether one more hole of `partition` may be read.
+fn has_place(core: &Core, under_way: &HashMap<Partition, usize>, partition: &Partition) -> bool {
+    let all = core.settings.refills_max.max(1);
+    let most = if *partition == Partition::WHOLE { all } else { all.div_ceil(2) };
+    under_way.get(partition).is_none_or(|count| *count < most)
+}
+
+/// When a hole that waits for a server which is away may be tried again. One without a place waits for that.
 fn next_due(core: &Core) -> Option<Instant> {
-    core.holes().waiting.partitions().filter_map(|partition| core.shared.away.due(partition)).min()
+    let holes = core.holes();
+    let partitions = holes.waiting.partitions();
+    let placed = partitions.filter(|partition| has_place(core, &holes.under_way, partition));
+    placed.filter_map(|partition| core.shared.away.due(partition)).min()
 }
 
 impl Holes {
