@@ -1,5 +1,5 @@
-//! Partitions whose logs could not be read lately. Everybody who reads asks here first, so that a server which
-//! is away costs one attempt now and then, whoever makes it, and topics of other servers wait for none of them.
+//! Partitions whose logs could not be read lately. Whoever reads asks here first, so that a server which is away
+//! costs those who share this an attempt now and then, and topics of other servers wait for none of them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,10 @@ pub struct Away {
 /// Whether an error may be mended, and says nothing of the logs that were to be read.
 pub(crate) fn is_away(why: &BrokerError) -> bool {
     !matches!(why, BrokerError::Unexpected(_))
+}
+
+fn unread(partition: &Partition) -> BrokerError {
+    BrokerError::Unavailable(format!("{partition}: no answer lately"))
 }
 
 #[derive(Debug)]
@@ -49,8 +53,8 @@ impl Away {
         partition: &Partition,
         reading: impl Future<Output = Result<T, BrokerError>>,
     ) -> Result<T, BrokerError> {
-        if !self.may_read(partition) {
-            return Err(BrokerError::Unavailable(format!("{partition}: no answer lately")));
+        if !self.claim(partition) {
+            return Err(unread(partition));
         }
         let outcome = reading.await;
         match &outcome {
@@ -62,8 +66,8 @@ impl Away {
     }
 
     /// Whether `partition` may be read now. If it is away and the answer is yes, that is the attempt of this
-    /// pause: others are told no until its outcome is noted.
-    pub(crate) fn may_read(&self, partition: &Partition) -> bool {
+    /// pause: others are told no for a while, or until its outcome is noted, or it is given back.
+    pub(crate) fn claim(&self, partition: &Partition) -> bool {
         let mut partitions = self.partitions();
         let Some(pause) = partitions.get_mut(partition) else { return true };
         let now = Instant::now();
@@ -96,18 +100,44 @@ impl Away {
         }
     }
 
-    /// A connection stands again: whoever was away is tried at once.
-    pub(crate) fn forget(&self) {
-        self.partitions().clear();
+    /// Nothing was read after all.
+    pub(crate) fn give_back(&self, partition: &Partition) {
+        if let Some(pause) = self.partitions().get_mut(partition) {
+            pause.until = Instant::now();
+        }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// A connection stands again: an attempt is due at whatever is away.
+    pub(crate) fn retry(&self) {
+        self.partitions().values_mut().for_each(|pause| pause.until = Instant::now());
+    }
+
+    /// Forgets what is none of `partitions`: nothing is in it any more.
+    pub fn keep(&self, partitions: &[Partition]) {
+        self.partitions().retain(|partition, _| partitions.contains(partition));
+    }
+
+    /// Whether everything can be read, as far as is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.partitions().is_empty()
     }
 
     /// When the next attempt at `partition` is due; `None` if it is not away.
     pub(crate) fn due(&self, partition: &Partition) -> Option<Instant> {
         self.partitions().get(partition).map(|pause| pause.until)
+    }
+
+    /// Whether `partition` may be read now, without claiming the attempt.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::Unavailable`] while it is away and no attempt is due.
+    pub fn check(&self, partition: &Partition) -> Result<(), BrokerError> {
+        match self.due(partition) {
+            Some(due) if due > Instant::now() => Err(unread(partition)),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn list(&self) -> Vec<Partition> {

@@ -147,7 +147,7 @@ pub trait Listener: Send + Sync + 'static {
     fn restored(&self, topics: &[Topic]);
     /// Some connection that topics need does not stand; why. As it is at the beginning.
     fn broken(&self, why: &str);
-    /// All do, each topic that was lost having been restored before.
+    /// All do; each topic that was lost was restored before, or is on its way from one server to another.
     fn whole(&self);
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use sluice_access::{Access, Pressure};
-use sluice_broker::{Broker, BrokerSettings, connect};
+use sluice_broker::{Broker, BrokerError, BrokerSettings, Partition, connect};
 use sluice_gateway::{CorsSettings, Ends, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
@@ -156,7 +156,7 @@ impl Parts {
 /// Tries the broker until it answers for the first time; the node is ready then.
 async fn reach(broker: Arc<dyn Broker>, reached: Arc<AtomicBool>, lifecycle: Lifecycle) {
     let (mut pause, longest) = REACH_AGAIN;
-    while let Err(error) = broker.ping().await {
+    while let Err(error) = answers(&*broker).await {
         tracing::warn!(%error, again_in_ms = pause.as_millis(), "the broker cannot be reached yet");
         if lifecycle.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
@@ -166,6 +166,18 @@ async fn reach(broker: Arc<dyn Broker>, reached: Arc<AtomicBool>, lifecycle: Lif
     reached.store(true, Ordering::Release);
     lifecycle.set_ready();
     tracing::info!("ready");
+}
+
+/// Whether the broker answers; of a cluster, some of it: a shard that is away is to cost its own topics alone, and a
+/// node that starts meanwhile is wanted for the others.
+async fn answers(broker: &dyn Broker) -> Result<(), BrokerError> {
+    let Err(error) = broker.ping().await else { return Ok(()) };
+    for partition in broker.partitions() {
+        if partition != Partition::WHOLE && broker.probe(&partition).await.is_ok() {
+            return Ok(());
+        }
+    }
+    Err(error)
 }
 
 fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {

@@ -32,8 +32,11 @@ async fn check_all(core: &Core) {
     loop {
         let round = Round { began: Instant::now(), interval };
         core.sweep();
+        if !core.shared.away.is_empty() {
+            core.shared.away.keep(&core.broker.partitions());
+        }
         for (partition, asked) in core.by_partition(plan(core, &busy), |(topic, _)| topic) {
-            if !busy.contains(&partition) && core.shared.away.may_read(&partition) {
+            if !busy.contains(&partition) && core.shared.away.claim(&partition) {
                 busy.insert(partition.clone());
                 under_way.push(check_each(core, partition, asked, round));
             }

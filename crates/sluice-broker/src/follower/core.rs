@@ -252,7 +252,9 @@ impl Listener for Shared {
 
     fn restored(&self, topics: &[Topic]) {
         self.topics().restored(topics);
-        self.away.forget();
+        self.away.retry();
+        self.wanted.notify_one();
+        self.holes.notify_one();
         self.restored.notify_one();
     }
 

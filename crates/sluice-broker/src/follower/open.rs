@@ -22,6 +22,9 @@ use crate::{BrokerError, LogHead, Partition};
 /// How long a topic that the server refuses is left alone.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
 
+/// How often it is looked whether topics that wait for a subscription have moved to another server.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
 /// Topics that nobody waits for any more and that may stand in the queues in any case.
 const SPARE: usize = 64;
 
@@ -86,7 +89,7 @@ async fn open_all(core: &Core) {
     loop {
         line_up(core, &mut waiting, &mut refused);
         let batch_topics = core.settings.open_batch_topics.max(1);
-        let free = |partition: &Partition| !busy.contains(partition) && core.shared.away.may_read(partition);
+        let free = |partition: &Partition| !busy.contains(partition) && core.shared.away.claim(partition);
         if let Some((partition, batch)) = waiting.take(batch_topics, free) {
             busy.insert(partition.clone());
             under_way.push(open(core, partition, batch));
@@ -148,36 +151,51 @@ async fn open(core: &Core, partition: Partition, mut batch: Vec<Wanted>) -> (Par
         batch.retain(|wanted| locked.is_wanted(wanted));
     }
     let topics: Vec<Topic> = batch.iter().map(|wanted| wanted.topic.clone()).collect();
-    if topics.is_empty() {
-        return (partition, Left::default());
+    tokio::select! {
+        biased;
+        () = moved(core, &partition, &topics) => {
+            core.shared.away.give_back(&partition);
+            return (partition, Left { unread: batch, ..Left::default() });
+        }
+        () = subscriber.add(&topics) => {}
     }
-    subscriber.add(&topics).await;
     // Read before the heads, so that announcements lost meanwhile show.
     let epoch = core.shared.topics().epoch;
     let found = heads(core, &topics).await;
     core.shared.away.note(&partition, &found);
     match found {
         Ok(found) => {
+            opened(core, &batch, &found, epoch);
             let refused = batch.into_iter().zip(&found.heads).filter(|(_, head)| head.is_none());
             let refused = refused.map(|(wanted, _)| wanted).collect();
-            opened(core, &topics, &found, epoch);
             (partition, Left { refused, ..Left::default() })
         }
         Err(_) => (partition, Left { unread: batch, ..Left::default() }),
     }
 }
 
+/// Waits until one of `topics` is not in `partition` any more: those of a server that is there are not to wait for one
+/// that is not.
+async fn moved(core: &Core, partition: &Partition, topics: &[Topic]) {
+    while topics.iter().all(|topic| core.broker.partition(topic) == *partition) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 /// Says that the topics are open of which a head was found.
-fn opened(core: &Core, topics: &[Topic], found: &Found, epoch: u32) {
-    let heads = topics.iter().zip(&found.heads).filter_map(|(topic, head)| Some((topic, (*head)?)));
-    let mut locked = core.shared.topics();
-    let opened: Vec<_> = heads
-        .clone()
-        .filter_map(|(topic, head)| locked.opened(topic, head, epoch, &*core.shared.sink))
-        .collect();
-    let holes = locked.has_holes();
+fn opened(core: &Core, batch: &[Wanted], found: &Found, epoch: u32) {
     let floor_ms = core.confirmed_ms(found.time_ms);
-    let floors: Vec<_> = heads.map(|(topic, _)| (topic.clone(), floor_ms)).collect();
+    let (mut opened, mut floors) = (Vec::new(), Vec::new());
+    let mut locked = core.shared.topics();
+    for (wanted, head) in batch.iter().zip(&found.heads) {
+        // One that was forgotten and followed anew is subscribed by another batch.
+        let Some(head) = head.filter(|_| locked.is_wanted(wanted)) else { continue };
+        if let Some(opening) = locked.opened(&wanted.topic, head, epoch, &*core.shared.sink) {
+            opened.push(opening);
+            floors.push((wanted.topic.clone(), floor_ms));
+        }
+    }
+    let holes = locked.has_holes();
     core.shared.sink.confirmed(&floors);
     drop(locked);
     opened.into_iter().for_each(Opening::finish);

@@ -42,10 +42,13 @@ async fn refill_all(core: &Core) {
             continue;
         };
         let refilled = refill(core, &hole).await;
-        core.shared.away.note(&partition, &refilled);
+        match &refilled {
+            Ok(false) => core.shared.away.give_back(&partition),
+            refilled => core.shared.away.note(&partition, refilled),
+        }
         core.holes().ended(&partition);
         match refilled {
-            Ok(()) => core.shared.refilled.notify_waiters(),
+            Ok(_) => core.shared.refilled.notify_waiters(),
             Err(why) => {
                 debug!(topic = hole.topic.as_str(), %why, "A hole could not be read yet.");
                 let partition = core.broker.partition(&hole.topic);
@@ -64,7 +67,7 @@ fn next_hole(core: &Core) -> Option<(Partition, Hole)> {
     }
     let Holes { waiting, under_way } = &mut *holes;
     let (partition, hole) = waiting
-        .take(1, |partition| has_place(core, under_way, partition) && core.shared.away.may_read(partition))?;
+        .take(1, |partition| has_place(core, under_way, partition) && core.shared.away.claim(partition))?;
     *under_way.entry(partition.clone()).or_default() += 1;
     if holes.waiting.len() > 0 {
         core.shared.holes.notify_one();
@@ -98,12 +101,14 @@ impl Holes {
     }
 }
 
-/// Reads the log of a topic until its position is level with all that was heard. An error leaves the topic as
-/// it is, to be read again.
-async fn refill(core: &Core, hole: &Hole) -> Result<(), BrokerError> {
+/// Reads the log of a topic until its position is level with all that was heard. Whether anything was read. An
+/// error leaves the topic as it is, to be read again.
+async fn refill(core: &Core, hole: &Hole) -> Result<bool, BrokerError> {
     let topic = &hole.topic;
+    let mut has_read = false;
     loop {
-        let Some(position) = core.shared.topics().begin_pass(hole) else { return Ok(()) };
+        let Some(position) = core.shared.topics().begin_pass(hole) else { return Ok(has_read) };
+        has_read = true;
         let from = Start::Seen { id: position, floor_ms: core.shared.sink.floor_ms(topic) };
         let broker = Arc::clone(&core.broker);
         let mut replay = Replay::new(broker, topic.clone(), from, EventId::MAX, core.settings.replay);
@@ -115,17 +120,17 @@ async fn refill(core: &Core, hole: &Hole) -> Result<(), BrokerError> {
                 Err(why) if is_away(&why) => return Err(why),
                 Err(why) => {
                     core.shared.topics().abandon(hole, &why.to_string());
-                    return Ok(());
+                    return Ok(true);
                 }
             };
             let mut locked = core.shared.topics();
             match locked.page(hole, &page, &*core.shared.sink) {
                 Some(pass) => outcome = pass,
-                None => return Ok(()),
+                None => return Ok(true),
             }
         }
         if outcome == Pass::Finished {
-            return Ok(());
+            return Ok(true);
         }
     }
 }

@@ -32,6 +32,7 @@ async fn verify_all(core: &Core) {
     let mut busy = HashSet::new();
     let mut left: Vec<Topic> = Vec::new();
     loop {
+        let unsettled = !left.is_empty() || core.shared.topics().is_to_be_live();
         let look_again = tokio::select! {
             () = core.shared.restored.notified() => {
                 left = core.shared.topics().unverified();
@@ -42,15 +43,19 @@ async fn verify_all(core: &Core) {
                 false
             }
             // Ends early when a log was read through; else whoever is left is looked at again.
-            () = core.shared.refilled.notified(), if !left.is_empty() => true,
-            () = tokio::time::sleep(LOOK_AGAIN), if !left.is_empty() => true,
+            () = core.shared.refilled.notified(), if unsettled => true,
+            () = tokio::time::sleep(LOOK_AGAIN), if unsettled => true,
         };
+        if look_again && left.is_empty() {
+            // One that was opened meanwhile may not be verified.
+            left = core.shared.topics().unverified();
+        }
         settle(core, &mut left);
         if !look_again {
             continue;
         }
         for (partition, topics) in core.by_partition(left.clone(), |topic| topic) {
-            if !busy.contains(&partition) && core.shared.away.may_read(&partition) {
+            if !busy.contains(&partition) && core.shared.away.claim(&partition) {
                 busy.insert(partition.clone());
                 under_way.push(look_at(core, partition, topics));
             }
@@ -62,7 +67,7 @@ async fn verify_all(core: &Core) {
 fn settle(core: &Core, left: &mut Vec<Topic>) {
     let mut locked = core.shared.topics();
     left.retain(|topic| locked.is_unverified(topic));
-    if left.is_empty() && locked.whole && !locked.live && locked.are_verified() {
+    if left.is_empty() && locked.is_to_be_live() && locked.are_verified() {
         locked.live = true;
         core.shared.sink.link(true);
         info!(topics = locked.len(), "Every topic is level with its log.");
@@ -71,23 +76,32 @@ fn settle(core: &Core, left: &mut Vec<Topic>) {
 
 /// Looks at topics of one partition, batch by batch, until one cannot be read.
 async fn look_at(core: &Core, partition: Partition, topics: Vec<Topic>) -> Partition {
+    let mut asked_any = false;
     for batch in topics.chunks(core.settings.tail_batch_topics.max(1)) {
-        let looked = look(core, batch).await;
+        let looked = match look(core, batch).await {
+            Ok(false) => continue,
+            looked => looked,
+        };
+        asked_any = true;
         core.shared.away.note(&partition, &looked);
         if looked.is_err() {
             break;
         }
     }
+    if !asked_any {
+        core.shared.away.give_back(&partition);
+    }
     partition
 }
 
-async fn look(core: &Core, topics: &[Topic]) -> Result<(), BrokerError> {
+/// Whether there was anything to ask.
+async fn look(core: &Core, topics: &[Topic]) -> Result<bool, BrokerError> {
     let (epoch, asked) = {
         let locked = core.shared.topics();
         (locked.epoch, locked.to_verify(topics))
     };
     if asked.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let inclusive: Vec<(Topic, EventId)> =
         asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
@@ -100,5 +114,5 @@ async fn look(core: &Core, topics: &[Topic]) -> Result<(), BrokerError> {
     if holes {
         core.shared.holes.notify_one();
     }
-    Ok(())
+    Ok(true)
 }

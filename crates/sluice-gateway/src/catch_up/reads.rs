@@ -65,6 +65,16 @@ impl SharedReads {
         (asking, false)
     }
 
+    /// An error while the logs of the topic's server cannot be read and somebody tries already: whoever joined the
+    /// attempt would wait for it in a reader's place.
+    fn check_away(&self, topic: &Topic) -> Result<(), BrokerError> {
+        if self.away.is_empty() {
+            return Ok(());
+        }
+        self.away.keep(&self.broker.partitions());
+        self.away.check(&self.broker.partition(topic))
+    }
+
     /// What comes of `reading`, which is about one topic nearly always.
     async fn of_first<T>(
         &self,
@@ -86,6 +96,7 @@ impl Broker for SharedReads {
         limit: usize,
     ) -> Result<Page, BrokerError> {
         let question = (topic.clone(), from, limit);
+        self.check_away(topic)?;
         let (asking, was_under_way) = self.ask(&question, None);
         let page = asking.clone().await?;
         if !was_under_way || page.more || page.last >= Some(to) {

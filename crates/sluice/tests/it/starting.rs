@@ -1,6 +1,8 @@
 //! Beginnings that go wrong: no Redis yet, a bad configuration.
 
-use sluice_testkit::{Item, RedisServer, SseOptions, SseStream, eventually, get, publish_with, request};
+use sluice_testkit::{
+    Item, RedisCluster, RedisServer, SseOptions, SseStream, eventually, get, publish_with, request,
+};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -122,4 +124,17 @@ async fn an_address_that_is_taken_is_named() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("listen.addr") && said.contains(&redis.addr().to_string()), "{said}");
+}
+
+/// A rolling restart meanwhile is not to stop at the first node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_while_a_shard_of_a_cluster_hangs_are_ready() {
+    let cluster = RedisCluster::builder().arg("cluster-require-full-coverage", "no").start().await.unwrap();
+    for server in [cluster.primary_of("t0").await.unwrap(), cluster.replica_of("t0").await.unwrap()] {
+        server.pause().unwrap();
+    }
+    let url = cluster.url();
+    let (gateway, publisher) = tokio::join!(gateway(&url).spawn(), publisher(&url).spawn());
+    gateway.expect("a gateway that is ready");
+    publisher.expect("a publisher that is ready");
 }

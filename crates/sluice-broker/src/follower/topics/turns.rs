@@ -75,10 +75,15 @@ impl Topics {
         })
     }
 
-    /// Whether every open topic is verified.
+    /// Whether every open topic is verified, but for those on the way from one server to another.
     pub(in crate::follower) fn are_verified(&self) -> bool {
-        let mut open = self.entries.values().filter(|entry| matches!(entry.phase, Phase::Active(_)));
-        open.all(Entry::is_verified)
+        let open = self.entries.values().filter(|entry| matches!(entry.phase, Phase::Active(_)));
+        open.filter(|entry| !entry.lost).all(Entry::is_verified)
+    }
+
+    /// Announcements of all topics come, and it was not said yet that the link is live.
+    pub(in crate::follower) fn is_to_be_live(&self) -> bool {
+        self.whole && !self.live
     }
 
     /// Of `topics`, those that a look at the log's end can verify, and their positions.

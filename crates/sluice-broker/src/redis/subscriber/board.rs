@@ -123,7 +123,7 @@ impl Board {
         for (place, topics) in self.placed(moving) {
             self.adrift.extend(topics.iter().cloned());
             let berth = self.berth(place.as_ref());
-            berth.channels.add(topics);
+            berth.channels.add_anew(topics);
             berth.waiting.extend(tickets.iter().cloned());
             berth.look.notify_one();
         }

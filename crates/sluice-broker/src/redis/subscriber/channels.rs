@@ -25,6 +25,15 @@ impl Channels {
         }
     }
 
+    /// As [`Channels::add`], for topics that may have left: whatever stands of them is subscribed again.
+    pub(super) fn add_anew(&mut self, topics: Vec<Topic>) {
+        for topic in topics {
+            self.to_unsubscribe.remove(&topic);
+            self.wanted.insert(topic.clone());
+            self.to_subscribe.insert(topic);
+        }
+    }
+
     pub(super) fn remove(&mut self, topics: Vec<Topic>) {
         for topic in topics {
             if self.wanted.remove(&topic) && !self.to_subscribe.remove(&topic) {

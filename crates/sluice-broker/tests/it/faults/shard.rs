@@ -103,6 +103,28 @@ async fn a_shard_that_hangs_holds_up_no_other() {
     }
 }
 
+/// It knows no layout when it is asked for topics of all shards at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_while_a_shard_hangs_opens_what_it_can() {
+    let scene = Scene::new().await;
+    let (hanging, well) = scene.topics("t", 20);
+    let servers = scene.of_t0().await;
+    servers.iter().for_each(|server| server.pause().unwrap());
+    let late = Stage::with(settings(&scene.cluster.url(), Retention::UNLIMITED), None);
+    let following = Following::with(&late, quick());
+    let follower = following.follower.clone();
+    let topics = [hanging.clone(), well.clone()].concat();
+    let waiting = scene.stage.tracker.spawn(async move { follower.follow(&topics).await });
+    timeout(SOON, following.follower.follow(&well)).await.expect("topics of others are opened");
+    for (topic, ids) in well.iter().zip(scene.fill_each(&well, 0..2).await) {
+        following.journal.assert_exact(topic, &ids).await;
+    }
+    assert!(!waiting.is_finished());
+    servers.iter().for_each(|server| server.resume().unwrap());
+    timeout(SOON, waiting).await.expect("what waited is opened").unwrap();
+    following.journal.wait_for("the link", Journal::is_live).await;
+}
+
 /// What is lost with a connection is told of its own topics: the others are not read again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_connection_has_its_own_topics_verified() {

@@ -222,3 +222,13 @@ fn a_topic_that_came_at_the_last_moment_is_not_restored_early() {
     assert_eq!(told.take(), ["restored c"]);
     assert!(!waits(&mut called));
 }
+
+/// The server has not been asked to take the subscription back: it is made again, so that somebody says that it stands.
+#[test]
+fn a_topic_that_comes_back_at_once_is_restored() {
+    let (mut board, told) = two_that_stand();
+    board.lay_out(layout(&[(1, 0, 4_999), (2, 5_000, SLOTS - 1)]));
+    board.lay_out(layout(&[(1, 0, 9_999), (2, 10_000, SLOTS - 1)]));
+    assert_eq!(level(&mut board, 1), ["c"]);
+    assert_eq!(told.take(), ["lost c", "lost c", "restored c"]);
+}
