@@ -107,7 +107,7 @@ impl Topics {
             phase: Phase::Opening(Box::default()),
             followers: 0,
             since: 1,
-            verified: 0,
+            verified: false,
             ticket: self.next_ticket,
             lost: false,
             recent: false,
@@ -170,7 +170,7 @@ impl Topics {
         let opening = std::mem::take(&mut **opening);
         let continuity = Continuity::opened(head.last, opening.heard, verified);
         if verified {
-            entry.verified = epoch;
+            entry.verified = true;
         }
         if continuity.is_reading() {
             self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });
@@ -187,7 +187,7 @@ impl Topics {
         self.epoch += 1;
         for topic in topics {
             let Some(entry) = self.entries.get_mut(topic) else { continue };
-            (entry.since, entry.lost) = (self.epoch, true);
+            (entry.since, entry.lost, entry.verified) = (self.epoch, true, false);
             if let Phase::Active(continuity) = &mut entry.phase {
                 continuity.lost();
             }
@@ -199,7 +199,7 @@ impl Topics {
         self.epoch += 1;
         for topic in topics {
             if let Some(entry) = self.entries.get_mut(topic) {
-                (entry.since, entry.lost) = (self.epoch, false);
+                (entry.since, entry.lost, entry.verified) = (self.epoch, false, false);
             }
         }
     }
@@ -239,7 +239,7 @@ impl Topics {
         let was_reading = continuity.is_reading();
         let pass = continuity.page(page.position, page.done, entry.since);
         if pass == Pass::Finished && was_reading {
-            entry.verified = entry.since;
+            entry.verified = true;
             self.counts.refilling -= 1;
             self.counts.holes_refilled += 1;
         }
@@ -255,7 +255,7 @@ impl Topics {
             self.counts.refilling -= 1;
         }
         continuity.abandon();
-        entry.verified = entry.since;
+        entry.verified = true;
         self.complaints.note(topic.as_str(), 1, why);
     }
 

@@ -11,10 +11,10 @@ pub(super) struct Entry {
     pub(super) followers: u32,
     /// The epoch of the last time that its announcements were lost, or came again.
     pub(super) since: u32,
-    /// The epoch in which the topic was last known to be level with its log; 0 for none.
-    pub(super) verified: u32,
     /// Tells this entry from an earlier one of the same topic, for tasks that come back to it.
     pub(super) ticket: u32,
+    /// It was found level with its log since then.
+    pub(super) verified: bool,
     /// Its announcements do not come.
     pub(super) lost: bool,
     /// Stands in `recent`.
@@ -28,7 +28,7 @@ impl Entry {
     }
 
     pub(super) fn is_verified(&self) -> bool {
-        !self.lost && self.verified >= self.since
+        !self.lost && self.verified
     }
 }
 

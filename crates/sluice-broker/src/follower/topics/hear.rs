@@ -35,7 +35,7 @@ impl Topics {
             Phase::Active(continuity) => match continuity.announced(event.prev, event.id) {
                 Heard::Apply => {
                     // Its writer found the position as the log's end: as good as having looked.
-                    entry.verified = self.epoch;
+                    entry.verified = true;
                     self.counts.events += 1;
                     sink.events(topic, std::slice::from_ref(event));
                 }
@@ -96,7 +96,7 @@ impl Topics {
     /// Nothing can be read there, so nothing can be missing; it must not hold up the others.
     fn unreadable(&mut self, topic: &Topic) {
         if let Some(entry) = self.entries.get_mut(topic) {
-            entry.verified = self.epoch;
+            entry.verified = true;
         }
     }
 
@@ -135,7 +135,7 @@ impl Topics {
             (Tailed::Apply(_) | Tailed::Busy, _) => return false,
         }
         if look.inclusive || matches!(outcome, Tailed::Apply(_)) {
-            entry.verified = self.epoch;
+            entry.verified = true;
         }
         entry.is_verified()
     }

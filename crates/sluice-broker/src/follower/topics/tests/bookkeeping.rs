@@ -154,5 +154,5 @@ fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
 
 #[test]
 fn a_topic_costs_little() {
-    assert!(size_of::<(Topic, Entry)>() <= 88, "{}", size_of::<(Topic, Entry)>());
+    assert!(size_of::<(Topic, Entry)>() <= 80, "{}", size_of::<(Topic, Entry)>());
 }
