@@ -151,6 +151,11 @@ async fn open(core: &Core, partition: Partition, mut batch: Vec<Wanted>) -> (Par
         batch.retain(|wanted| locked.is_wanted(wanted));
     }
     let topics: Vec<Topic> = batch.iter().map(|wanted| wanted.topic.clone()).collect();
+    if topics.is_empty() {
+        // A question about no topic goes to every server, and says nothing of this one.
+        core.shared.away.give_back(&partition);
+        return (partition, Left::default());
+    }
     tokio::select! {
         biased;
         () = moved(core, &partition, &topics) => {
