@@ -2,7 +2,6 @@
 //! reads slowly keeps what was handed to hyper for it and nothing else. A page may end anywhere, since it says where
 //! the next one begins: it does so when it is full, and when no more of it can be made.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -57,7 +56,8 @@ impl NoPage {
 
 /// The body of a page.
 pub(super) struct Pages {
-    ready: VecDeque<Bytes>,
+    /// The first piece, until hyper asks.
+    first: Option<Bytes>,
     /// Where the rest comes from, if there is any.
     rest: Option<Supplied<Bytes>>,
 }
@@ -111,14 +111,13 @@ impl Pages {
             has_events: false,
             is_done: false,
         };
-        let first = making.piece().await?;
-        let ready = VecDeque::from([first]);
+        let first = Some(making.piece().await?);
         if making.is_done {
-            return Ok(Self { ready, rest: None });
+            return Ok(Self { first, rest: None });
         }
         let (supplier, rest) = supply();
         making.runs.tracker.clone().spawn(making.rest(supplier));
-        Ok(Self { ready, rest: Some(rest) })
+        Ok(Self { first, rest: Some(rest) })
     }
 }
 
@@ -130,7 +129,7 @@ impl Body for Pages {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Some(piece) = self.ready.pop_front() {
+        if let Some(piece) = self.first.take() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
@@ -138,12 +137,12 @@ impl Body for Pages {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none()
+        self.first.is_none() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let ready = self.ready.iter().map(|piece| piece.len() as u64).sum();
-        if self.rest.is_none() { SizeHint::with_exact(ready) } else { SizeHint::default() }
+        let first = self.first.as_ref().map_or(0, |piece| piece.len() as u64);
+        if self.rest.is_none() { SizeHint::with_exact(first) } else { SizeHint::default() }
     }
 }
 
