@@ -171,6 +171,8 @@ fn sentence(revocation: &Value, lifted: bool) -> String {
     if lifted {
         return format!("{what} {name:?}{of} is let in again");
     }
-    let until = revocation.get("until").and_then(Value::as_str).unwrap_or_default();
-    format!("{what} {name:?}{of} is refused until {until}")
+    match revocation.get("until").and_then(Value::as_str) {
+        Some(until) => format!("{what} {name:?}{of} is refused until {until}"),
+        None => format!("{what} {name:?}{of} is refused until after the year 9999"),
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 use sluice_broker::{Broker, BrokerError, now_ms};
 use sluice_runtime::ops::Refused;
-use sluice_wire::{EventId, NewEvent, Topic};
+use sluice_wire::{EventId, NewEvent, Topic, rfc3339};
 use tokio::time::sleep;
 
 /// Between two looks at the log.
@@ -160,8 +160,8 @@ impl Revocations {
 }
 
 fn shown(revocation: &Revocation) -> Value {
-    let until = UNIX_EPOCH.checked_add(Duration::from_millis(revocation.until_ms));
-    let until = until.map(|until| humantime::format_rfc3339_millis(until).to_string());
+    // An entry of the log holds any number; `null` is a moment after the year 9999.
+    let until = rfc3339(revocation.until_ms);
     let Revoked { whom, issuer } = &revocation.revoked;
     let mut shown = match whom {
         Whom::Subject(subject) => json!({ "subject": subject, "until": until }),
@@ -176,4 +176,22 @@ fn shown(revocation: &Revocation) -> Value {
 fn millis(moment: SystemTime) -> u64 {
     let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// An entry of the log may hold any number, since anybody who may XADD chooses it.
+        #[test]
+        fn a_revocation_until_any_moment_is_listed(until_ms: u64) {
+            let entry = format!(r#"{{"subject":"u","until_ms":{until_ms}}}"#);
+            let shown = shown(&Revocation::from_json(&entry).unwrap());
+            prop_assert_eq!(&shown["subject"], "u");
+            prop_assert_eq!(shown["until"].as_str().map(str::to_owned), rfc3339(until_ms));
+        }
+    }
 }

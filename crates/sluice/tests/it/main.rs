@@ -14,6 +14,7 @@ mod doctor;
 mod drain;
 mod ending;
 mod exhausted;
+mod extremes;
 mod foreign;
 mod inspecting;
 mod killed;

@@ -6,13 +6,12 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use sluice_broker::BrokerError;
-use sluice_wire::{Event, EventId, Topic};
+use sluice_wire::{Event, EventId, Topic, rfc3339};
 
 use crate::catch_up::{Grant, PageMemory};
 use crate::runs::Runs;
@@ -35,7 +34,8 @@ struct Entry<'a> {
     #[serde(rename = "type")]
     event_type: &'a str,
     data: &'a str,
-    time: String,
+    /// `None` where the id lies after the year 9999: any writer may have chosen it.
+    time: Option<String>,
 }
 
 /// Why there is no page.
@@ -221,17 +221,37 @@ impl Making {
 
 impl<'a> Entry<'a> {
     fn of(event: &'a Event) -> Self {
-        let time = UNIX_EPOCH.checked_add(Duration::from_millis(event.id.ms));
         Self {
             id: event.id.to_string(),
             event_type: event.event_type.as_ref().map_or("message", |t| t.as_str()),
             data: &event.data,
-            time: time.map_or_else(String::new, |time| humantime::format_rfc3339_millis(time).to_string()),
+            time: rfc3339(event.id.ms),
         }
     }
 
     fn write_to(&self, text: &mut Vec<u8>) {
         // Nothing in it can fail to be written.
         let _ = serde_json::to_writer(text, self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// An id may be any two numbers, since anybody who may XADD chooses it.
+        #[test]
+        fn an_event_of_any_id_becomes_an_entry(ms: u64, seq: u64) {
+            let (id, data) = (EventId::new(ms, seq), "x".into());
+            let event = Event { id, prev: None, event_type: None, data, traceparent: None };
+            let mut text = Vec::new();
+            Entry::of(&event).write_to(&mut text);
+            let entry: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            prop_assert_eq!(&entry["id"], &id.to_string());
+            prop_assert_eq!(entry["time"].as_str().map(str::to_owned), rfc3339(ms));
+        }
     }
 }
