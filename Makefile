@@ -30,10 +30,10 @@ help: ## say what there is
 run: ## a node on 127.0.0.1:8080 that keeps events in memory; no Redis needed
 	$(CARGO) run $(LOCKED) -p sluice -- dev $(ARGS)
 
-test: ## all tests, against a real redis-server (installed where there is apt)
+test: ## all tests, with every program that they run (installed where there is apt)
 	scripts/install-test-deps.sh
 	$(CARGO) build $(LOCKED) -p sluice --bin sluice-next-cursor --features next-cursor
-	NEXT_CURSOR=required $(CARGO) test $(LOCKED) --workspace --no-fail-fast
+	set -a; . target/test-tools/env; NEXT_CURSOR=required $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
 	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
 	    "faults at random (make chaos), the fuzzer's search (make fuzz)."

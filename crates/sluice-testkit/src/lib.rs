@@ -2,8 +2,8 @@
 //! clients that read streams as a browser does, and the count of what was lost, repeated or reordered.
 //!
 //! Dev-only: no crate depends on it outside its tests. Nothing here imitates Redis or a node; what fails to
-//! start is an error that says what to install, never a test skipped in silence. Everything that is started
-//! ends when its value is dropped.
+//! start is an error that says what to install. A test is skipped only for want of an optional program, and says so
+//! ([`find_tool`]). Everything that is started ends when its value is dropped.
 
 mod certificates;
 mod continuity;
@@ -23,6 +23,7 @@ mod resuming;
 mod sentinel_set;
 mod sse;
 mod tokens;
+mod tools;
 
 pub use self::certificates::Certificates;
 pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
@@ -30,6 +31,7 @@ pub use self::deadline::{Attempt, eventually};
 pub use self::experiment::{Experiment, Fault, Outcome, Recovery, Topology};
 pub use self::http::{Response, get, request};
 pub use self::node::{Node, NodeBuilder, Role};
+pub use self::ports::free_address;
 pub use self::proxy::{Direction, Proxy};
 pub use self::publish::{publish_batch, publish_http, publish_with};
 pub use self::raw::RawConnection;
@@ -40,4 +42,5 @@ pub use self::resuming::Resuming;
 pub use self::sentinel_set::{SentinelSet, SentinelSetBuilder};
 pub use self::sse::{SseOptions, SseStream, is_control};
 pub use self::tokens::{DocumentServer, TokenSigner, key_set};
+pub use self::tools::{find_tool, skip_without};
 pub use sluice_wire::sse::{Item, Received};

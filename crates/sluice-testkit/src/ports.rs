@@ -14,10 +14,13 @@ use anyhow::{Result, bail};
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 static CANDIDATES: LazyLock<Range<u16>> = LazyLock::new(candidates);
 
-/// An address that nobody listens on and that no other caller in this process gets.
+/// Returns an address of the loopback interface that has no listener and that no other caller in this process gets.
 ///
-/// Another process may still be quicker: who binds it must be ready to ask again.
-pub(crate) fn free_address() -> Result<SocketAddr> {
+/// Another process may still bind it first: the caller that binds it must be ready to ask for another.
+///
+/// # Errors
+/// If no free port was found.
+pub fn free_address() -> Result<SocketAddr> {
     for _ in 0..1_000 {
         let port = fastrand::u16(CANDIDATES.clone());
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

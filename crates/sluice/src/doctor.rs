@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// How long to watch an idle stream through the public address; 0 not at all [default: two heartbeats and 5]
     #[arg(long, value_name = "SECONDS")]
     idle_seconds: Option<u64>,
+    /// Judge only what a browser gets from the public address while no gateway runs: stop all gateways first
+    #[arg(long, requires = "url")]
+    gateways_down: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -47,28 +50,40 @@ pub(crate) struct Options {
 /// them, 64 for an address that is none.
 pub(crate) async fn run(config: Config, options: Options) -> anyhow::Result<ExitCode> {
     let mut report = Report::new();
-    report.add("machine", "this machine, as this process sees it", machine::examine(&config));
-    report.add("access", "who is let in, by this configuration", access::examine(&config).await);
-    let files = files::examine(&config);
+    let target = match options.url.as_deref().map(str::parse::<Target>).transpose() {
+        Ok(target) => target,
+        Err(error) => {
+            eprintln!("error: --url: {error}");
+            return Ok(ExitCode::from(ConfigErrors::EXIT_CODE));
+        }
+    };
+    if !options.gateways_down {
+        examine_node(&config, &mut report).await?;
+    }
+    if let (Some(target), Some(url)) = (target, &options.url) {
+        let heartbeat = config.streams.heartbeat;
+        let idle = options.idle_seconds.map_or(heartbeat * 2 + WATCH_BEYOND, Duration::from_secs);
+        let findings = match options.gateways_down {
+            true => public::examine_without_gateways(target, &options.topic).await,
+            false => Box::pin(public::examine(target, &options.topic, heartbeat, idle)).await,
+        };
+        report.add("public", url, findings);
+    }
+    Ok(conclude(&report, &options))
+}
+
+/// Judges what a node of this configuration would meet on this machine.
+async fn examine_node(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    report.add("machine", "this machine, as this process sees it", machine::examine(config));
+    report.add("access", "who is let in, by this configuration", access::examine(config).await);
+    let files = files::examine(config);
     if !files.is_empty() {
         report.add("files", "certificates, keys and secrets in files", files);
     }
-    for (server, findings) in redis::examine(&config).await? {
+    for (server, findings) in redis::examine(config).await? {
         report.add("redis", &server, findings);
     }
-    if let Some(url) = &options.url {
-        let target = match url.parse::<Target>() {
-            Ok(target) => target,
-            Err(error) => {
-                eprintln!("error: --url: {error}");
-                return Ok(ExitCode::from(ConfigErrors::EXIT_CODE));
-            }
-        };
-        let heartbeat = config.streams.heartbeat;
-        let idle = options.idle_seconds.map_or(heartbeat * 2 + WATCH_BEYOND, Duration::from_secs);
-        report.add("public", url, public::examine(target, &options.topic, heartbeat, idle).await);
-    }
-    Ok(conclude(&report, &options))
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "printing is what this verb is for")]

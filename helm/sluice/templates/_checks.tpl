@@ -1,21 +1,7 @@
 {{/* What the schema cannot say: values that contradict each other. Included once, by the configmap. */}}
 {{- define "sluice.checks" -}}
 {{- $redis := .Values.redis -}}
-{{- $sources := list -}}
-{{- if $redis.url }}{{- $sources = append $sources "redis.url" -}}{{- end -}}
-{{- if $redis.existingSecret.urlKey }}{{- $sources = append $sources "redis.existingSecret.urlKey" -}}{{- end -}}
-{{- if $redis.dev.enabled }}{{- $sources = append $sources "redis.dev.enabled" -}}{{- end -}}
-{{- if not $sources -}}
-{{- fail "Sluice needs a Redis: set redis.url, or redis.existingSecret.name and .urlKey, or, to try things out, redis.dev.enabled" -}}
-{{- end -}}
-{{- if gt (len $sources) 1 -}}
-{{- fail (printf "%s each say where Redis is: keep one" (join " and " $sources)) -}}
-{{- end -}}
-{{- with $redis.existingSecret -}}
-{{- if and (or .urlKey .passwordKey .sentinelPasswordKey) (not .name) -}}
-{{- fail "redis.existingSecret has keys but no name" -}}
-{{- end -}}
-{{- end -}}
+{{- include "sluice.checks.redisLogins" . -}}
 {{- with .Values.auth.existingSecret -}}
 {{- if and (or .jwtSecretKey .issuersKey .apiKeysKey) (not .name) -}}
 {{- fail "auth.existingSecret has keys but no name" -}}
@@ -50,6 +36,50 @@
 {{- end -}}
 {{- include "sluice.checks.gateway" . -}}
 {{- include "sluice.checks.routes" . -}}
+{{- end }}
+
+{{/* Each role must find one address and one login. */}}
+{{- define "sluice.checks.redisLogins" -}}
+{{- $redis := .Values.redis -}}
+{{- with $redis.existingSecret -}}
+{{- if and (or .urlKey .passwordKey .sentinelPasswordKey) (not .name) -}}
+{{- fail "redis.existingSecret has keys but no name" -}}
+{{- end -}}
+{{- end -}}
+{{- $roles := .Values.publisher.enabled | ternary (list "gateway" "publisher") (list "gateway") -}}
+{{- range $role := $roles -}}
+{{- $own := index $redis $role -}}
+{{- $ownUrl := $own.existingSecret.urlKey -}}
+{{- $sources := list -}}
+{{- if $redis.url }}{{- $sources = append $sources "redis.url" -}}{{- end -}}
+{{- if $ownUrl }}{{- $sources = append $sources (printf "redis.%s.existingSecret.urlKey" $role) -}}
+{{- else if $redis.existingSecret.urlKey }}{{- $sources = append $sources "redis.existingSecret.urlKey" -}}{{- end -}}
+{{- if $redis.dev.enabled }}{{- $sources = append $sources "redis.dev.enabled" -}}{{- end -}}
+{{- if and (not $sources) (index (index $redis (eq $role "gateway" | ternary "publisher" "gateway")) "existingSecret").urlKey -}}
+{{- fail (printf "redis.%s.existingSecret.urlKey is needed too: the other role has an address of its own, and there is no redis.existingSecret.urlKey for both" $role) -}}
+{{- end -}}
+{{- if not $sources -}}
+{{- fail "Sluice needs a Redis: set redis.url, or redis.existingSecret.name and .urlKey, or, to try things out, redis.dev.enabled" -}}
+{{- end -}}
+{{- if gt (len $sources) 1 -}}
+{{- fail (printf "%s each say where Redis is: keep one" (join " and " $sources)) -}}
+{{- end -}}
+{{- if and (or $ownUrl $own.existingSecret.passwordKey) (not (or $own.existingSecret.name $redis.existingSecret.name)) -}}
+{{- fail (printf "redis.%s.existingSecret has keys but no name, and redis.existingSecret.name is empty" $role) -}}
+{{- end -}}
+{{- if and $own.existingSecret.name (not $ownUrl) (not $own.existingSecret.passwordKey) -}}
+{{- fail (printf "redis.%s.existingSecret.name is set, but neither urlKey nor passwordKey says what to take from it" $role) -}}
+{{- end -}}
+{{- if and $own.username $redis.existingSecret.passwordKey (not $own.existingSecret.passwordKey) (not $ownUrl) -}}
+{{- fail (printf "redis.%s.username is %q, but its password would be that of redis.existingSecret.passwordKey: set redis.%s.existingSecret.passwordKey" $role $own.username $role) -}}
+{{- end -}}
+{{- if and $ownUrl $redis.username (not $own.username) -}}
+{{- fail (printf "redis.username is %q, which would take the place of the user in redis.%s.existingSecret.urlKey: leave redis.username empty, or set redis.%s.username" $redis.username $role $role) -}}
+{{- end -}}
+{{- if and $own.existingSecret.passwordKey (not $own.username) (not $ownUrl) -}}
+{{- fail (printf "redis.%s.existingSecret.passwordKey is set, but not whose password it is: set redis.%s.username" $role $role) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- define "sluice.checks.gateway" -}}

@@ -80,26 +80,51 @@ sluice.config: (dict "root" $ "extra" <config over config>) -> YAML of the whole
 {{- end }}
 
 {{/*
-Secrets reach the process as variables, which win over the file.
+Where a role finds its login to Redis: (dict "root" $ "role" "gateway"|"publisher") -> YAML of username (empty if the file has it),
+urlSecret, urlKey, passwordSecret, passwordKey. What the role has of its own wins.
+*/}}
+{{- define "sluice.redisLogin" -}}
+{{- $redis := .root.Values.redis -}}
+{{- $own := index $redis .role -}}
+{{- $shared := $redis.existingSecret -}}
+{{- $secret := $own.existingSecret.name | default $shared.name -}}
+{{- $login := dict "username" $own.username "urlSecret" $shared.name "urlKey" $shared.urlKey "passwordSecret" $shared.name "passwordKey" $shared.passwordKey -}}
+{{- if $own.existingSecret.urlKey -}}
+{{- /* It holds the password too, which another would take the place of. */ -}}
+{{- $login = dict "username" $own.username "urlSecret" $secret "urlKey" $own.existingSecret.urlKey -}}
+{{- end -}}
+{{- if $own.existingSecret.passwordKey -}}
+{{- $login = merge (dict "passwordSecret" $secret "passwordKey" $own.existingSecret.passwordKey) $login -}}
+{{- end -}}
+{{- toYaml $login -}}
+{{- end }}
+
+{{/*
+Secrets reach the process as variables, which win over the file: (dict "root" $ "role" "gateway"|"publisher")
 */}}
 {{- define "sluice.env" -}}
-{{- $secret := .Values.redis.existingSecret -}}
-{{- if $secret.urlKey }}
-{{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__URL" "secret" $secret.name "key" $secret.urlKey) }}
+{{- $login := include "sluice.redisLogin" . | fromYaml -}}
+{{- $secret := .root.Values.redis.existingSecret -}}
+{{- if $login.urlKey }}
+{{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__URL" "secret" $login.urlSecret "key" $login.urlKey) }}
 {{- end }}
-{{- if $secret.passwordKey }}
-{{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__PASSWORD" "secret" $secret.name "key" $secret.passwordKey) }}
+{{- with $login.username }}
+- name: SLUICE_REDIS__USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if $login.passwordKey }}
+{{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__PASSWORD" "secret" $login.passwordSecret "key" $login.passwordKey) }}
 {{- end }}
 {{- if $secret.sentinelPasswordKey }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__SENTINEL__PASSWORD" "secret" $secret.name "key" $secret.sentinelPasswordKey) }}
 {{- end }}
-{{- $auth := .Values.auth.existingSecret -}}
+{{- $auth := .root.Values.auth.existingSecret -}}
 {{- range $env, $key := dict "SLUICE_AUTH__JWT__SECRET" $auth.jwtSecretKey "SLUICE_AUTH__ISSUERS" $auth.issuersKey "SLUICE_AUTH__API_KEYS" $auth.apiKeysKey }}
 {{- if $key }}
 {{ include "sluice.secretEnv" (dict "env" $env "secret" $auth.name "key" $key) }}
 {{- end }}
 {{- end }}
-{{- with .Values.telemetry.otlpHeaders }}
+{{- with .root.Values.telemetry.otlpHeaders }}
 {{- if .existingSecret }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_TELEMETRY__OTLP__HEADERS" "secret" .existingSecret "key" .key) }}
 {{- end }}

@@ -164,7 +164,7 @@ volumes:
 image: {{ .image }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 args: [{{ .role }}, --config, /etc/sluice/config/sluice.toml]
-{{- $env := include "sluice.env" $root | trim }}
+{{- $env := include "sluice.env" . | trim }}
 {{- if or $env $values.extraEnv }}
 env:
   {{- with $env }}

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sluice_gateway::{Tls, TlsSettings};
-use sluice_testkit::{Certificates, RawConnection, eventually};
+use sluice_testkit::{Certificates, RawConnection, eventually, find_tool};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
@@ -141,10 +141,11 @@ fn what_cannot_be_served_with_is_said() {
 /// A client that is nobody's own: curl, which speaks both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_reads_a_stream_by_either_protocol() {
+    let Some(curl) = find_tool("curl", &["curl"]) else { return };
     let secure = Secure::start().await;
     for (flag, version) in [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")] {
         let url = format!("https://localhost:{}/v1/events?topic=a", secure.stage.address.port());
-        let mut curl = match Command::new("curl")
+        let mut curl = Command::new(&curl)
             .args(["-sSNi", "--max-time", "60", flag, "--resolve"])
             .arg(format!("localhost:{}:127.0.0.1", secure.stage.address.port()))
             .arg("--cacert")
@@ -153,10 +154,7 @@ async fn curl_reads_a_stream_by_either_protocol() {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-        {
-            Ok(curl) => curl,
-            Err(error) => return println!("SKIPPED: there is no curl ({error})"),
-        };
+            .unwrap();
         secure.stage.reach("curl's stream", |status| status.streams == 1).await;
         let mut output = curl.stdout.take().unwrap();
         let mut read = Vec::new();

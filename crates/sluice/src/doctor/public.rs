@@ -13,7 +13,7 @@ use sluice_wire::sse::Item;
 use tokio::time::Instant;
 
 use self::exchange::{Opened, Visitor};
-use self::judge::{Greeting, Watched};
+use self::judge::{Answer, Greeting, Reaction, Watched};
 use super::finding::Finding;
 use crate::cli::http::Target;
 
@@ -23,6 +23,10 @@ const WITHIN: Duration = Duration::from_secs(10);
 const BEHIND_GREETING: Duration = Duration::from_secs(3);
 /// A cursor that no node can read, so that one that gets it must say so.
 const UNREADABLE_CURSOR: &str = "sluice-doctor";
+/// The length of the cursor of a stream with some hundred topics. A node takes a head of 16 KiB.
+const LONG_CURSOR_BYTES: usize = 12 << 10;
+/// The origin of a page that is not served by the public address.
+const ANOTHER_ORIGIN: &str = "https://sluice-doctor.invalid";
 /// What some proxies compress for.
 const ENCODINGS: &str = "gzip, deflate, br, zstd";
 
@@ -38,10 +42,12 @@ pub(super) async fn examine(
         false => None,
     };
     let visitor = Visitor::new(target, topic);
-    let (stay, compressed, told) = tokio::join!(
+    let long_cursor = UNREADABLE_CURSOR.repeat(LONG_CURSOR_BYTES / UNREADABLE_CURSOR.len());
+    let (stay, compressed, told, long) = tokio::join!(
         stay(&visitor, idle),
         visitor.open(&[("accept-encoding", ENCODINGS)], WITHIN),
-        is_told_of_its_cursor(&visitor),
+        reaction(&visitor, UNREADABLE_CURSOR),
+        reaction(&visitor, &long_cursor),
     );
     let head = match &stay.opened {
         Opened::Stream(stream) => &stream.head,
@@ -60,10 +66,49 @@ pub(super) async fn examine(
     findings.push(judge::greeting(&stay.greeting));
     findings.push(judge::compression(encoding.as_deref()));
     if stay.greeting.id.is_some() {
+        let told = matches!(told, Reaction::Told);
         findings.push(judge::cursor(told));
+        if told {
+            findings.push(judge::long_cursor(LONG_CURSOR_BYTES, &long));
+        }
     }
     findings.extend(stay.watched.map(|watched| judge::idle(&watched, heartbeat)));
+    findings.push(judge::gateways_up());
     findings
+}
+
+/// Asks for a stream while no gateway runs, as a browser does that reconnects.
+pub(super) async fn examine_without_gateways(target: Target, topic: &Topic) -> Vec<Finding> {
+    let visitor = Visitor::new(target, topic);
+    match visitor.open(&[("origin", ANOTHER_ORIGIN)], WITHIN).await {
+        Opened::Silent(why) => vec![judge::silent(&why, false)],
+        Opened::Refused { head, detail } => vec![judge::refused_without_gateways(head.status, &detail)],
+        Opened::Stream(mut stream) => {
+            let answer = read_answer(&mut stream).await;
+            judge::answered_without_gateways(&stream.head, &answer)
+        }
+    }
+}
+
+/// Reads what the proxy says in place of a stream, to its end.
+async fn read_answer(stream: &mut exchange::Stream) -> Answer {
+    let mut answer = Answer::default();
+    let until = Instant::now() + WITHIN;
+    loop {
+        match stream.next(until.saturating_duration_since(Instant::now())).await {
+            Ok(Some(Item::Retry(ms))) => answer.retry_ms = Some(ms),
+            Ok(Some(Item::Id(_) | Item::Event(_))) => {
+                answer.is_of_node = true;
+                return answer;
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => return answer,
+            Err(_) => {
+                answer.has_ended = true;
+                return answer;
+            }
+        }
+    }
 }
 
 /// One stream, from its request to the end of the visit.
@@ -111,24 +156,25 @@ async fn greet(visitor: &Visitor) -> (Opened, Greeting) {
     (opened, greeting)
 }
 
-/// Whether a stream with an unreadable cursor is told so: then the header came through. The node tells it right
-/// behind its greeting.
-async fn is_told_of_its_cursor(visitor: &Visitor) -> bool {
-    let Opened::Stream(mut stream) = visitor.open(&[("last-event-id", UNREADABLE_CURSOR)], WITHIN).await
-    else {
-        return false;
+/// Offers a cursor that no node can read. The node says so right behind its greeting, if the header came through.
+async fn reaction(visitor: &Visitor, cursor: &str) -> Reaction {
+    let mut stream = match visitor.open(&[("last-event-id", cursor)], WITHIN).await {
+        Opened::Stream(stream) => stream,
+        Opened::Refused { head, .. } => return Reaction::Refused(head.status),
+        Opened::Silent(_) => return Reaction::Ignored,
     };
     let mut until = Instant::now() + WITHIN;
     while let Ok(Some(item)) = stream.next(until.saturating_duration_since(Instant::now())).await {
         match item {
             Item::Event(event) => {
-                return event.event_type == "sluice.gap" && event.data.contains("unknown-cursor");
+                let told = event.event_type == "sluice.gap" && event.data.contains("unknown-cursor");
+                return if told { Reaction::Told } else { Reaction::Ignored };
             }
             Item::Id(_) => until = until.min(Instant::now() + BEHIND_GREETING),
             _ => {}
         }
     }
-    false
+    Reaction::Ignored
 }
 
 /// Holds a stream open and notes what keeps it awake.

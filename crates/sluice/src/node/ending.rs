@@ -1,7 +1,7 @@
 //! The orderly end of a process, and what its exit code says of it.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluice_gateway::Drained;
 use sluice_runtime::config::Config;
@@ -10,9 +10,14 @@ use sluice_runtime::telemetry::Traces;
 
 use super::Parts;
 
-/// How long what was accepted may take to finish after the streams have ended, and when nobody wants to wait.
+/// How long a process may take once its streams have ended: to finish what was accepted, and to send the last spans.
+/// The chart's grace period is computed from it.
 const FINISH: Duration = Duration::from_secs(10);
-const FINISH_FORCED: Duration = Duration::from_secs(1);
+/// The same after a second signal.
+const FINISH_FORCED: Duration = Duration::from_secs(2);
+/// What of it is kept for the last spans, and for tasks to end once they have been told to.
+const KEPT_FOR_SPANS: Duration = Duration::from_secs(1);
+const KEPT_FOR_TASKS: Duration = Duration::from_secs(1);
 
 /// The drain is over, and streams were cut off or work was left.
 const CUT: u8 = 3;
@@ -34,14 +39,21 @@ pub(super) async fn end(
     if let Some(gateway) = &parts.gateway {
         streams = gateway.drain(config.drain.window, &lifecycle.hard).await;
     }
+    let mut rest = Rest::new(Instant::now(), FINISH);
     if let Some(publisher) = &parts.publisher {
-        lifecycle.hard.run_until_cancelled(publisher.close()).await;
+        let within = rest.before_last(KEPT_FOR_TASKS + KEPT_FOR_SPANS, Instant::now());
+        let closing = tokio::time::timeout(within, publisher.close());
+        lifecycle.hard.run_until_cancelled(closing).await;
     }
     let forced = lifecycle.hard.is_cancelled();
+    if forced {
+        rest = Rest::new(Instant::now(), FINISH_FORCED);
+    }
     lifecycle.hard.cancel();
-    let finished = lifecycle.wait_idle(if forced { FINISH_FORCED } else { FINISH }).await;
+    let finished = lifecycle.wait_idle(rest.before_last(KEPT_FOR_SPANS, Instant::now())).await;
     if let Some(traces) = traces {
-        traces.finish(if forced { FINISH_FORCED } else { config.telemetry.otlp.timeout }).await;
+        let left = rest.before_last(Duration::ZERO, Instant::now());
+        traces.finish(left.min(config.telemetry.otlp.timeout)).await;
     }
     let Drained { drained, cut } = streams;
     tracing::info!(drained, cut, finished, forced, "gone");
@@ -49,5 +61,42 @@ pub(super) async fn end(
         (true, _) => ExitCode::from(FORCED),
         (false, false) => ExitCode::from(CUT),
         (false, true) => ExitCode::SUCCESS,
+    }
+}
+
+/// The time that is left to a process that ends. An orchestrator kills it soon after that, so nothing may outlast it,
+/// whatever its own timeout is.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+}
+
+impl Rest {
+    fn new(now: Instant, whole: Duration) -> Self {
+        Self { until: now + whole }
+    }
+
+    /// Returns how long is left until `kept` before the end.
+    fn before_last(&self, kept: Duration, now: Instant) -> Duration {
+        self.until.saturating_duration_since(now).saturating_sub(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn each_step_leaves_time_to_the_next_and_none_outlasts_the_end() {
+        let began = Instant::now();
+        let rest = Rest::new(began, FINISH);
+        let events = rest.before_last(KEPT_FOR_TASKS + KEPT_FOR_SPANS, began);
+        assert_eq!(events, SECOND * 8);
+        let tasks = rest.before_last(KEPT_FOR_SPANS, began + events);
+        assert_eq!(tasks, KEPT_FOR_TASKS);
+        assert_eq!(rest.before_last(Duration::ZERO, began + events + tasks), KEPT_FOR_SPANS);
+        assert_eq!(rest.before_last(Duration::ZERO, began + FINISH * 2), Duration::ZERO);
     }
 }

@@ -1,6 +1,6 @@
 //! The browser's side: a real EventSource, in headless Chromium, on a `sluice dev`.
 
-mod chromium;
+pub(crate) mod chromium;
 
 use std::time::Duration;
 

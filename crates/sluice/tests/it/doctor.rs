@@ -2,6 +2,7 @@
 
 mod balancer;
 mod files;
+mod gateways_down;
 mod rights;
 mod topologies;
 

@@ -89,9 +89,16 @@ async fn a_shard_that_hangs_holds_up_no_other() {
         following.journal.wait_for("a moment to be confirmed", advanced).await;
     }
     assert!(!following.journal.is_live() && !waiting.is_finished());
-    let status = following.follower.status();
-    assert_eq!((status.servers, status.servers_connected), (3, 2));
-    assert_eq!(following.follower.unread(), [scene.stage.broker.partition(&topic("t0"))]);
+    // The loss of its subscription is noticed before a read of its logs has failed, and before its connection is gone.
+    eventually("its partition, and no other, to be unread and unconnected", SOON, async || {
+        let status = following.follower.status();
+        let unread = following.follower.unread();
+        let is_so = (status.servers, status.servers_connected) == (3, 2)
+            && unread == [scene.stage.broker.partition(&topic("t0"))];
+        if is_so { Ok(()) } else { Err(format!("unread: {unread:?}; {status:?}")) }
+    })
+    .await
+    .unwrap();
 
     servers.iter().for_each(|server| server.resume().unwrap());
     timeout(SOON, waiting).await.expect("what waited is opened").unwrap();

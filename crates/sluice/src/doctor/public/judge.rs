@@ -1,5 +1,6 @@
 //! What a response through the public address says of the way. Pure.
 
+mod gateways_down;
 mod headers;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use sluice_wire::Topic;
 
 use crate::doctor::finding::Finding;
 
+pub(super) use gateways_down::{Answer, answered_without_gateways, gateways_up, refused_without_gateways};
 pub(super) use headers::head;
 
 const NGINX: &str =
@@ -32,6 +34,17 @@ pub(super) struct Greeting {
     pub(super) ended: Option<String>,
     /// How long was waited.
     pub(super) within: Duration,
+}
+
+/// What came of a stream that was asked for with a cursor that no node can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// A node complained of the cursor, so it reached the node.
+    Told,
+    /// An answer other than 200.
+    Refused(StatusCode),
+    /// A stream without a complaint, or no answer.
+    Ignored,
 }
 
 /// What became of a stream that was left alone.
@@ -141,6 +154,26 @@ pub(super) fn cursor(told: bool) -> Finding {
         .fix("let the request header pass (nginx: no proxy_set_header Last-Event-ID \"\"; CDN: its list of headers)")
 }
 
+/// `reaction`: to an unreadable cursor of `bytes`, where a short one had reached the node.
+pub(super) fn long_cursor(bytes: usize, reaction: &Reaction) -> Finding {
+    const ID: &str = "public.header-size";
+    let kib = bytes / 1024;
+    let seen = match reaction {
+        Reaction::Told => return Finding::ok(ID, format!("a Last-Event-ID of {kib} KiB reaches the node")),
+        Reaction::Refused(status) => format!("a Last-Event-ID of {kib} KiB is answered {status}"),
+        Reaction::Ignored => format!("a Last-Event-ID of {kib} KiB does not reach the node"),
+    };
+    Finding::warning(ID, seen)
+        .why(
+            "a stream of some hundred topics has such a cursor: its client is let in once, and cannot come back with \
+             what it was given",
+        )
+        .fix(
+            "allow request headers of 16 KiB (nginx: large_client_header_buffers 4 32k; HAProxy: tune.bufsize 32768), or \
+             keep streams below a hundred topics",
+        )
+}
+
 pub(super) fn idle(watched: &Watched, heartbeat: Duration) -> Finding {
     const ID: &str = "public.idle-timeout";
     let signs = format!(
@@ -155,7 +188,7 @@ pub(super) fn idle(watched: &Watched, heartbeat: Duration) -> Finding {
             "every client reconnects as often; nothing is lost, but each time costs a handshake and a replay";
         let fix = format!(
             "raise the proxy's timeouts above {} s of silence and, where it limits a whole response, to hours: nginx \
-             proxy_read_timeout 1h; HAProxy timeout tunnel/server 1h; Envoy route timeout 0s, stream_idle_timeout 1h; \
+             proxy_read_timeout 1h; HAProxy timeout tunnel/server 1h; Envoy route timeout 0s, stream_idle_timeout 3600s; \
              GKE timeoutSec 86400; or lower streams.heartbeat_ms",
             heartbeat.as_secs()
         );
@@ -230,6 +263,15 @@ mod tests {
         assert_eq!(idle(&Watched { signs: 0, idle: beat / 2, ..watched.clone() }, beat).level, Level::Ok);
         let ended = Some((beat, "the response ended".to_owned()));
         assert_eq!(idle(&Watched { ended, ..watched }, beat).level, Level::Error);
+    }
+
+    #[test]
+    fn a_long_cursor_must_reach_the_node() {
+        let level = |reaction| long_cursor(12 << 10, &reaction).level;
+        assert_eq!(level(Reaction::Told), Level::Ok);
+        assert_eq!(level(Reaction::Ignored), Level::Warning);
+        let refused = long_cursor(12 << 10, &Reaction::Refused(StatusCode::BAD_REQUEST));
+        assert!(refused.seen.contains("12 KiB is answered 400"), "{}", refused.seen);
     }
 
     #[test]

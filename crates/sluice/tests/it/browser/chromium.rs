@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Html;
 use axum::routing::{get, post};
+use sluice_testkit::find_tool;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -22,29 +23,29 @@ const NAMES: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// `EventSource.CONNECTING`: it will come back.
-pub(super) const CONNECTING: u64 = 0;
+pub(crate) const CONNECTING: u64 = 0;
 /// `EventSource.OPEN`
-pub(super) const OPEN: u64 = 1;
+pub(crate) const OPEN: u64 = 1;
 /// `EventSource.CLOSED`: it has given up.
-pub(super) const CLOSED: u64 = 2;
+pub(crate) const CLOSED: u64 = 2;
 
 /// What the page told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Report {
+pub(crate) struct Report {
     /// `open`, `error` or `event <type>`.
-    pub(super) what: String,
+    pub(crate) what: String,
     /// `readyState`
-    pub(super) state: u64,
-    pub(super) data: String,
+    pub(crate) state: u64,
+    pub(crate) data: String,
     /// `lastEventId`
-    pub(super) id: String,
+    pub(crate) id: String,
 }
 
 /// A page that listens to a stream as its query says, and reports what comes.
-pub(super) const LISTENING: &str = include_str!("page.html");
+pub(crate) const LISTENING: &str = include_str!("page.html");
 
 /// A browser on one page, killed when the value is dropped.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     reports: UnboundedReceiver<Report>,
     _chromium: Chromium,
     _server: JoinSet<()>,
@@ -53,21 +54,21 @@ pub(super) struct Browser {
 impl Browser {
     /// Opens an EventSource on `stream` that listens to `message` and `types`. `None`, after a line that says
     /// so, where no Chromium is installed.
-    pub(super) async fn listen(stream: &str, types: &[&str]) -> Option<Self> {
+    pub(crate) async fn listen(stream: &str, types: &[&str]) -> Option<Self> {
         let mut query = vec![("stream", stream)];
         query.extend(types.iter().map(|name| ("type", *name)));
         Self::show(LISTENING.to_owned(), &query).await
     }
 
     /// Shows `page` under `/?<query>`; it may POST reports to `/report`.
-    pub(super) async fn show(page: String, query: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) async fn show(page: String, query: &[(&str, &str)]) -> Option<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         Self::show_on(listener, page, query).await
     }
 
     /// Shows `page` at the address of `listener`, for a page whose origin must be known before.
     #[expect(clippy::unused_async, reason = "the server is spawned on the runtime of the caller")]
-    pub(super) async fn show_on(listener: TcpListener, page: String, query: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) async fn show_on(listener: TcpListener, page: String, query: &[(&str, &str)]) -> Option<Self> {
         let (sender, reports) = unbounded_channel();
         let url = format!("http://{}/?{}", listener.local_addr().unwrap(), encode(query));
         let mut server = JoinSet::new();
@@ -76,20 +77,20 @@ impl Browser {
     }
 
     /// Opens a page of a node itself, which reports nothing.
-    pub(super) fn visit(address: SocketAddr, query: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) fn visit(address: SocketAddr, query: &[(&str, &str)]) -> Option<Self> {
         let chromium = Chromium::start(&format!("http://{address}/?{}", encode(query)))?;
         let (_, reports) = unbounded_channel();
         Some(Self { reports, _chromium: chromium, _server: JoinSet::new() })
     }
 
     /// The next report.
-    pub(super) async fn next(&mut self) -> Report {
+    pub(crate) async fn next(&mut self) -> Report {
         let report = timeout(WITHIN, self.reports.recv()).await;
         report.expect("the page reports in time").expect("the page's server runs")
     }
 
     /// The next report that is about this; everything before it is handed to `passed`.
-    pub(super) async fn until(&mut self, what: &str, passed: &mut Vec<Report>) -> Report {
+    pub(crate) async fn until(&mut self, what: &str, passed: &mut Vec<Report>) -> Report {
         loop {
             let report = self.next().await;
             if report.what == what {
@@ -108,29 +109,23 @@ struct Chromium {
 }
 
 impl Chromium {
-    /// Whether a browser is installed is found out by starting it.
+    /// Returns `None`, after a line that says so, where no browser is installed.
     fn start(url: &str) -> Option<Self> {
+        let program = find_tool("chromium", &NAMES)?;
         let profile = tempfile::Builder::new().prefix("sluice-chromium-").tempdir().unwrap();
-        for name in NAMES {
-            let started = Command::new(name)
-                .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-                .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-                .args(["--disable-dev-shm-usage", "--no-proxy-server", "--ignore-certificate-errors"])
-                .arg(format!("--user-data-dir={}", profile.path().display()))
-                .arg(url)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .process_group(0)
-                .spawn();
-            match started {
-                Ok(leader) => return Some(Self { leader, _profile: profile }),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => panic!("starting {name}: {error}"),
-            }
-        }
-        eprintln!("SKIPPED: chromium is not installed; apt-get install chromium");
-        None
+        let leader = Command::new(&program)
+            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args(["--disable-dev-shm-usage", "--no-proxy-server", "--ignore-certificate-errors"])
+            .arg(format!("--user-data-dir={}", profile.path().display()))
+            .arg(url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {}: {error}", program.display()));
+        Some(Self { leader, _profile: profile })
     }
 }
 

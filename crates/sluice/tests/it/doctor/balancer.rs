@@ -1,19 +1,14 @@
 //! A real nginx before a node, with the rules that a test is about.
 
-use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::process::Stdio;
 
-use sluice_testkit::{Certificates, eventually};
+use sluice_testkit::{Certificates, eventually, find_tool, free_address};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use crate::stage::SOON;
-
-/// Where distributions put it, outside the PATH of ordinary users.
-const PLACES: [&str; 3] = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx"];
 
 /// A running nginx, killed when the value is dropped.
 pub(super) struct Nginx {
@@ -36,13 +31,9 @@ impl Nginx {
     }
 
     async fn listening(how: &str, node: SocketAddr, rules: &str) -> Option<Self> {
-        let Some(binary) = PLACES.iter().find(|place| Path::new(place).exists()) else {
-            // Past the capture of output: a test that saw nothing must say so also where it passes.
-            let _ = writeln!(io::stderr(), "SKIPPED: no nginx in {PLACES:?} (apt-get install nginx-light)");
-            return None;
-        };
+        let binary = find_tool("nginx", &["nginx"])?;
         let directory = tempfile::Builder::new().prefix("sluice-nginx-").tempdir().unwrap();
-        let address = free_address();
+        let address = free_address().unwrap();
         let root = directory.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {root}/{kind};\n"))
@@ -50,7 +41,7 @@ impl Nginx {
         let configuration = format!(
             "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log;\n\
              events {{ worker_connections 64; }}\n\
-             http {{ access_log off; {temporary}\n\
+             http {{ access_log off; large_client_header_buffers 4 32k; {temporary}\n\
              server {{ listen {address} {how}; location / {{ proxy_pass http://{node}; {rules} }} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
@@ -72,10 +63,4 @@ impl Nginx {
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
-}
-
-/// An address below the kernel's own choices, of which one that knocks there too early could be its own answer.
-fn free_address() -> SocketAddr {
-    let candidates = std::iter::repeat_with(|| (Ipv4Addr::LOCALHOST, fastrand::u16(12_000..32_000)).into());
-    candidates.take(1_000).find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
 }

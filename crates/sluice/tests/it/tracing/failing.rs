@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sluice_testkit::{Node, Role, SseOptions, eventually};
+use sluice_testkit::{Node, Role, SseOptions, eventually, free_address};
 use tokio::net::TcpListener;
 
 use super::{GONE_WITHIN, caller, publish, traced};
@@ -35,9 +35,7 @@ async fn without(endpoint: &str, protocol: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_is_not_there_delays_nobody() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let endpoint = format!("http://{}", free_address().unwrap());
     without(&endpoint, "grpc").await;
     without(&endpoint, "http").await;
 }
@@ -48,4 +46,16 @@ async fn a_collector_that_says_nothing_delays_nobody() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     without(&endpoint, "grpc").await;
     without(&endpoint, "http").await;
+}
+
+/// An orchestrator kills a process that outlasts its grace period, so no export may take longer than what is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_spans_do_not_outlast_the_end_of_the_process() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let node = traced(Node::builder(SLUICE, Role::Dev), "http", &endpoint);
+    let mut node = node.env("SLUICE_TELEMETRY__OTLP__TIMEOUT_MS", "60000").spawn().await.unwrap();
+    publish(&node, "a", &caller(1, "01").0).await;
+    assert_eq!(node.terminate(SOON).await.unwrap(), 0);
+    assert!(node.log().contains("the last spans could not be sent in time"), "{}", node.log());
 }

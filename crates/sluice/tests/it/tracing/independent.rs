@@ -1,12 +1,11 @@
 //! The same spans at a receiver that shares no code with Sluice or its tests: rotel, a collector written anew
-//! (`pip download rotel` has its `rotel-agent`).
+//! (`make test` installs its `rotel-agent` from PyPI).
 
 use std::fs;
 use std::process::Stdio;
 
-use sluice_testkit::{Node, Role, SseOptions, eventually};
+use sluice_testkit::{Node, Role, SseOptions, eventually, find_tool, free_address, skip_without};
 use tempfile::NamedTempFile;
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use super::{caller, publish, traced};
@@ -15,14 +14,12 @@ use crate::stage::{SLUICE, SOON, open};
 /// Which program, unless `rotel-agent` is found as it is.
 const PROGRAM: &str = "ROTEL_AGENT";
 
-async fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-/// Starts the receiver, which prints each span into `log`; `None` where there is none.
+/// Starts the receiver, which prints each span into `log`. Returns `None` where there is none.
 fn start(grpc: &str, http: &str, log: &NamedTempFile) -> Option<Child> {
-    let program = std::env::var(PROGRAM).unwrap_or_else(|_| "rotel-agent".to_owned());
+    let program = match std::env::var_os(PROGRAM).filter(|program| !program.is_empty()) {
+        Some(program) => program.into(),
+        None => find_tool("rotel-agent", &["rotel-agent"])?,
+    };
     let started = Command::new(program)
         .args([
             "start",
@@ -39,17 +36,18 @@ fn start(grpc: &str, http: &str, log: &NamedTempFile) -> Option<Child> {
         .stderr(log.reopen().unwrap())
         .kill_on_drop(true)
         .spawn();
+    if started.is_err() {
+        skip_without("rotel-agent");
+    }
     started.ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_independent_receiver_reads_what_is_sent() {
-    let (grpc, http) = (free_address().await, free_address().await);
+    let address = || free_address().unwrap().to_string();
+    let (grpc, http) = (address(), address());
     let log = NamedTempFile::new().unwrap();
-    let Some(_receiver) = start(&grpc, &http, &log) else {
-        println!("SKIPPED: an independent OTLP receiver, for want of rotel-agent ({PROGRAM} may name it)");
-        return;
-    };
+    let Some(_receiver) = start(&grpc, &http, &log) else { return };
     for (number, protocol, address) in [(1, "grpc", &grpc), (2, "http", &http)] {
         let node = traced(Node::builder(SLUICE, Role::Dev), protocol, &format!("http://{address}"));
         let node = node.spawn().await.unwrap();
