@@ -4,10 +4,11 @@ mod judging;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
+use sluice_failure::{Place, contain_call};
 use sluice_wire::{TopicPattern, TopicTemplate};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -145,7 +146,7 @@ impl Access {
     /// Takes in what the log of revocations holds next.
     pub fn revoke(&self, revocation: Revocation, now_ms: u64) {
         let shared = &self.shared;
-        let mut revocations = shared.revocations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut revocations = shared.revocations.write().unwrap_or_else(sluice_failure::poisoned);
         let news = revocations.apply(revocation, now_ms);
         drop(revocations);
         if news {
@@ -173,25 +174,25 @@ impl Access {
     /// Whether somebody who was let in is refused by now.
     #[must_use]
     pub fn is_revoked(&self, who: &Names<'_>, now_ms: u64) -> bool {
-        let revocations = self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner);
+        let revocations = self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned);
         revocations.refuses(who, now_ms)
     }
 
     /// At most `limit` revocations in force, those that end first first.
     #[must_use]
     pub fn revocations(&self, now_ms: u64, limit: usize) -> Vec<Revocation> {
-        self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner).list(now_ms, limit)
+        self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned).list(now_ms, limit)
     }
 
     /// Those in force under one name, for whichever issuer.
     #[must_use]
     pub fn revocations_of(&self, whom: &Whom, now_ms: u64) -> Vec<Revocation> {
-        self.shared.revocations.read().unwrap_or_else(PoisonError::into_inner).of(whom, now_ms)
+        self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned).of(whom, now_ms)
     }
 
     /// Forgets revocations whose time has passed; how many are in force.
     pub fn prune_revocations(&self, now_ms: u64) -> usize {
-        let mut revocations = self.shared.revocations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut revocations = self.shared.revocations.write().unwrap_or_else(sluice_failure::poisoned);
         let in_force = revocations.prune(now_ms);
         measure::revocations(in_force);
         in_force
@@ -205,7 +206,9 @@ impl Access {
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 looks.tick().await;
-                issuers.iter().for_each(|issuer| issuer.look_at_file(keys));
+                for issuer in issuers {
+                    let _ = contain_call(Place::Upkeep, || issuer.look_at_file(keys));
+                }
             }
         };
         let sets = join_all(issuers.iter().filter_map(|issuer| match &issuer.source {

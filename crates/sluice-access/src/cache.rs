@@ -5,7 +5,7 @@
 //! nothing once any issuer's keys have changed. Times and revocations are judged anew each time.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use ring::digest::{SHA256, digest};
 
@@ -39,7 +39,7 @@ pub(crate) fn digest_of(token: &str) -> Digest {
 impl Verified {
     /// Whose token this is, if it was verified with the keys of the state `keys`.
     pub(crate) fn get(&self, token: &Digest, keys: u64) -> Option<Identity> {
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut halves = self.halves.lock().unwrap_or_else(sluice_failure::poisoned);
         if halves.keys != keys {
             return None;
         }
@@ -53,7 +53,7 @@ impl Verified {
 
     /// Remembers a token that was verified with the keys of the state `keys`.
     pub(crate) fn put(&self, token: Digest, identity: Identity, keys: u64) {
-        let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut halves = self.halves.lock().unwrap_or_else(sluice_failure::poisoned);
         if halves.keys > keys {
             return;
         }

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex as Quick, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sluice_failure::{Panicked, Place, contain};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -116,15 +117,17 @@ impl Jwks {
     async fn fetch_into(&self, issuer: &Issuer, last: &mut Last, state: &AtomicU64) {
         self.begun.fetch_add(1, Ordering::AcqRel);
         last.began = Some(Instant::now());
-        let fetched = timeout(self.settings.timeout, (self.fetch)(self.url.clone())).await;
-        let fetched =
-            fetched.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.settings.timeout)));
-        let keys = fetched.and_then(|json| {
+        // What an issuer answers must not end the process, whatever it does to the code that reads it.
+        let keys = contain(Place::Upkeep, async {
+            let json = timeout(self.settings.timeout, (self.fetch)(self.url.clone()))
+                .await
+                .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.settings.timeout)))?;
             if json.len() > self.settings.bytes_max {
                 return Err(format!("larger than {} bytes", self.settings.bytes_max));
             }
             keys::set(&json, &issuer.settings.algorithms).map_err(|error| error.to_string())
         });
+        let keys = keys.await.unwrap_or_else(|Panicked| Err("reading it panicked".to_owned()));
         match keys {
             Ok(keys) => {
                 if last.failures > 0 || !last.succeeded {

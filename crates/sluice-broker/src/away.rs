@@ -2,7 +2,7 @@
 //! costs those who share this an attempt now and then, and topics of other servers wait for none of them.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -145,6 +145,6 @@ impl Away {
     }
 
     fn partitions(&self) -> MutexGuard<'_, HashMap<Partition, Pause>> {
-        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }

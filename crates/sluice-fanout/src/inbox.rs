@@ -73,7 +73,7 @@ impl<C> Inbox<C> {
 
     #[cfg(not(loom))]
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<C>> {
-        self.commands.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.commands.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     #[cfg(loom)]

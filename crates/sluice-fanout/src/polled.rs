@@ -10,7 +10,7 @@ mod stream;
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -224,6 +224,6 @@ impl Drop for HeldFence {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, View<Audience>> {
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+        self.view.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }

@@ -15,7 +15,7 @@ mod sentence;
 mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use sluice_access::{Bucket, Pressure, Rate};
@@ -233,7 +233,7 @@ impl Gate {
         }
         // Whoever has enough streams uses up neither the rate of those who have not nor, for a moment, a place.
         let principal = self.book().enter(now, applicant)?;
-        if !self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(now) {
+        if !self.bucket.lock().unwrap_or_else(sluice_failure::poisoned).take(now) {
             self.cross_out(principal);
             return Err(Refusal::Rate.into());
         }
@@ -276,7 +276,7 @@ impl Gate {
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.book.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }
 

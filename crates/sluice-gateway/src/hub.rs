@@ -14,7 +14,7 @@ pub(crate) mod topics;
 pub(crate) mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use sluice_broker::{Broker, Follower, FollowerStatus, Partition, Reserved};
@@ -252,7 +252,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use sluice_failure::{Place, contain};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +32,11 @@ impl Runs {
         let run = async move {
             tallies.catch_up_began();
             let began = Instant::now();
-            stop.run_until_cancelled(approach).await;
+            let approach = async {
+                sluice_failure::drill("stream");
+                stop.run_until_cancelled(approach).await
+            };
+            let _ = contain(Place::Stream, approach).await;
             tallies.catch_up_ended(began.elapsed());
         };
         self.tracker.spawn_on(run, &self.runtime);

@@ -75,6 +75,7 @@ impl Lane {
     }
 
     async fn flush(&self, batch: Vec<Queued>) {
+        sluice_failure::drill("publisher");
         let oldest = batch.iter().map(|queued| queued.accepted).min().unwrap_or_else(Instant::now);
         let replicas = batch.first().map_or(0, |queued| queued.replicas);
         let timeout = if replicas > 0 { self.wait_replicas_timeout } else { Duration::ZERO };

@@ -5,7 +5,7 @@
 //! of its topic's partition at the moment: one that has vanished refuses nobody, and its next probe ends it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use sluice_broker::{Appended, Broker, BrokerError, Partition, ReplicaWait};
@@ -171,6 +171,6 @@ impl Link {
     }
 
     fn with_circuits<T>(&self, act: impl FnOnce(&mut Circuits) -> T) -> T {
-        act(&mut self.circuits.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.circuits.lock().unwrap_or_else(sluice_failure::poisoned))
     }
 }

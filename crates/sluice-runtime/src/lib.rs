@@ -6,6 +6,7 @@
 
 pub mod cgroup;
 pub mod config;
+pub mod failures;
 pub mod lifecycle;
 pub mod limits;
 pub mod memory;

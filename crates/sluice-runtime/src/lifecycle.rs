@@ -23,6 +23,7 @@ pub struct Lifecycle {
     pub hard: CancellationToken,
     ready: Arc<AtomicBool>,
     draining_since: Arc<OnceLock<Instant>>,
+    failed: Arc<AtomicBool>,
     // Tasks that watch the process rather than work for it: nobody waits for them.
     watchers: TaskTracker,
 }
@@ -62,6 +63,7 @@ impl Lifecycle {
             hard,
             ready: Arc::default(),
             draining_since: Arc::default(),
+            failed: Arc::default(),
             watchers: TaskTracker::new(),
         }
     }
@@ -94,6 +96,32 @@ impl Lifecycle {
         });
         self.soft.cancel();
         first
+    }
+
+    /// Begins the drain because the process can no longer do its work: it ends in good order, and as a failure.
+    /// Returns whether this is the first failure.
+    pub fn fail(&self) -> bool {
+        let first = !self.failed.swap(true, Ordering::AcqRel);
+        self.begin_drain();
+        first
+    }
+
+    /// Returns whether the process ends because it failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Spawns a task that the process cannot do without until the drain has begun: should it end before, the process
+    /// ends in good order. A panic does the same wherever it is not contained.
+    pub fn spawn_essential(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let soft = self.soft.clone();
+        self.tracker.spawn(async move {
+            task.await;
+            if !soft.is_cancelled() {
+                sluice_failure::fatal(name);
+            }
+        });
     }
 
     /// How long ago the drain began, if it has.

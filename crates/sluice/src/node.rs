@@ -19,6 +19,7 @@ use sluice_broker::{Broker, BrokerError, BrokerSettings, Partition, connect};
 use sluice_gateway::{CorsSettings, Ends, Gateway, GatewaySettings, ListenerSettings};
 use sluice_publisher::Publisher;
 use sluice_runtime::config::{Config, Role};
+use sluice_runtime::failures;
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::limits::raise_descriptor_limit;
 use sluice_runtime::telemetry::{Telemetry, Traces, metric};
@@ -40,6 +41,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let traces = Traces::start(&config.telemetry, config.role)?;
     let descriptors = raise_descriptor_limit().unwrap_or(1_024);
     let lifecycle = Lifecycle::new();
+    failures::watch(&lifecycle);
     lifecycle.handle_signals()?;
     let labels = [("version", env!("CARGO_PKG_VERSION")), ("role", config.role.as_str())];
     metric::BUILD_INFO.gauge(&labels).set(1.0);
@@ -60,10 +62,16 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
     if access.has_credentials() {
-        lifecycle.tracker.spawn(lifecycle.hard.clone().run_until_cancelled_owned(revocations.follow()));
+        let follow = lifecycle.hard.clone().run_until_cancelled_owned(revocations.follow());
+        lifecycle.spawn_essential("the reader of revocations", async {
+            follow.await;
+        });
     }
-    lifecycle.tracker.spawn(lifecycle.hard.clone().run_until_cancelled_owned(access.keep()));
-    lifecycle.tracker.spawn(telemetry.clone().upkeep(lifecycle.hard.clone()));
+    let keep = lifecycle.hard.clone().run_until_cancelled_owned(access.keep());
+    lifecycle.spawn_essential("the upkeep of keys", async {
+        keep.await;
+    });
+    lifecycle.spawn_essential("the upkeep of metrics", telemetry.clone().upkeep(lifecycle.hard.clone()));
 
     lifecycle.soft.cancelled().await;
     Ok(ending::end(&parts, traces, &config, &lifecycle).await)
@@ -123,7 +131,8 @@ impl Parts {
 
     fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {
         if let Some(tls) = &self.listener_settings.tls {
-            lifecycle.tracker.spawn(tls.clone().keep(lifecycle.hard.clone()));
+            lifecycle
+                .spawn_essential("the upkeep of the certificate", tls.clone().keep(lifecycle.hard.clone()));
         }
         let scheme = if self.listener_settings.tls.is_some() { "https" } else { "http" };
         if let Some(router) = &self.public {
@@ -147,7 +156,7 @@ impl Parts {
         let router = sluice_gateway::finish(router, cors);
         let (settings, tracker) = (self.listener_settings.clone(), lifecycle.tracker.clone());
         let ends = Ends { leaving: self.leaving.clone(), stop: lifecycle.hard.clone() };
-        lifecycle.tracker.spawn(async move {
+        lifecycle.spawn_essential("a listener", async move {
             sluice_gateway::serve(listener, router, settings, &tracker, ends).await;
         });
     }

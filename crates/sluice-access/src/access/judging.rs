@@ -1,6 +1,6 @@
 //! The steps of the judgement: whose token it may be, whether it is, and what it is worth.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::Shared;
 use crate::api_key::ApiKeyHash;
@@ -93,7 +93,7 @@ impl Shared {
     }
 
     pub(super) fn check_revoked(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
-        let revocations = self.revocations.read().unwrap_or_else(PoisonError::into_inner);
+        let revocations = self.revocations.read().unwrap_or_else(sluice_failure::poisoned);
         if revocations.refuses(&identity.names(), now_ms) {
             return Err(Denial::invalid("revoked", "these credentials are revoked"));
         }

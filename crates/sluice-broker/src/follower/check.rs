@@ -31,6 +31,7 @@ async fn check_all(core: &Core) {
     let mut busy = HashSet::new();
     loop {
         let round = Round { began: Instant::now(), interval };
+        sluice_failure::drill("follower");
         core.sweep();
         if !core.shared.away.is_empty() {
             core.shared.away.keep(&core.broker.partitions());

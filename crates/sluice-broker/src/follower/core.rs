@@ -2,7 +2,7 @@
 //! when. It listens to the announcements itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
@@ -76,11 +76,11 @@ impl Core {
 
     /// The subscriber, until the follower stops.
     pub(super) fn subscriber(&self) -> Option<Arc<dyn Subscriber>> {
-        self.subscriber.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.subscriber.lock().unwrap_or_else(sluice_failure::poisoned).clone()
     }
 
     pub(super) fn end_subscription(&self) {
-        self.subscriber.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.subscriber.lock().unwrap_or_else(sluice_failure::poisoned).take();
     }
 
     /// Counts a follower for each of `topics`; `Some` if any is still to be opened, to wait on.
@@ -146,7 +146,7 @@ impl Core {
     }
 
     pub(super) fn holes(&self) -> MutexGuard<'_, Holes> {
-        self.holes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.holes.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     /// `items` apart by the partition of their topics.
@@ -220,7 +220,7 @@ impl Core {
 
 impl Shared {
     pub(super) fn topics(&self) -> MutexGuard<'_, Topics> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     /// Counts one read that compared so many topics.

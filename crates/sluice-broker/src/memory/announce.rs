@@ -2,7 +2,7 @@
 //! called outside the broker's lock, in order, and a slow one loses messages instead of holding publishers.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use sluice_wire::Topic;
@@ -51,7 +51,7 @@ pub(super) fn listen(
 ) -> MemorySubscriber {
     let (queue, mut messages) = mpsc::channel::<(Topic, Announcement)>(queue_max);
     let number = {
-        let mut locked = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = state.lock().unwrap_or_else(sluice_failure::poisoned);
         let listeners = &mut locked.listeners;
         listeners.next += 1;
         listeners.entries.push(Entry { number: listeners.next, topics: HashSet::new(), queue });
@@ -74,7 +74,7 @@ pub(super) struct MemorySubscriber {
 
 impl MemorySubscriber {
     fn with_topics(&self, change: impl FnOnce(&mut HashSet<Topic>)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(sluice_failure::poisoned);
         if let Some(entry) = state.listeners.entry(self.number) {
             change(&mut entry.topics);
         }
@@ -113,7 +113,7 @@ impl std::fmt::Debug for MemorySubscriber {
 
 impl Drop for MemorySubscriber {
     fn drop(&mut self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unwrap_or_else(sluice_failure::poisoned);
         state.listeners.entries.retain(|entry| entry.number != self.number);
     }
 }

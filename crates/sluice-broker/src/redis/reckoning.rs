@@ -6,7 +6,7 @@
 //! The clock that is furthest ahead counts, of those heard in the last one to two minutes: clocks drift apart,
 //! and the new server's must be believed some day.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -68,7 +68,7 @@ impl Reckoning {
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+        self.heard.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }
 

@@ -6,7 +6,7 @@
 mod cluster;
 mod sentinel;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -60,13 +60,13 @@ pub(super) struct Calls {
 impl Calls {
     pub(super) fn make(&self, informed: Option<&Address>) {
         if let Some(informed) = informed {
-            *self.informed.lock().unwrap_or_else(PoisonError::into_inner) = Some(informed.clone());
+            *self.informed.lock().unwrap_or_else(sluice_failure::poisoned) = Some(informed.clone());
         }
         self.made.notify_one();
     }
 
     fn informed(&self) -> Option<Address> {
-        self.informed.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.informed.lock().unwrap_or_else(sluice_failure::poisoned).take()
     }
 }
 

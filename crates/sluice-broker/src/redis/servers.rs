@@ -8,7 +8,7 @@ mod partitions;
 mod rounds;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -190,7 +190,7 @@ impl Servers {
 
     fn pools(&self) -> MutexGuard<'_, Pools> {
         let layout = self.scout.layout();
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = self.pools.lock().unwrap_or_else(sluice_failure::poisoned);
         if !Arc::ptr_eq(&pools.layout, &layout) {
             // One that slots are on their way to is dialled anew.
             pools.by_address.retain(|address, _| layout.of_primary(address).is_some());

@@ -10,7 +10,7 @@ mod health;
 mod line;
 mod probe;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use sluice_wire::Topic;
@@ -87,7 +87,7 @@ struct Desk {
 
 impl Desk {
     fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+        self.board.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }
 

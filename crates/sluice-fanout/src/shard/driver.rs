@@ -79,6 +79,7 @@ impl Driver {
             self.shared.totals.turns.record(u64::try_from(worked).unwrap_or(u64::MAX));
             if let Err(error) = self.poller.wait(self.patience(done), &mut events, &mut ready) {
                 tracing::error!(%error, "a shard's poller failed; its streams are closed");
+                sluice_failure::fatal("a shard");
                 return;
             }
             woken = Instant::now();
@@ -178,6 +179,7 @@ impl Driver {
 
     /// One step of the walk over the slots.
     fn tick(&mut self, now: Instant) {
+        sluice_failure::drill("shard");
         self.next_tick = now + TICK;
         let now_s = u32::try_from(self.shared.began.elapsed().as_secs()).unwrap_or(u32::MAX);
         self.core.set_time(now_s);

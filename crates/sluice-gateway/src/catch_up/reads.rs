@@ -11,7 +11,7 @@
 //! would keep the readers' places, a timeout each, from those that want something else.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,7 +43,7 @@ impl SharedReads {
     /// The read under way that answers `question`, unless that is `stale`; else one that begins now. Whether
     /// it was under way.
     fn ask(&self, question: &Question, stale: Option<&Shared<Asking>>) -> (Shared<Asking>, bool) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self.under_way.lock().unwrap_or_else(sluice_failure::poisoned);
         let known = under_way.get(question).and_then(WeakShared::upgrade);
         if let Some(asking) = known.filter(|known| stale.is_none_or(|stale| !known.ptr_eq(stale))) {
             self.tallies.read_saved();

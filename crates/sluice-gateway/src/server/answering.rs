@@ -7,10 +7,11 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Method, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::service::{HttpService, service_fn};
 use sluice_access::ClientAddress;
+use sluice_failure::{Panicked, Place, contain};
 use sluice_wire::Problem;
 use tower::ServiceExt as _;
 
@@ -63,6 +64,7 @@ impl Answering {
         request.extensions_mut().insert(ClientAddress(client));
         let exit = if self.may_leave { Exit::of(&request) } else { Exit::none() };
         let (version, problem, gangway) = (request.version(), unsound(&request), self.gangway.clone());
+        let method = request.method().clone();
         let answer = service.router.clone().oneshot(request.map(Body::new));
         async move {
             // Not before: the task is that of the answer from here on.
@@ -72,7 +74,14 @@ impl Answering {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 return Ok(response.map(|body| Outgoing::new(body, transit, None)));
             }
-            let Ok(response) = answer.await;
+            let answer = async {
+                sluice_failure::drill("request");
+                answer.await
+            };
+            let response = match contain(Place::Request, answer).await {
+                Ok(Ok(response)) => response,
+                Err(Panicked) => Answer::from(failed(&method)).into_response(),
+            };
             let answered = gangway.pass(response, exit, version, &transit);
             drop(doing);
             // Until its answers have been taken, an HTTP/2 connection does not rest.
@@ -95,4 +104,14 @@ fn unsound<B>(request: &Request<B>) -> Option<Problem> {
         }
         _ => None,
     }
+}
+
+/// The answer to a request that panicked: the log of the node says where.
+fn failed(method: &Method) -> Problem {
+    let detail =
+        "this node failed at this request, and its log says where; the request may work on another node";
+    let unknown =
+        "this node failed at this request, and its log says where; whether events were published is unknown";
+    let detail = if method == Method::POST { unknown } else { detail };
+    Problem::new(500, "internal-error", "Internal error", detail)
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::counter;
+use sluice_failure::{Place, contain};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -65,7 +66,7 @@ impl Tasks {
 impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Tasks {
     fn execute(&self, task: F) {
         // With the task the stream is reset.
-        self.tracker.spawn(attend(task, self.stall_max));
+        self.tracker.spawn(contain(Place::Connection, attend(task, self.stall_max)));
     }
 }
 
@@ -103,12 +104,14 @@ impl Arrival {
     /// Serves the connection to its end.
     pub(super) async fn attended(self, socket: TcpStream) {
         let stall_max = self.service.settings.write_stall;
-        if attend(self.run(socket), stall_max).await == Err(GivenUp::Stalled) {
+        let attended = contain(Place::Connection, attend(self.run(socket), stall_max));
+        if attended.await == Ok(Err(GivenUp::Stalled)) {
             count("stalled");
         }
     }
 
     async fn run(self, socket: TcpStream) {
+        sluice_failure::drill("connection");
         let (guest, stop) = (self.guest.clone(), self.service.ends.stop.clone());
         tokio::select! {
             () = guest.shown_out() => count("no-room"),

@@ -5,7 +5,7 @@
 //! A connection with a stream is none of them: streams have their own bound.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -91,7 +91,7 @@ impl Lobby {
     }
 
     fn lock(&self) -> MutexGuard<'_, Room> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        self.room.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     fn changed(&self, room: MutexGuard<'_, Room>) {

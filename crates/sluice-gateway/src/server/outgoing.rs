@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use sluice_failure::{Panicked, Place, contain_call};
 
 use super::lobby::Doing;
 use super::transit::{Parcel, Transit};
@@ -17,6 +18,11 @@ pub(super) struct Outgoing {
     /// What its connection does as long.
     _doing: Option<Doing>,
 }
+
+/// Why an answer ends before its end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body of the answer panicked")]
+struct BodyPanicked;
 
 #[derive(PartialEq, Eq)]
 enum Progress {
@@ -42,10 +48,21 @@ impl HttpBody for Outgoing {
     ) -> Poll<Option<Result<Frame<Parcel>, axum::Error>>> {
         if self.progress != Progress::Ended {
             self.progress = Progress::Asked;
-            if let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) {
-                return Poll::Ready(Some(
-                    frame.map(|frame| frame.map_data(|data| self.transit.parcel(data))),
-                ));
+            let body = Pin::new(&mut self.body);
+            let asked = contain_call(Place::Stream, || {
+                sluice_failure::drill("body");
+                body.poll_frame(context)
+            });
+            match asked {
+                Ok(frame) => {
+                    if let Some(frame) = ready!(frame) {
+                        return Poll::Ready(Some(
+                            frame.map(|frame| frame.map_data(|data| self.transit.parcel(data))),
+                        ));
+                    }
+                }
+                // Other answers of the connection go on, where it carries several.
+                Err(Panicked) => return Poll::Ready(Some(Err(axum::Error::new(BodyPanicked)))),
             }
             self.progress = Progress::Ended;
         }

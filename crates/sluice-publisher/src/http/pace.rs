@@ -2,7 +2,7 @@
 //! too early takes nothing of either.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use axum::http::Extensions;
@@ -74,7 +74,7 @@ impl Pace {
     /// Takes one event of a sender for a topic, or says when it may come.
     pub(super) fn take(&self, sender: &Sender, topic: &Topic, now: Instant) -> Result<(), Early> {
         let Some(rates) = &self.rates else { return Ok(()) };
-        let mut both: MutexGuard<'_, Both> = rates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut both: MutexGuard<'_, Both> = rates.lock().unwrap_or_else(sluice_failure::poisoned);
         let Both { senders, topics } = &mut *both;
         if let Some(senders) = senders {
             senders.look(sender, now).map_err(Early::Sender)?;

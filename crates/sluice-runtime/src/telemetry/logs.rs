@@ -29,6 +29,8 @@ pub(super) fn init(settings: &Telemetry) -> Result<(), LogError> {
     // By target alone: filters by span and field would bring an engine for regular expressions, a quarter of a megabyte.
     let filter: Targets = settings.log_level.parse()?;
     let log = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_writer(std::io::stderr);
+    // What cannot be written would be told on stderr, and that panics when stderr is a pipe that nobody reads.
+    let log = log.log_internal_errors(false);
     let format = settings.log_format;
     match format {
         LogFormat::Text => {

@@ -103,6 +103,8 @@ macro_rules! metrics_list {
 metrics_list! {
     BUILD_INFO = Kind::Gauge, "sluice_build_info", ["version", "role"], "1, labelled with what is running.";
 
+    PANICS = Kind::Counter, "sluice_panics_total", ["place"], "Panics, by the work that they ended: request, stream, connection, operations or upkeep, after which the process goes on; or process, which then drains and exits with 70.";
+
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
     STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, expired, revoked, drained, cut, stalled, lag, stop or poller.";

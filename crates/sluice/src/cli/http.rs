@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use sluice_failure::{Place, contain};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -128,7 +129,7 @@ impl Client {
         let (fresh, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         self.tracker.spawn(async move {
             // Its errors reach whoever waits for the response or reads its body.
-            let _ = connection.await;
+            let _ = contain(Place::Upkeep, connection).await;
         });
         Ok(fresh)
     }

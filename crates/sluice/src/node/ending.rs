@@ -23,6 +23,8 @@ const KEPT_FOR_TASKS: Duration = Duration::from_secs(1);
 const CUT: u8 = 3;
 /// A second signal ended the drain.
 const FORCED: u8 = 4;
+/// The process ended because a part of it failed: `EX_SOFTWARE` of sysexits.h.
+const FAILED: u8 = 70;
 
 /// First the balancer notices, then the streams end, then what was accepted is finished.
 pub(super) async fn end(
@@ -57,6 +59,9 @@ pub(super) async fn end(
     }
     let Drained { drained, cut } = streams;
     tracing::info!(drained, cut, finished, forced, "gone");
+    if lifecycle.has_failed() {
+        return ExitCode::from(FAILED);
+    }
     match (forced, finished && cut == 0) {
         (true, _) => ExitCode::from(FORCED),
         (false, false) => ExitCode::from(CUT),

@@ -29,7 +29,7 @@ pub(super) fn watch(config: &Config, pressure: &Pressure, lifecycle: &Lifecycle)
     let mut watch = Watch { limit, guard, pressure: pressure.clone() };
     watch.look();
     let hard = lifecycle.hard.clone();
-    lifecycle.tracker.spawn(async move {
+    lifecycle.spawn_essential("the watch on memory", async move {
         let mut looks = tokio::time::interval(LOOK);
         while hard.run_until_cancelled(looks.tick()).await.is_some() {
             watch.look();

@@ -27,7 +27,7 @@ pub(super) fn serve(
 ) {
     let ops = with_access(state(config, parts, reached, lifecycle, telemetry), access);
     let stop = lifecycle.hard.clone();
-    lifecycle.tracker.spawn(async move {
+    lifecycle.spawn_essential("the operations listener", async move {
         if let Err(error) = ops.serve(listener, stop).await {
             tracing::error!(%error, "the operations listener ended");
         }

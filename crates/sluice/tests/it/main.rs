@@ -24,6 +24,7 @@ mod many_topics;
 mod metrics;
 mod openapi;
 mod outage;
+mod panicking;
 mod proxies;
 mod redis_load;
 mod reliability;

@@ -14,8 +14,8 @@ use crate::stage::{SLUICE, SOON, behind, gateway, publisher};
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
 
-/// The build that writes the next version; `make test` makes it, and then it must be there.
-fn next_build() -> Option<PathBuf> {
+/// The build that writes the next version and has drills; `make test` makes it, and then it must be there.
+pub(crate) fn next_build() -> Option<PathBuf> {
     let path = Path::new(SLUICE).with_file_name("sluice-next-cursor");
     if path.exists() {
         return Some(path);

@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -195,7 +195,7 @@ fn stands(answer: &Value, channel: &str) -> Result<bool, String> {
 
 impl State {
     fn leaving(&self) -> std::sync::MutexGuard<'_, HashSet<Vec<u8>>> {
-        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+        self.leaving.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     /// Asks. A question whose asker goes away stays under way, since its answer may still come.

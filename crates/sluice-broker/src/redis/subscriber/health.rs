@@ -1,7 +1,7 @@
 //! How the lines fare, for whoever asks from outside: behind a lock of its own, under which nothing is called.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::SubscriberHealth;
@@ -46,6 +46,6 @@ impl Health {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }

@@ -2,7 +2,7 @@
 //! over the command connections must come back on it. A peer that hangs, one that nobody publishes to any
 //! more, or one that has been replaced is noticed by this alone.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
@@ -19,6 +19,7 @@ pub(super) async fn watch(link: &Link, parts: &Parts, address: &Address, board: 
     let mut number = 0_u64;
     let mut was_primary = false;
     loop {
+        sluice_failure::drill("subscriber");
         number += 1;
         match timeout(deadline, link.role()).await {
             Ok(Ok(Role::Primary)) => was_primary = true,
@@ -36,7 +37,7 @@ pub(super) async fn watch(link: &Link, parts: &Parts, address: &Address, board: 
                 if timeout(deadline, link.heard(number)).await.is_err() {
                     return format!("a probe was not heard within {deadline:?}");
                 }
-                board.lock().unwrap_or_else(PoisonError::into_inner).probed(address, began.elapsed());
+                board.lock().unwrap_or_else(sluice_failure::poisoned).probed(address, began.elapsed());
             }
             // That says something of the other connections, not of this one, which answers.
             Ok(Err(why)) => {

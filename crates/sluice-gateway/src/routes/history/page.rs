@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use serde::Serialize;
 use sluice_broker::BrokerError;
+use sluice_failure::{Place, contain};
 use sluice_wire::{Event, EventId, Topic, rfc3339};
 
 use crate::catch_up::{Grant, PageMemory};
@@ -116,7 +117,8 @@ impl Pages {
             return Ok(Self { first, rest: None });
         }
         let (supplier, rest) = supply();
-        making.runs.tracker.clone().spawn(making.rest(supplier));
+        let tracker = making.runs.tracker.clone();
+        tracker.spawn(contain(Place::Stream, making.rest(supplier)));
         Ok(Self { first, rest: Some(rest) })
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::PoisonError;
 
 use metrics::{counter, gauge};
+use sluice_failure::{Place, contain_call};
 use tokio_util::sync::CancellationToken;
 
 use super::files::Contents;
@@ -18,8 +19,9 @@ impl Tls {
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             let tls = self.clone();
+            let look = move || contain_call(Place::Upkeep, || tls.look());
             // Files may be on a disk that hangs.
-            if tokio::task::spawn_blocking(move || tls.look()).await.is_err() {
+            if tokio::task::spawn_blocking(look).await.is_err() {
                 return;
             }
         }

@@ -9,6 +9,7 @@ use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
+use sluice_failure::{Panicked, Place, contain};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -64,9 +65,11 @@ impl Export {
             }
             let spans = batch.len() as u64;
             let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
-            let rejected = match self.send(ExportTraceServiceRequest { resource_spans }).await {
-                Ok(rejected) => rejected.min(spans),
-                Err(()) => spans,
+            let sending = self.send(ExportTraceServiceRequest { resource_spans });
+            // What a collector answers must not end the process.
+            let rejected = match contain(Place::Upkeep, sending).await {
+                Ok(Ok(rejected)) => rejected.min(spans),
+                Ok(Err(())) | Err(Panicked) => spans,
             };
             self.failed.increment(rejected);
             self.exported.increment(spans - rejected);
