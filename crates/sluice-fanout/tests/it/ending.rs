@@ -24,7 +24,7 @@ fn a_silent_stream_is_sent_a_comment_or_the_news_of_its_cursor() {
 fn an_end_is_a_farewell_the_last_chunk_and_the_end_of_the_socket() {
     let stage = Stage::new(RINGS, CALM);
     stage.open(0, &[0]);
-    let ends = stage.shard.seconds_from_now(Duration::from_secs(1));
+    let ends = stage.shard.seconds_from_now(Duration::from_secs(3));
     let ends = sluice_fanout::Deadline::at(ends, sluice_fanout::End::Age);
     let mut chunked = stage.join(0, Terms { framing: Framing::Chunked, ends });
     let mut raw = stage.join(0, Terms { framing: Framing::Raw, ends });
@@ -76,15 +76,16 @@ fn a_drain_ends_all_streams_evenly_over_its_window() {
         let by_then = after.iter().filter(|after| **after < window * tenths / 10).count();
         assert!(by_then <= tenths as usize * 10, "{by_then} in the first {tenths} tenths: {after:?}");
     }
-    let gaps = after.windows(2).map(|pair| pair[1] - pair[0]);
-    assert!(gaps.max().unwrap() < Duration::from_millis(900), "not in bursts of whole seconds: {after:?}");
+    let mut moments: Vec<u128> = after.iter().map(|after| after.as_millis() / 50).collect();
+    moments.dedup();
+    assert!(moments.len() >= 8, "not in bursts of whole seconds: {after:?}");
 }
 
 #[test]
 fn who_joins_during_a_drain_is_ended_within_its_window_too() {
     let stage = Stage::new(RINGS, CALM);
     stage.open(0, &[0]);
-    stage.shard.drain(Duration::from_secs(3));
+    stage.shard.drain(Duration::from_secs(5));
     let mut late: Vec<Client> = (0..10).map(|_| stage.join(0, Terms::default())).collect();
     late.iter_mut().for_each(|client| client.read_until(|client| client.ended));
     let ends = stage.told(|told| {

@@ -16,7 +16,7 @@ const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 async fn stage(trusted: &[&str], field: ForwardedField, proxy_protocol: ProxyProtocol) -> Stage {
     let networks = trusted.iter().map(|network| network.parse().unwrap()).collect();
     let proxies = TrustedProxies { networks, field };
-    let handshake_timeout = Duration::from_millis(500);
+    let handshake_timeout = Duration::from_secs(2);
     Stage::listening(ListenerSettings { proxies, proxy_protocol, handshake_timeout, ..Default::default() })
         .await
 }

@@ -104,8 +104,9 @@ async fn windows_that_are_never_opened_in_plain_text() {
 async fn pages_of_history_are_given_back() {
     const PAGES: usize = 16;
     let path = "/v1/topics/a/events";
-    let stage =
-        Stage::listening(ListenerSettings { h2c: true, write_stall: STALL, ..Default::default() }).await;
+    // None of the pages may have stalled before all are asked for.
+    let write_stall = STALL * 5;
+    let stage = Stage::listening(ListenerSettings { h2c: true, write_stall, ..Default::default() }).await;
     stage.publish("a", &"x".repeat(1 << 20)).await;
     let mut requests = windowed(&stage, TcpStream::connect(stage.address).await.unwrap(), WINDOW).await;
     let mut stalled = Vec::new();

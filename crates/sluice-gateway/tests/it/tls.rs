@@ -46,7 +46,7 @@ async fn a_drain_ends_it_in_good_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_handshake_is_closed_and_the_others_are_served() {
     let secure =
-        Secure::start_with(false, |listener| listener.handshake_timeout = Duration::from_millis(300)).await;
+        Secure::start_with(false, |listener| listener.handshake_timeout = Duration::from_secs(2)).await;
     for bytes in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], b"\x16\x03\x01", b""] {
         let mut connection = RawConnection::connect(secure.stage.address).await.unwrap();
         connection.send(bytes).await.unwrap();

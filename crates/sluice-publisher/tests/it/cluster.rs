@@ -60,7 +60,8 @@ async fn a_dead_shard_refuses_its_own_topics_alone() {
             assert!(answer.header("retry-after").parse::<u64>().unwrap() > 0);
         }
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "nobody waited for it: {:?}", began.elapsed());
+    // Had each waited for a timeout of Redis, it would have been minutes.
+    assert!(began.elapsed() < Duration::from_secs(20), "somebody waited for it: {:?}", began.elapsed());
 
     let open = publisher.open_circuits();
     assert!(open.len() == 1 && open[0].partition == broker.partition(&"t0".parse().unwrap()), "{open:?}");

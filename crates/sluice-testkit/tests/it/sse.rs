@@ -8,7 +8,7 @@ use sluice_testkit::{Item, Received, SseOptions, SseStream};
 use crate::answers::{Answers, End, ended_stream_of, stream_of};
 
 fn quick() -> SseOptions {
-    SseOptions { within: Duration::from_millis(500), ..SseOptions::default() }
+    SseOptions { within: Duration::from_secs(2), ..SseOptions::default() }
 }
 
 fn received(data: &str, last_event_id: &str) -> Received {

@@ -139,7 +139,9 @@ async fn what_a_node_held_is_free_when_it_is_gone() {
     first.restart().await.unwrap();
     // A node that leaves says so: nothing waits for the end of its lease.
     let _own = open(&first, "u7").await.unwrap();
-    assert_eq!(leases(&redis).await, 2);
+    eventually("the lease of the killed node to be over", SOON, async || leases(&redis).await == 2)
+        .await
+        .unwrap();
     assert_eq!(first.terminate(SOON).await.unwrap(), 0);
     assert_eq!(leases(&redis).await, 1);
     drop(stream);

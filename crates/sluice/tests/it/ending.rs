@@ -41,7 +41,7 @@ async fn sigterm_ends_every_stream_with_a_retry_and_the_last_chunk() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leaving_node_is_unready_first_and_sheds_later() {
     let mut cluster = Cluster::start_with(|node| {
-        node.env("SLUICE_DRAIN__DELAY_MS", "1500").env("SLUICE_DRAIN__WINDOW_MS", "500")
+        node.env("SLUICE_DRAIN__DELAY_MS", "4000").env("SLUICE_DRAIN__WINDOW_MS", "500")
     })
     .await;
     let (address, ops) = (cluster.addresses()[0], cluster.gateways[0].ops_addr());

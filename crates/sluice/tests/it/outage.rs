@@ -90,8 +90,8 @@ async fn a_link_that_went_silent() {
     let proxy = Proxy::start(redis.addr()).await.unwrap();
     let quick = gateway(&redis.url_through(proxy.addr()))
         .env("SLUICE_REDIS__PROBE_INTERVAL_MS", "200")
-        .env("SLUICE_REDIS__PROBE_DEADLINE_MS", "1000")
-        .env("SLUICE_REDIS__RESPONSE_TIMEOUT_MS", "1000");
+        .env("SLUICE_REDIS__PROBE_DEADLINE_MS", "3000")
+        .env("SLUICE_REDIS__RESPONSE_TIMEOUT_MS", "3000");
     let (node, publisher) = tokio::join!(quick.spawn(), publisher(&redis.url()).spawn());
     let (node, publisher) = (node.unwrap(), publisher.unwrap());
     let crowd = Crowd::gather(&[node.addr()], STREAMS).await;

@@ -50,7 +50,7 @@ pub(super) async fn a_whole_word_replaces_all_before(make: impl AsyncFn(Retentio
 
 pub(super) async fn what_a_silent_node_held_is_gone(make: impl AsyncFn(Retention) -> Stage) {
     let stage = make(Retention::UNLIMITED).await;
-    let brief = Holding { node: "a", held: &[], whole: false, lease: Duration::from_millis(300), asked: &[] };
+    let brief = Holding { node: "a", held: &[], whole: false, lease: Duration::from_secs(2), asked: &[] };
     say(&stage, brief, &[("u", 2)], &[]).await;
     eventually("the lease to end", SOON, async || hold(&stage, "b", &[("u", 1)], &["u"]).await == [0])
         .await

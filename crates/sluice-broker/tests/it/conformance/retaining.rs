@@ -47,7 +47,7 @@ pub(super) async fn the_old_go_by_age(make: impl AsyncFn(Retention) -> Stage) {
 }
 
 pub(super) async fn an_idle_topic_is_forgotten(make: impl AsyncFn(Retention) -> Stage) {
-    let idle_max = Some(Duration::from_millis(300));
+    let idle_max = Some(Duration::from_secs(2));
     let stage = make(Retention { idle_max, ..Retention::UNLIMITED }).await;
     stage.fill("t", 0..3).await;
     assert_eq!(retained(&stage).await.len(), 3);
