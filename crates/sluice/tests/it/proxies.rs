@@ -1,5 +1,5 @@
 //! `docker/nginx.conf` and `docker/haproxy.cfg` as they stand, run by a real nginx and a real HAProxy in front of real
-//! nodes.
+//! nodes; and what docs/tuning.md says of Envoy and Traefik, run by `make proxies`.
 
 mod front;
 
@@ -22,6 +22,7 @@ pub(crate) struct Site {
     pub(crate) front: Front,
     pub(crate) gateways: [Node; 2],
     pub(crate) publisher: Node,
+    kind: Kind,
     _redis: RedisServer,
 }
 
@@ -42,7 +43,7 @@ impl Site {
         let (one, other, publisher) = tokio::join!(gateway(), gateway(), publisher(&redis.url()).spawn());
         let (gateways, publisher) = ([one.unwrap(), other.unwrap()], publisher.unwrap());
         let front = Front::start(kind, &program, &gateways, &publisher).await;
-        Some(Self { front, gateways, publisher, _redis: redis })
+        Some(Self { front, gateways, publisher, kind, _redis: redis })
     }
 
     pub(crate) fn kill_gateways(&mut self) {
@@ -56,7 +57,9 @@ impl Site {
     }
 
     async fn publish(&self, data: &str) {
-        publish_http(self.front.address(), "a", data).await.unwrap();
+        let address =
+            if self.kind.publishes() { self.front.address() } else { self.publisher.publisher_addr() };
+        publish_http(address, "a", data).await.unwrap();
     }
 }
 
@@ -244,5 +247,31 @@ behind_each_proxy!(
     only_browsers_are_told_to_come_back,
     a_line_is_published_before_its_request_ends,
     nodes_learn_the_address_of_the_client,
+    a_long_cursor_comes_through,
+);
+
+/// Installs neither: `make proxies` does.
+macro_rules! behind_documented_proxies {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod envoy {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "installs Envoy: make proxies"]
+            async fn $behaviour() {
+                super::$behaviour(super::Kind::Envoy).await;
+            })+
+        }
+        mod traefik {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "installs Traefik: make proxies"]
+            async fn $behaviour() {
+                super::$behaviour(super::Kind::Traefik).await;
+            })+
+        }
+    };
+}
+
+behind_documented_proxies!(
+    streams_come_back_when_all_gateways_were_away,
+    a_browser_comes_back_when_all_gateways_were_away,
     a_long_cursor_comes_through,
 );
