@@ -213,8 +213,9 @@ pub struct Page {
     pub last: Option<EventId>,
     /// The limit was reached: there may be more behind `last`.
     pub more: bool,
-    /// Entries left out: without a `data` field, or not UTF-8, so that no client can be given them.
-    pub skipped: usize,
+    /// The ids of the entries left out, ascending: without a `data` field, or not UTF-8, so that no client can be
+    /// given them. Positions move over them as over events.
+    pub skipped: Vec<EventId>,
 }
 
 /// What [`Broker::tails`] found.

@@ -36,8 +36,9 @@ pub trait Sink: Send + Sync + 'static {
     /// Nobody has followed `topic` for the linger time: nothing comes of it before it is opened again. For
     /// sinks that keep something a topic.
     fn closed(&self, _topic: &Topic) {}
-    /// The next events, directly behind the topic's position, in order.
-    fn events(&self, topic: &Topic, events: &[Event]);
+    /// The next events, directly behind the topic's position, in order, and the position after them. It lies behind
+    /// the last of them where entries that no client can be given were skipped; there may be no event at all.
+    fn events(&self, topic: &Topic, events: &[Event], position: EventId);
     /// Plain text that came on the live channel: no id, in no log.
     fn plain(&self, topic: &Topic, data: ByteString);
     /// The log lost events under the node. The position is now `position`, which after a rewind is before

@@ -77,8 +77,10 @@ pub struct ReplayPage {
     pub position: EventId,
     /// The fence is reached; `next` answers `None` from now on.
     pub done: bool,
-    /// Entries left out of `events` because they are none that a client can be given.
-    pub skipped: usize,
+    /// The ids behind the last page's position of entries that are not events, so that no client can be given them.
+    pub skipped: Vec<EventId>,
+    /// The last entry of the log that this page saw, whether it is an event or not; `None` if it saw none.
+    pub last: Option<EventId>,
 }
 
 /// A reading of one topic's log. Dropping a pending `next` loses nothing: the page is read again.
@@ -168,6 +170,7 @@ impl Replay {
             page.more = true;
         }
         self.done = !page.more;
+        let skipped = page.skipped.iter().copied().filter(|id| *id > self.position).collect();
         let read_to = page.last.or(gap.as_ref().map(|gap| gap.to)).unwrap_or(self.position);
         self.position = read_to.max(self.position);
         if page.last.is_some() {
@@ -177,7 +180,7 @@ impl Replay {
         if self.done && self.to != EventId::MAX {
             self.position = self.position.max(self.to);
         }
-        ReplayPage { gap, events, position: self.position, done: self.done, skipped: page.skipped }
+        ReplayPage { gap, events, position: self.position, done: self.done, skipped, last: page.last }
     }
 
     /// The client knows as much as the fence, or more than the node. Only a position that the log itself has
@@ -193,7 +196,7 @@ impl Replay {
             }
         }
         self.done = true;
-        Ok(ReplayPage { gap, events: Vec::new(), position: self.position, done: true, skipped: 0 })
+        Ok(self.without_entries(gap))
     }
 
     async fn rewind(&mut self) -> Result<ReplayPage, BrokerError> {
@@ -211,7 +214,12 @@ impl Replay {
         self.position = restart.position();
         self.seen = matches!(restart, Start::Seen { .. });
         self.floor_ms = 0;
-        Ok(ReplayPage { gap, events: Vec::new(), position: self.position, done: false, skipped: 0 })
+        Ok(self.without_entries(gap))
+    }
+
+    fn without_entries(&self, gap: Option<Gap>) -> ReplayPage {
+        let (position, done) = (self.position, self.done);
+        ReplayPage { gap, events: Vec::new(), position, done, skipped: Vec::new(), last: None }
     }
 
     /// The place directly before the oldest entry of the log: what is gone before it is not worth a second gap,

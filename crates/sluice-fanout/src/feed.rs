@@ -1,7 +1,8 @@
 //! One feed as one view of it sees it: a set of topics, their positions, and the ring.
 //!
-//! Invariant: `positions` are those behind the newest frame of the ring. A frame says which position it
-//! moves and from where, so the positions of any older number follow by undoing frames: a slot needs none.
+//! Invariant: `positions` are those behind the newest frame of the ring, and behind what was skipped since. A frame
+//! says which position it moves and from where, so the positions of any older number follow by undoing frames: a
+//! slot needs none.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub struct Feed {
     set: Arc<TopicSet>,
     positions: Box<[EventId]>,
     floor_ms: u64,
-    /// The floor has risen since the streams were last told of it.
+    /// The floor has risen, or a position moved without a frame, since the streams were last told of it.
     has_news: bool,
     ring: Ring,
 }
@@ -97,6 +98,13 @@ impl Feed {
         self.push_checkpoint(step);
     }
 
+    /// Moves the topic at `index` to `position` without a frame. What lies between is nothing that a stream could be
+    /// given, so streams at an older number need not be told; a checkpoint tells them.
+    pub fn skip(&mut self, index: usize, position: EventId) {
+        self.positions[index] = position;
+        self.has_news = true;
+    }
+
     fn advance_position(&mut self, index: usize, to: EventId) -> Option<Step> {
         let from = std::mem::replace(&mut self.positions[index], to);
         u16::try_from(index).ok().map(|index| Step { index, from, to })
@@ -127,7 +135,7 @@ impl Feed {
         self.floor_ms = self.floor_ms.max(floor_ms);
     }
 
-    /// Whether streams would learn a newer floor from a checkpoint.
+    /// Whether streams would learn something from a checkpoint.
     #[must_use]
     pub fn has_news_for_checkpoint(&self) -> bool {
         self.has_news

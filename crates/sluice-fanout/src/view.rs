@@ -63,6 +63,13 @@ pub enum Notice {
         /// What streams are told.
         frame: Frame,
     },
+    /// A topic moved on over entries that no client can be given: there is no frame, and the next cursor says so.
+    Skip {
+        /// The topic.
+        topic: TopicKey,
+        /// Where it stands now.
+        position: EventId,
+    },
     /// A message to every stream.
     Broadcast {
         /// The message.
@@ -169,6 +176,9 @@ impl<X: Default> View<X> {
                     entry.feed.jump(index, position, frame.clone());
                     changed(feed, entry);
                 });
+            }
+            Notice::Skip { topic, position } => {
+                self.each_of(topic, |_, index, entry| entry.feed.skip(index, position));
             }
             Notice::Broadcast { frame } => {
                 for (feed, entry) in (0..).zip(&mut self.feeds) {

@@ -4,6 +4,8 @@
 //! One piece of code for every kind of connection: what differs is where frames go ([`Outlet`]) and which
 //! view is joined.
 
+mod pacing;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,8 +14,9 @@ use sluice_fanout::{Fence, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::Frame;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use self::pacing::Pacing;
 use crate::catch_up::{CatchUp, LogAccess, Progress};
 use crate::control;
 use crate::hub::feeds::ViewKey;
@@ -71,6 +74,7 @@ pub(crate) struct Approach {
     /// `None`: the stream begins at the first fence.
     catch_up: Option<CatchUp>,
     greeting: Greeting,
+    pacing: Pacing,
 }
 
 /// The first words to a client.
@@ -128,7 +132,8 @@ impl Approach {
             outlet.write(greeting.frames(&ground.hub, Some(&catch_up.cursor()))).await?;
             outlet.stands_at(catch_up.positions());
         }
-        Ok(Self { ground: ground.clone(), hold, catch_up, greeting })
+        let pacing = Pacing::new(ground.streams.heartbeat);
+        Ok(Self { ground: ground.clone(), hold, catch_up, greeting, pacing })
     }
 
     /// A stream that was in the ring and fell behind it, at `positions`.
@@ -138,7 +143,8 @@ impl Approach {
         let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
         let greeting =
             Greeting { retry: ground.retry(), unknown_cursor: false, said: true, told_stale: false };
-        Self { ground: ground.clone(), hold, catch_up, greeting }
+        let pacing = Pacing::new(ground.streams.heartbeat);
+        Self { ground: ground.clone(), hold, catch_up, greeting, pacing }
     }
 
     /// The feed that is approached.
@@ -163,7 +169,6 @@ impl Approach {
             outlet.stands_at(fence.positions.to_vec());
             return self.arrive(outlet).await;
         };
-        let mut beaten = Instant::now();
         loop {
             if let Ok(ready) = timeout(PAGE_KEPT, outlet.ready()).await {
                 ready?;
@@ -172,23 +177,23 @@ impl Approach {
                 outlet.ready().await?;
             }
             match catch_up.step(fence, O::PAGE_BYTES).await {
-                Ok(Progress::Frames(frames)) => outlet.write(frames).await?,
+                Ok(Progress::Frames(frames)) => {
+                    self.pacing.advanced();
+                    outlet.write(frames).await?;
+                }
                 Ok(Progress::Reached) => {
                     catch_up.let_go();
                     return self.arrive(outlet).await;
                 }
                 Ok(Progress::Overtaken) => {
                     catch_up.let_go();
+                    self.pacing.overtaken(outlet).await?;
                     return Ok(false);
                 }
                 Err(error) => {
                     catch_up.let_go();
                     report(&error);
-                    if beaten.elapsed() >= self.ground.streams.heartbeat {
-                        beaten = Instant::now();
-                        outlet.write(vec![heartbeat()]).await?;
-                    }
-                    sleep(READ_AGAIN).await;
+                    self.pacing.wait(READ_AGAIN, outlet).await?;
                 }
             }
         }

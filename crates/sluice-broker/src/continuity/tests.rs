@@ -24,7 +24,7 @@ fn page(events: &[(u64, Option<u64>)], more: bool) -> Page {
     };
     let events: Vec<Event> = events.iter().map(event).collect();
     let (first, last) = (events.first().map(|e| e.id), events.last().map(|e| e.id));
-    Page { events, first, last, more, skipped: 0 }
+    Page { events, first, last, more, skipped: Vec::new() }
 }
 
 #[test]

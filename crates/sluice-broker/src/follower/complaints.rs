@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use sluice_wire::EventId;
 use tracing::warn;
 
 /// Topics that are counted each for itself; what further ones do is counted together.
@@ -29,6 +30,14 @@ impl Complaints {
         *count += times as u64;
         if magnitude(before) < magnitude(*count) {
             warn!(topic, count = *count, "A message on the topic was left out: {what}");
+        }
+    }
+
+    /// Notes the entries among `skipped` that lie behind `position`.
+    pub(super) fn note_skipped(&mut self, topic: &str, skipped: &[EventId], position: EventId) {
+        let times = skipped.iter().filter(|id| **id > position).count();
+        if times > 0 {
+            self.note(topic, times, "an entry of its log has no readable data");
         }
     }
 

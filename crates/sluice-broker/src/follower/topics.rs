@@ -225,19 +225,20 @@ impl Topics {
         let topic = &hole.topic;
         let entry = self.entries.get_mut(topic).filter(|entry| entry.ticket == hole.ticket)?;
         let Phase::Active(continuity) = &mut entry.phase else { return None };
+        let mut told = continuity.position();
         if let Some(gap) = &page.gap {
             self.counts.gaps += 1;
-            sink.gap(gap, gap.to);
-        }
-        if !page.events.is_empty() {
-            self.counts.events += page.events.len() as u64;
-            sink.events(topic, &page.events);
-        }
-        if page.skipped > 0 {
-            self.complaints.note(topic.as_str(), page.skipped, "an entry of its log has no readable data");
+            told = gap.to;
+            sink.gap(gap, told);
         }
         let was_reading = continuity.is_reading();
         let pass = continuity.page(page.position, page.done, entry.since);
+        // The sink stands where this does, whatever moved the position.
+        if !page.events.is_empty() || continuity.position() != told {
+            self.counts.events += page.events.len() as u64;
+            sink.events(topic, &page.events, continuity.position());
+        }
+        self.complaints.note_skipped(topic.as_str(), &page.skipped, told);
         if pass == Pass::Finished && was_reading {
             entry.verified = true;
             self.counts.refilling -= 1;

@@ -80,7 +80,7 @@ impl Log {
             first: events.first().map(|event| event.id),
             last: events.last().map(|event| event.id),
             more: events.len() == limit,
-            skipped: 0,
+            skipped: Vec::new(),
             events,
         }
     }

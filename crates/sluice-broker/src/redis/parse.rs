@@ -45,7 +45,7 @@ pub(super) fn page(value: Value, limit: usize) -> Result<Page, BrokerError> {
         page.last = Some(id);
         match event(id, fields) {
             Some(event) => page.events.push(event),
-            None => page.skipped += 1,
+            None => page.skipped.push(id),
         }
     }
     Ok(page)
@@ -162,7 +162,8 @@ mod tests {
         ]);
         let page = page(answer, 5).unwrap();
         assert_eq!((page.first, page.last), (Some(EventId::new(1, 0)), Some(EventId::new(5, 0))));
-        assert_eq!((page.skipped, page.more, page.events.len()), (3, true, 2));
+        assert_eq!((page.more, page.events.len()), (true, 2));
+        assert_eq!(page.skipped, [EventId::new(1, 0), EventId::new(4, 0), EventId::new(5, 0)]);
         assert_eq!(page.events[0].prev, Some(EventId::new(1, 0)));
         assert_eq!(page.events[0].event_type.as_ref().unwrap().as_str(), "t");
         assert_eq!(page.events[0].traceparent.as_deref(), Some("00-1"));

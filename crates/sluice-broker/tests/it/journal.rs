@@ -20,6 +20,7 @@ pub(crate) struct Book {
     pub(crate) plain: Vec<ByteString>,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) confirmed_ms: u64,
+    pub(crate) position: EventId,
 }
 
 #[derive(Default)]
@@ -76,10 +77,14 @@ impl Journal {
 
 impl Sink for Journal {
     fn opened(&self, topic: &Topic, position: EventId) {
-        self.write(topic, |book| book.opened.push(position));
-    }
-    fn events(&self, topic: &Topic, events: &[Event]) {
         self.write(topic, |book| {
+            book.position = position;
+            book.opened.push(position);
+        });
+    }
+    fn events(&self, topic: &Topic, events: &[Event], position: EventId) {
+        self.write(topic, |book| {
+            book.position = position;
             book.events.extend(events.iter().map(|event| event.id));
             book.data.extend(events.iter().map(|event| event.data.clone()));
         });
@@ -87,8 +92,11 @@ impl Sink for Journal {
     fn plain(&self, topic: &Topic, data: ByteString) {
         self.write(topic, |book| book.plain.push(data));
     }
-    fn gap(&self, gap: &Gap, _: EventId) {
-        self.write(&gap.topic, |book| book.gaps.push(gap.clone()));
+    fn gap(&self, gap: &Gap, position: EventId) {
+        self.write(&gap.topic, |book| {
+            book.position = position;
+            book.gaps.push(gap.clone());
+        });
     }
     fn confirmed(&self, topics: &[(Topic, u64)]) {
         for (topic, ms) in topics {

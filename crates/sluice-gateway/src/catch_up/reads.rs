@@ -154,14 +154,15 @@ impl Broker for SharedReads {
 
 /// `page` as if it had been read to `to` only.
 fn cut(page: &Page, to: EventId) -> Page {
-    let kept = page.events.partition_point(|event| event.id <= to);
+    let events = &page.events[..page.events.partition_point(|event| event.id <= to)];
+    let skipped = &page.skipped[..page.skipped.partition_point(|id| *id <= to)];
     let ends_beyond = page.last.is_some_and(|last| last > to);
     Page {
-        events: page.events[..kept].to_vec(),
         first: page.first.filter(|first| *first <= to),
-        last: if ends_beyond { page.events[..kept].last().map(|event| event.id) } else { page.last },
+        last: events.last().map(|event| event.id).max(skipped.last().copied()),
         more: page.more && !ends_beyond,
-        skipped: page.skipped,
+        events: events.to_vec(),
+        skipped: skipped.to_vec(),
     }
 }
 
@@ -181,7 +182,7 @@ mod tests {
             traceparent: None,
         };
         let (first, last) = (ids.first().copied().map(EventId::at), ids.last().copied().map(EventId::at));
-        Page { events: ids.iter().map(event).collect(), first, last, more, skipped: 0 }
+        Page { events: ids.iter().map(event).collect(), first, last, more, skipped: Vec::new() }
     }
 
     #[test]
@@ -193,5 +194,12 @@ mod tests {
         assert_eq!(cut(&long, EventId::new(2, 5)), page(&[1, 2], false));
         assert_eq!(cut(&long, EventId::ZERO), Page::default());
         assert_eq!(cut(&page(&[], false), EventId::at(2)), Page::default());
+        let skipped = [EventId::at(4), EventId::at(6)];
+        let ends_skipped =
+            Page { last: Some(skipped[1]), skipped: skipped.to_vec(), ..page(&[1, 2, 3, 5], true) };
+        let to_skipped =
+            Page { last: Some(skipped[0]), skipped: vec![skipped[0]], ..page(&[1, 2, 3], false) };
+        assert_eq!(cut(&ends_skipped, EventId::at(4)), to_skipped);
+        assert_eq!(cut(&ends_skipped, EventId::MAX), ends_skipped);
     }
 }

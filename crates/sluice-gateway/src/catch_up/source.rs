@@ -191,7 +191,7 @@ impl Source {
             .map(|event| (event.id, Frame::event(Some(event.id), event.event_type.as_ref(), &event.data)))
             .collect();
         hub.tallies().replayed(encoded.len());
-        let is_whole = page.gap.is_none() && page.skipped == 0;
+        let is_whole = page.gap.is_none() && page.skipped.is_empty();
         hub.offer_page(self.key, is_whole.then(|| self.connects_behind(&page)), &encoded);
         self.read_bytes = encoded.iter().map(|(_, frame)| frame.chunk().len()).sum();
         if let Some(gap) = page.gap {
@@ -199,11 +199,12 @@ impl Source {
             self.items.push_back(Item::Gap(Box::new(gap)));
         }
         let last = encoded.last().map(|(id, _)| *id);
-        self.doubtful |= page.done && last != Some(to) && to != EventId::ZERO;
+        self.doubtful |= page.done && page.last != Some(to) && to != EventId::ZERO;
         self.items.extend(encoded.into_iter().map(|(id, frame)| Item::Event(id, frame)));
         match last {
             _ if page.done => self.end_at(to.max(page.position)),
             Some(id) => self.start = Start::seen(id),
+            None if page.last == Some(page.position) => self.start = Start::seen(page.position),
             None => self.start = Start::Moment(page.position),
         }
     }

@@ -19,7 +19,7 @@ impl Sink for Hub {
         self.lock().topics.close(topic);
     }
 
-    fn events(&self, topic: &Topic, events: &[Event]) {
+    fn events(&self, topic: &Topic, events: &[Event], position: EventId) {
         let encoded: Vec<_> = events
             .iter()
             .map(|event| {
@@ -35,6 +35,9 @@ impl Sink for Hub {
             let id = event.id;
             state.topics.push(topic, (id, frame.clone()), event.prev);
             self.tell(Notice::Event { topic, id, frame, witness });
+        }
+        if state.topics.skip_to(topic, position) {
+            self.tell(Notice::Skip { topic, position });
         }
     }
 

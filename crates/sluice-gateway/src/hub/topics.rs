@@ -15,7 +15,7 @@ use super::window::{Encoded, Window, WindowLimits};
 #[derive(Debug)]
 pub(crate) struct ActiveTopic {
     topic: Topic,
-    /// The last event applied on this node.
+    /// The last entry applied on this node: an event, or one that was skipped.
     pub(crate) position: EventId,
     /// Nothing with an id up to this moment is missing here. Milliseconds.
     pub(crate) floor_ms: u64,
@@ -137,6 +137,18 @@ impl Topics {
             window.trim(limits);
         });
         self.shorten_to_budget();
+    }
+
+    /// Moves a topic over entries that no client can be given. Whether it stood before `position`.
+    pub(crate) fn skip_to(&mut self, key: TopicKey, position: EventId) -> bool {
+        let Some(active) = self.get_mut(key).filter(|active| active.position < position) else {
+            return false;
+        };
+        active.position = position;
+        if let Some(window) = &mut active.window {
+            window.skip_to(position);
+        }
+        true
     }
 
     /// Moves a topic to a place that its window does not lead to.

@@ -33,6 +33,8 @@ pub(crate) type Encoded = (EventId, Frame);
 #[derive(Debug)]
 pub(crate) struct Window {
     after: EventId,
+    /// The position of the topic: its last event, or an entry behind it that was skipped.
+    through: EventId,
     events: VecDeque<Encoded>,
     bytes: usize,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Window {
 impl Window {
     /// An empty window of a topic that stands at `position`.
     pub(crate) fn at(position: EventId) -> Self {
-        Self { after: position, events: VecDeque::new(), bytes: 0 }
+        Self { after: position, through: position, events: VecDeque::new(), bytes: 0 }
     }
 
     /// The size of the frames held.
@@ -51,7 +53,13 @@ impl Window {
     /// Appends the topic's next event.
     pub(crate) fn push(&mut self, event: Encoded) {
         self.bytes += event.1.chunk().len();
+        self.through = event.0;
         self.events.push_back(event);
+    }
+
+    /// Moves on over entries that are not events.
+    pub(crate) fn skip_to(&mut self, position: EventId) {
+        self.through = position;
     }
 
     /// Lengthens the window at its old end by `page`: all events from behind `from` to at least the window's
@@ -96,7 +104,7 @@ impl Window {
         }
         let start = self.events.partition_point(|(id, _)| *id <= position);
         let known = start.checked_sub(1).map_or(self.after, |before| self.events[before].0);
-        if is_event && known != position {
+        if is_event && known != position && self.through != position {
             return None;
         }
         Some(self.events.range(start..).take(limit).cloned().collect())

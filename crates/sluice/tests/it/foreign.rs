@@ -1,8 +1,8 @@
 //! What others write to Redis: never a field of a frame, never a panic, never in the way of what follows.
 
-use sluice_testkit::SseOptions;
+use sluice_testkit::{SseOptions, eventually};
 
-use crate::stage::{Cluster, open, since};
+use crate::stage::{Cluster, SOON, behind, open, since};
 
 const LOG: &str = "sluice:{orders}:log";
 const LIVE: &str = "sluice:{orders}:live";
@@ -79,6 +79,44 @@ async fn entries_that_are_no_events_are_passed_over() {
     }
     let told = [stream.controls(), late.controls()].concat();
     assert!(told.is_empty(), "no event is missing: {told:?}");
+}
+
+/// The node moves on over the entry, and so does everything on it: a stream that joins behind it has arrived.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_skipped_last_entry_leaves_the_node_and_its_streams_at_one_place() {
+    let cluster = Cluster::start().await;
+    let gateway = &cluster.gateways[0];
+    let mut stream = cluster.stream(0, &["orders"], &SseOptions::default()).await;
+    cluster.publish("orders", "1").await;
+    assert_eq!(stream.event().await.unwrap().data, "1");
+    for skipped in [b"".as_slice(), b"\xff\xfe"] {
+        let before = gateway.metric("sluice_foreign_messages_total").await.unwrap();
+        let id = if skipped.is_empty() {
+            cluster.redis.cli(&["XADD", LOG, "*", "foo", "bar"]).await.unwrap()
+        } else {
+            cluster.redis.cli_with_stdin(&["-x", "XADD", LOG, "*", "data"], skipped).await.unwrap()
+        };
+        eventually("the entry to be skipped", SOON, async || {
+            let now = gateway.metric("sluice_foreign_messages_total").await.unwrap();
+            if now > before { Ok(()) } else { Err(format!("{now:?}")) }
+        })
+        .await
+        .unwrap();
+        let mut late = cluster.stream(0, &["orders"], &since("last:0")).await;
+        assert_eq!(late.last_event_id().split('~').next(), Some(id.trim()));
+        let mut again = cluster.stream(0, &["orders"], &behind(id.trim())).await;
+        let lags = gateway.metric("sluice_holes_found_total").await.unwrap();
+        cluster.publish("orders", "2").await;
+        for stream in [&mut stream, &mut late, &mut again] {
+            assert_eq!(stream.event().await.unwrap().data, "2");
+            assert!(stream.controls().is_empty(), "no event is missing: {:?}", stream.controls());
+        }
+        assert_eq!(
+            gateway.metric("sluice_holes_found_total").await.unwrap(),
+            lags,
+            "streams made the node read"
+        );
+    }
 }
 
 /// A key of another kind where a log should be.

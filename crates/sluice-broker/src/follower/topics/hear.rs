@@ -37,7 +37,7 @@ impl Topics {
                     // Its writer found the position as the log's end: as good as having looked.
                     entry.verified = true;
                     self.counts.events += 1;
-                    sink.events(topic, std::slice::from_ref(event));
+                    sink.events(topic, std::slice::from_ref(event), event.id);
                 }
                 Heard::Drop => {}
                 Heard::Read => {
@@ -110,6 +110,7 @@ impl Topics {
     ) -> bool {
         let Some(entry) = self.entries.get_mut(topic) else { return false };
         let Phase::Active(continuity) = &mut entry.phase else { return false };
+        let before = continuity.position();
         let outcome =
             if look.inclusive { continuity.verified(asked, page) } else { continuity.tailed(asked, page) };
         match (outcome, page) {
@@ -117,14 +118,8 @@ impl Topics {
             (Tailed::Apply(from), Some(page)) => {
                 let events = &page.events[from..];
                 self.counts.events += events.len() as u64;
-                sink.events(topic, events);
-                if page.skipped > 0 {
-                    self.complaints.note(
-                        topic.as_str(),
-                        page.skipped,
-                        "an entry of its log has no readable data",
-                    );
-                }
+                sink.events(topic, events, continuity.position());
+                self.complaints.note_skipped(topic.as_str(), &page.skipped, before);
             }
             (Tailed::Read, _) => {
                 self.counts.holes_found += 1;

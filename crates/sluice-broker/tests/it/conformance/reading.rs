@@ -11,7 +11,8 @@ pub(super) async fn ranges_are_inclusive_and_paged(make: impl AsyncFn(Retention)
     let read = async |from, to, limit| stage.broker.read(&topic("t"), from, to, limit).await.unwrap();
     let page = read(ids[2], ids[5], 100).await;
     assert_eq!(page.events.iter().map(|event| event.id).collect::<Vec<_>>(), ids[2..=5]);
-    assert_eq!((page.first, page.last, page.more, page.skipped), (Some(ids[2]), Some(ids[5]), false, 0));
+    assert_eq!((page.first, page.last, page.more), (Some(ids[2]), Some(ids[5]), false));
+    assert_eq!(page.skipped, []);
     let page = read(ids[2], EventId::MAX, 3).await;
     assert_eq!((page.last, page.more), (Some(ids[4]), true));
     assert_eq!(read(ids[9].after(), EventId::MAX, 3).await, Page::default());

@@ -4,7 +4,6 @@ use sluice_wire::{EventId, Topic};
 
 use super::model::Model;
 use super::{Look, Record, Step, World};
-use crate::broker::Announcement;
 use crate::follower::topics::{Entry, Topics};
 use crate::{LogHead, Tails};
 
@@ -140,9 +139,7 @@ fn a_budget_is_shared_between_the_busy_and_the_longest_waiting() {
     let mut looked = std::collections::HashSet::new();
     for _ in 0..20 {
         model.publish();
-        let busy = model.next_announcement().unwrap();
-        let message = Announcement::Message(sluice_wire::envelope::LiveMessage::Event(busy));
-        topics.announced("t99", message, &sink);
+        topics.announced("t99", model.next_announcement().unwrap(), &sink);
         let plan = topics.plan(10, &|_| false);
         assert_eq!(plan.len(), 10);
         assert_eq!(plan[0].0.as_str(), "t99");

@@ -1,12 +1,14 @@
 //! A log as a list, with the announcements that are under way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{ByteString, Event, EventId, NewEvent, Topic};
 
+use crate::broker::Announcement;
 use crate::{Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tail, Tails};
 
 #[derive(Debug, Default)]
@@ -18,7 +20,9 @@ struct Log {
     trimmed: usize,
     last: EventId,
     next_ms: u64,
-    under_way: VecDeque<Event>,
+    /// Entries of `all` that are not events.
+    invalid: BTreeSet<EventId>,
+    under_way: VecDeque<Announcement>,
 }
 
 impl Log {
@@ -37,14 +41,12 @@ impl Log {
 
     fn read(&self, from: EventId, to: EventId, limit: usize) -> Page {
         let within = self.retained().iter().filter(|event| event.id >= from && event.id <= to);
-        let events: Vec<Event> = within.take(limit).cloned().collect();
-        Page {
-            first: events.first().map(|event| event.id),
-            last: events.last().map(|event| event.id),
-            more: events.len() == limit,
-            skipped: 0,
-            events,
-        }
+        let entries: Vec<Event> = within.take(limit).cloned().collect();
+        let (first, last) = (entries.first().map(|entry| entry.id), entries.last().map(|entry| entry.id));
+        let more = entries.len() == limit;
+        let (skipped, events): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| self.invalid.contains(&entry.id));
+        Page { events, first, last, more, skipped: skipped.iter().map(|entry| entry.id).collect() }
     }
 }
 
@@ -53,14 +55,23 @@ impl Model {
         let mut log = self.0.lock().unwrap();
         let prev = Some(log.last);
         let event = log.append(prev);
-        log.under_way.push_back(event);
+        log.under_way.push_back(Announcement::Message(LiveMessage::Event(event)));
+    }
+
+    /// An entry whose data no client can be given, and its announcement.
+    pub(super) fn invalid(&self) {
+        let mut log = self.0.lock().unwrap();
+        let prev = Some(log.last);
+        let id = log.append(prev).id;
+        log.invalid.insert(id);
+        log.under_way.push_back(Announcement::Foreign("not UTF-8".into()));
     }
 
     pub(super) fn plain_xadd(&self) {
         self.0.lock().unwrap().append(None);
     }
 
-    pub(super) fn next_announcement(&self) -> Option<Event> {
+    pub(super) fn next_announcement(&self) -> Option<Announcement> {
         self.0.lock().unwrap().under_way.pop_front()
     }
 
@@ -97,7 +108,13 @@ impl Model {
     }
 
     pub(super) fn all_behind_opening(&self) -> Vec<EventId> {
-        self.0.lock().unwrap().all[2..].iter().map(|event| event.id).collect()
+        let log = self.0.lock().unwrap();
+        log.all[2..].iter().map(|event| event.id).filter(|id| !log.invalid.contains(id)).collect()
+    }
+
+    /// How many entries were ever appended behind `from`, up to `to`.
+    pub(super) fn entries_between(&self, from: EventId, to: EventId) -> usize {
+        self.0.lock().unwrap().all.iter().filter(|entry| entry.id > from && entry.id <= to).count()
     }
 
     pub(super) fn is_retained(&self, id: EventId) -> bool {
