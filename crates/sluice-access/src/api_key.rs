@@ -68,8 +68,9 @@ impl FromStr for ApiKeyHash {
         let digits = text.strip_prefix(HASH_PREFIX).filter(|digits| digits.len() == 64);
         let digits = digits.filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit())).ok_or(ApiKeyHashError)?;
         let mut hash = [0; 32];
-        for (at, byte) in hash.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| ApiKeyHashError)?;
+        for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| ApiKeyHashError)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ApiKeyHashError)?;
         }
         Ok(Self(hash))
     }

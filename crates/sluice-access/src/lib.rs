@@ -4,6 +4,8 @@
 //! [`Access`] is the whole of it. Nothing here opens a socket or a log: JSON Web Key Sets come through a
 //! [`Fetch`] that is handed in, revocations through [`Access::revoke`], the time is an argument.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod access;
 mod address;
 mod api_key;

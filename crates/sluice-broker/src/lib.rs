@@ -5,6 +5,8 @@
 //! (`tests/it/conformance`) holds both. [`Replay`] reads a log from a position and tells gaps; [`Follower`]
 //! keeps a node's active topics gapless and in order on top of announcements that may be lost.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod away;
 mod backoff;
 mod broker;

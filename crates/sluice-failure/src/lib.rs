@@ -7,6 +7,8 @@
 //!
 //! This crate only tells; the process that called [`watch`] counts, logs and drains.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod contained;
 #[cfg(feature = "drill")]
 mod drill;

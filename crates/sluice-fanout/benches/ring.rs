@@ -1,5 +1,7 @@
 //! What an event costs on its way into feeds, and what a pass costs without the system calls.
 
+#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 

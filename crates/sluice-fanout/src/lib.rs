@@ -4,6 +4,8 @@
 //! stream is a number in its feed's ring. Two drivers bring the frames out: [`PolledView`] for streams that
 //! hyper drives, and the shards for sockets of their own.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod buckets;
 mod core;
 mod deadline;

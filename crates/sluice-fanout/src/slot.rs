@@ -225,6 +225,7 @@ impl<S> Slots<S> {
     }
 
     fn add_page(&mut self) {
+        #[expect(clippy::expect_used, reason = "fewer than 2^32 of them fit in memory")]
         let first = u32::try_from(self.capacity()).expect("fewer than 2^32 streams fit in memory");
         let last = first + u32::try_from(PAGE_SLOTS).unwrap_or(u32::MAX) - 1;
         let page = (first..=last).map(|key| Slot::free(if key == last { self.free } else { Link(key + 1) }));

@@ -247,6 +247,7 @@ impl Hub {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "the constructor sets it before it hands out the hub")]
     fn follower(&self) -> &Follower {
         self.shared.follower.get().expect("set before the hub is handed out")
     }

@@ -3,6 +3,8 @@
 //! A [`Gateway`] is one node. It holds no state that a client's cursor does not also hold: any other node
 //! can go on where this one stops.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod admission;
 mod approach;
 mod body;

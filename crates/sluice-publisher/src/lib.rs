@@ -4,6 +4,8 @@
 //! [`routes`] is the same as an HTTP service. Nothing in this crate knows where the broker keeps events, and
 //! nothing is ever answered as published before the broker has said so.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 mod circuit;
 mod circuits;
 mod error;

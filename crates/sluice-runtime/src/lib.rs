@@ -4,6 +4,8 @@
 //! Nothing here knows a broker, a stream or a client. The other crates take plain settings structs; only the
 //! binary reads a [`config::Config`] and maps it into them.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 pub mod cgroup;
 pub mod config;
 pub mod failures;

@@ -64,7 +64,9 @@ fn from_the_end(text: &str, mark: u8) -> impl Iterator<Item = &str> {
             quoted ^= byte == b'"';
             (byte == mark && !quoted).then_some(at)
         });
-        let (left, part) = at.map_or((None, whole), |at| (Some(&whole[..at]), &whole[at + 1..]));
+        // A mark is ASCII, so what stands before it and behind it is text.
+        let parts = at.and_then(|at| Some((whole.get(..at)?, whole.get(at + 1..)?)));
+        let (left, part) = parts.map_or((None, whole), |(left, part)| (Some(left), part));
         rest = left;
         Some(part)
     })

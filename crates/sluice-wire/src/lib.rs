@@ -4,6 +4,8 @@
 //! Everything here is pure: no clock, no socket, no runtime, no Redis. A parser in this crate is the only
 //! parser of its format, so that a rule about a format is written once.
 
+#![cfg_attr(not(test), deny(clippy::string_slice))]
+
 pub mod cursor;
 pub mod envelope;
 mod event;

@@ -1,6 +1,6 @@
 //! Access from outside: requests with credentials of every kind, good ones and those of known attacks.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod attacks;
 mod credentials;

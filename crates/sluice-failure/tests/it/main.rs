@@ -1,5 +1,7 @@
 //! What the process is told of failures, in a process of its own: the hook is one for all.
 
+#![expect(clippy::panic, reason = "a panic is how a test fails")]
+
 use std::panic::catch_unwind;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -36,8 +36,9 @@ impl TopicFeeds {
         match &self.feeds {
             FeedIds::One(first) => {
                 let crowd = crowds.insert(vec![*first, id]);
-                self.feeds =
-                    FeedIds::Many(u32::try_from(crowd).expect("fewer than 2^32 topics fit in memory"));
+                #[expect(clippy::expect_used, reason = "fewer than 2^32 of them fit in memory")]
+                let crowd = u32::try_from(crowd).expect("fewer than 2^32 topics fit in memory");
+                self.feeds = FeedIds::Many(crowd);
             }
             FeedIds::Many(crowd) => crowds[*crowd as usize].push(id),
         }

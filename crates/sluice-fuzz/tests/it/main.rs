@@ -1,7 +1,7 @@
 //! The fuzz targets without a fuzzer: every input of the kept corpus, and a bounded number of mutations of it.
 //! `SLUICE_FUZZ_SEED` repeats a run, `SLUICE_FUZZ_MUTATIONS` makes it longer.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod mutation;
 

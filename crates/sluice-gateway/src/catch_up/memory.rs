@@ -75,6 +75,7 @@ impl PageMemory {
             return grant;
         }
         let began = Instant::now();
+        #[expect(clippy::expect_used, reason = "nothing closes the semaphore")]
         let permit = self.shared.free.acquire_many(self.wanted(bytes)).await.expect("it is never closed");
         self.shared.tallies.waited_for_memory(began.elapsed());
         let granted = permit.num_permits();

@@ -64,6 +64,7 @@ impl Feeds {
         }
         let hash = self.hasher.hash_one((view, &set));
         let index = self.open.insert(OpenFeed { view, set, streams: 1 });
+        #[expect(clippy::expect_used, reason = "fewer than 2^32 of them fit in memory")]
         let id = FeedId(u32::try_from(index).expect("fewer than 2^32 feeds fit in memory"));
         let Self { open, by_set, hasher } = self;
         by_set.insert_unique(hash, id, |id| {

@@ -101,6 +101,7 @@ impl Topics {
             event_size: EventSize::default(),
         };
         let index = self.active.insert(entry);
+        #[expect(clippy::expect_used, reason = "fewer than 2^32 of them fit in memory")]
         let key = TopicKey(u32::try_from(index).expect("fewer than 2^32 topics fit in memory"));
         let Self { active, keys, hasher, .. } = self;
         let hash_of = |key: &TopicKey| hasher.hash_one(&active[key.0 as usize].topic);

@@ -1,6 +1,6 @@
 //! A gateway in this process, on the embedded broker, and sockets of which every byte is looked at.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod addresses;
 mod crowd;

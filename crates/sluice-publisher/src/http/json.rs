@@ -109,7 +109,7 @@ fn compact(json: &str) -> Option<String> {
     while let Some(end) = rest.find(['"', ' ', '\n', '\r', '\t', '{', '[', '}', ']']) {
         let (before, at) = rest.split_at(end);
         compact.push_str(before);
-        let token_len = match at.as_bytes()[0] {
+        let token_len = match at.bytes().next()? {
             b'"' => string_len(at),
             b'{' | b'[' => {
                 depth += 1;
@@ -124,8 +124,8 @@ fn compact(json: &str) -> Option<String> {
         if depth > DEPTH_MAX {
             return None;
         }
-        compact.push_str(&at[..token_len]);
-        rest = &at[token_len.max(1)..];
+        compact.push_str(at.get(..token_len)?);
+        rest = at.get(token_len.max(1)..)?;
     }
     compact.push_str(rest);
     Some(compact)

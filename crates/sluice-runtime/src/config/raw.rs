@@ -94,7 +94,7 @@ pub(super) fn shown(value: &Value) -> String {
         return MASK.to_owned();
     }
     match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
-        Some((cut, _)) => format!("{}...", &text[..cut]),
+        Some((cut, _)) => format!("{}...", text.get(..cut).unwrap_or_default()),
         None => text,
     }
 }

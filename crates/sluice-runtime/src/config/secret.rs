@@ -184,7 +184,7 @@ fn masked_rest(form: Form, rest: &str) -> Result<String, RedisUrlError> {
         Some((user, _)) => format!("{user}:{MASK}@"),
         None => format!("{MASK}@"),
     });
-    let query = if query.is_empty() { String::new() } else { format!("{}{MASK}", &query[..1]) };
+    let query = query.chars().next().map_or(String::new(), |mark| format!("{mark}{MASK}"));
     Ok(format!("{login}{authority}{path}{query}"))
 }
 

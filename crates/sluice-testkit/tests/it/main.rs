@@ -1,5 +1,7 @@
 //! The kit against real servers: it must do what it says, or every test on top of it says nothing.
 
+#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
+
 mod answers;
 mod continuity;
 mod http;

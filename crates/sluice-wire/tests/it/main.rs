@@ -1,7 +1,7 @@
 //! Properties of the wire formats: what is written is read back, and no input, however hostile, makes
 //! something else of it or does harm.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod any;
 mod colliding;

@@ -1,7 +1,7 @@
 //! The real binary from end to end: one redis-server, gateways, a publisher, clients, and what goes wrong
 //! between them.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod access;
 mod answers;
