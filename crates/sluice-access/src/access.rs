@@ -109,7 +109,10 @@ impl Access {
         let settings = AccessSettings { anonymous, ..AccessSettings::default() };
         match Self::new(settings, &nothing) {
             Ok(access) => access,
-            #[expect(clippy::unreachable, reason = "settings without an issuer have no keys that could be refused")]
+            #[expect(
+                clippy::unreachable,
+                reason = "settings without an issuer have no keys that could be refused"
+            )]
             Err(_) => unreachable!("there is no issuer whose keys could be wrong"),
         }
     }

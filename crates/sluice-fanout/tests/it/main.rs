@@ -1,6 +1,6 @@
 //! Shards on real sockets.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod ending;
 mod lagging;
