@@ -15,13 +15,14 @@ fault() {
 # The crates of the workspace that each crate may be built on.
 allowed() {
     case $1 in
-    sluice-wire | sluice-failure) echo ;;
-    sluice-access | sluice-broker | sluice-fanout | sluice-runtime) echo sluice-wire sluice-failure ;;
+    sluice-wire | sluice-failure | sluice-diagnostics) echo ;;
+    sluice-access | sluice-broker | sluice-runtime) echo sluice-wire sluice-failure sluice-diagnostics ;;
+    sluice-fanout) echo sluice-wire sluice-failure ;;
     sluice-testkit | sluice-loadtest) echo sluice-wire ;;
-    sluice-gateway) echo sluice-wire sluice-failure sluice-access sluice-broker sluice-fanout ;;
-    sluice-publisher) echo sluice-wire sluice-failure sluice-access sluice-broker ;;
+    sluice-gateway) echo sluice-wire sluice-failure sluice-diagnostics sluice-access sluice-broker sluice-fanout ;;
+    sluice-publisher) echo sluice-wire sluice-failure sluice-diagnostics sluice-access sluice-broker ;;
     sluice-fuzz) echo sluice-wire sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
-    sluice) echo sluice-wire sluice-failure sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
+    sluice) echo sluice-wire sluice-failure sluice-diagnostics sluice-access sluice-broker sluice-gateway sluice-publisher sluice-runtime ;;
     *) return 1 ;;
     esac
 }
@@ -29,7 +30,7 @@ allowed() {
 # What must not be found at any depth below a crate that is built without its tests.
 forbidden() {
     case $1 in
-    sluice-wire) echo tokio redis hyper axum serde_json ;;
+    sluice-wire | sluice-diagnostics) echo tokio redis hyper axum serde_json ;;
     sluice-failure) echo tokio redis hyper axum serde_json tracing metrics ;;
     sluice-fanout) echo tokio redis hyper http axum serde_json ;;
     sluice-access | sluice-runtime | sluice-testkit | sluice-loadtest) echo redis deadpool-redis ;;

@@ -35,7 +35,7 @@ def asked(sluice, role, toml, env):
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(toml)
         file.flush()
-        return subprocess.run([sluice, "config", role, "--config", file.name], capture_output=True, text=True,
+        return subprocess.run([sluice, "config", role, "--skip-files", "--config", file.name], capture_output=True, text=True,
                               env={"PATH": os.environ["PATH"], **env})
 
 

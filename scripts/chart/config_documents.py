@@ -64,7 +64,7 @@ def refusal(sluice, text):
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
         file.write(text)
         file.flush()
-        run = subprocess.run([sluice, "config", "--config", file.name], capture_output=True, text=True, env={})
+        run = subprocess.run([sluice, "config", "--skip-files", "--config", file.name], capture_output=True, text=True, env={})
     return run.stderr if run.returncode else ""
 
 

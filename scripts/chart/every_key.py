@@ -97,7 +97,7 @@ def effective(sluice, helm, config, scratch):
               if resource and "sluice.toml" in resource.get("data", {})]
     file = Path(scratch) / "sluice.toml"
     file.write_text(toml)
-    run = subprocess.run([sluice, "config", "gateway", "--config", str(file)], capture_output=True, text=True, env={})
+    run = subprocess.run([sluice, "config", "gateway", "--skip-files", "--config", str(file)], capture_output=True, text=True, env={})
     if run.returncode:
         sys.exit(f"every_key: {run.stderr.strip()}\nWhere a key takes no such value, INSTEAD in {Path(__file__).name} says another.")
     return dict(leaves(tomllib.loads(run.stdout)))

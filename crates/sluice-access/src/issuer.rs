@@ -66,7 +66,7 @@ impl Issuer {
                 // Told once: an empty text stands for "could not be read".
                 if !std::mem::take(&mut *held).is_empty() {
                     measure::keys_loaded("file", "failed");
-                    tracing::warn!(file = %shown, %error, "a key file cannot be read; its last keys stay");
+                    tracing::warn!(file = %shown, %error, "cannot read a key file; using the keys read last");
                 }
                 return;
             }
@@ -79,11 +79,11 @@ impl Issuer {
             Ok(keys) => {
                 self.replace(keys, state);
                 measure::keys_loaded("file", "loaded");
-                tracing::info!(file = %shown, "a key file has changed; its keys are in use");
+                tracing::info!(file = %shown, "read a changed key file; using its keys");
             }
             Err(error) => {
                 measure::keys_loaded("file", "failed");
-                tracing::warn!(file = %shown, %error, "a key file has changed and cannot be used; its last keys stay");
+                tracing::warn!(file = %shown, %error, "cannot use a changed key file; using the keys read last");
             }
         }
         *held = text;
@@ -91,9 +91,17 @@ impl Issuer {
 }
 
 fn file(path: &Path, content: Content) -> Result<(Option<String>, Content, Source), KeyError> {
-    let text = read_file(path).map_err(|error| KeyError::Form(format!("{}: {error}", path.display())))?;
+    let text = read_file(path).map_err(|error| KeyError::Unreadable(unreadable(&error)))?;
     let held = std::sync::Mutex::new(text.clone());
     Ok((Some(text), content, Source::File { path: path.to_owned(), content, held }))
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this process may not read it".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 fn read_file(path: &Path) -> std::io::Result<String> {

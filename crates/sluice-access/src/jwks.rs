@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex as Quick, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use sluice_diagnostics::{Outage, Repeated, millis};
 use sluice_failure::{Panicked, Place, contain};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -50,6 +51,7 @@ struct Last {
     succeeded: bool,
     /// Fetches that failed since.
     failures: u32,
+    outage: Outage,
 }
 
 /// What came of asking for keys that nobody knows.
@@ -121,7 +123,7 @@ impl Jwks {
         let keys = contain(Place::Upkeep, async {
             let json = timeout(self.settings.timeout, (self.fetch)(self.url.clone()))
                 .await
-                .unwrap_or_else(|_| Err(format!("no answer within {:?}", self.settings.timeout)))?;
+                .unwrap_or_else(|_| Err(format!("no answer within {} ms", millis(self.settings.timeout))))?;
             if json.len() > self.settings.bytes_max {
                 return Err(format!("larger than {} bytes", self.settings.bytes_max));
             }
@@ -130,8 +132,14 @@ impl Jwks {
         let keys = keys.await.unwrap_or_else(|Panicked| Err("reading it panicked".to_owned()));
         match keys {
             Ok(keys) => {
-                if last.failures > 0 || !last.succeeded {
-                    tracing::info!(url = %self.url, keys = keys.len(), "a key set was fetched");
+                match last.outage.ended(now()) {
+                    Some(took) => {
+                        tracing::info!(url = %self.url, keys = keys.len(), took_ms = millis(took), "fetched the key set again");
+                    }
+                    None if !last.succeeded => {
+                        tracing::info!(url = %self.url, keys = keys.len(), "fetched the key set");
+                    }
+                    None => {}
                 }
                 issuer.replace(keys, state);
                 measure::keys_loaded("jwks", "loaded");
@@ -141,10 +149,28 @@ impl Jwks {
             Err(error) => {
                 measure::keys_loaded("jwks", "failed");
                 last.failures = last.failures.saturating_add(1);
-                tracing::warn!(url = %self.url, %error, "a key set cannot be fetched; its last keys stay");
+                self.report(last, &error);
             }
         }
     }
+}
+
+impl Jwks {
+    fn report(&self, last: &mut Last, error: &str) {
+        let Some(repeated) = last.outage.failed(now()) else { return };
+        let failures = if let Repeated::Still { failures, .. } = repeated { failures } else { 1 };
+        let url = &self.url;
+        if last.succeeded {
+            tracing::warn!(%url, error, failures, "cannot fetch the key set; using the keys fetched last, retrying");
+        } else {
+            let what = "cannot fetch the key set; no token of this issuer can be verified until it is fetched, retrying";
+            tracing::warn!(%url, error, failures, "{what}");
+        }
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
 }
 
 impl Last {

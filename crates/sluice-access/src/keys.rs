@@ -27,6 +27,9 @@ pub(crate) struct Key {
 /// Why keys cannot be used. None of the texts repeats any part of a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
+    /// The file is not there, or closed to this process.
+    #[error("{0}")]
+    Unreadable(String),
     /// A secret that could be guessed.
     #[error("a secret has at least {SECRET_BYTES_MIN} bytes; `openssl rand -base64 48` makes one")]
     ShortSecret,

@@ -20,6 +20,7 @@ mod keys;
 mod measure;
 mod pressure;
 mod rate;
+mod refused;
 mod revocation;
 mod settings;
 mod token;
@@ -35,6 +36,7 @@ pub use jwks::Fetch;
 pub use keys::KeyError;
 pub use pressure::Pressure;
 pub use rate::{Bucket, Rate, Rates};
+pub use refused::RefusedRequest;
 pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 pub use settings::{
     AccessSettings, Algorithm, ApiKeySettings, IssuerSettings, JwksSettings, KeySource, SecretText,

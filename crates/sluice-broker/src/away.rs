@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use sluice_diagnostics::{Outage, Repeated, millis};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -26,19 +27,20 @@ pub(crate) fn is_away(why: &BrokerError) -> bool {
 }
 
 fn unread(partition: &Partition) -> BrokerError {
-    BrokerError::Unavailable(format!("{partition}: no answer lately"))
+    BrokerError::Unavailable(format!("Redis did not answer for {partition} lately"))
 }
 
 #[derive(Debug)]
 struct Pause {
     until: Instant,
     backoff: Backoff,
+    outage: Outage,
 }
 
 impl Pause {
     fn new() -> Self {
         let backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        Self { until: Instant::now(), backoff }
+        Self { until: Instant::now(), backoff, outage: Outage::default() }
     }
 }
 
@@ -83,18 +85,21 @@ impl Away {
         let mut partitions = self.partitions();
         match outcome {
             Err(why) if is_away(why) => {
-                let known = partitions.contains_key(partition);
                 let pause = partitions.entry(partition.clone()).or_insert_with(Pause::new);
                 pause.until = Instant::now() + pause.backoff.next();
-                if known {
-                    debug!(%partition, %why, "Logs still cannot be read.");
-                } else {
-                    warn!(%partition, %why, "Logs cannot be read; this goes on being tried.");
+                match pause.outage.failed(Instant::now().into_std()) {
+                    Some(Repeated::First) => warn!(%partition, error = %why, "cannot read logs; retrying"),
+                    Some(Repeated::Still { failures, since }) => {
+                        let since_ms = millis(since);
+                        warn!(%partition, error = %why, failures, since_ms, "still cannot read logs; retrying");
+                    }
+                    None => debug!(%partition, error = %why, "still cannot read logs"),
                 }
             }
             _ => {
-                if partitions.remove(partition).is_some() {
-                    info!(%partition, "Logs can be read again.");
+                if let Some(mut pause) = partitions.remove(partition) {
+                    let took_ms = pause.outage.ended(Instant::now().into_std()).map(millis);
+                    info!(%partition, took_ms, "reading logs again");
                 }
             }
         }

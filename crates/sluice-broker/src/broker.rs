@@ -97,12 +97,43 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         self.ping().await.map(drop)
     }
 
+    /// Tries everything that `duties` need, as the user that this process is: subscribes to a channel of its own and
+    /// hears itself, reads a log, appends to a log that expires. Returns one check for each duty.
+    ///
+    /// The default is right for a backend that asks nobody for rights.
+    async fn check_access(&self, _duties: Duties) -> Vec<AccessCheck> {
+        Vec::new()
+    }
+
     /// What `topic` keeps, as far as this broker's own appends decide it.
     fn retention(&self, topic: &Topic) -> Retention;
 
     /// Begins to listen to announcements. `listener` is called from the connection's own task, inline and
     /// in order: it must neither block nor await. Listening ends when the answer is dropped.
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber>;
+}
+
+/// What a process does with the broker, which decides what its user must be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duties {
+    /// It holds streams: reads logs and listens.
+    pub reading: bool,
+    /// It takes events in.
+    pub appending: bool,
+    /// It waits until replicas have them.
+    pub waiting: bool,
+    /// It tells other nodes what it holds.
+    pub holding: bool,
+}
+
+/// What came of trying one duty. See [`Broker::check_access`].
+#[derive(Debug, Clone)]
+pub struct AccessCheck {
+    /// `subscribe`, `read` or `append`.
+    pub name: &'static str,
+    /// An error that is not transient if any server refuses it; else success if one server at least allows it: a
+    /// server that is away costs its own topics alone.
+    pub outcome: Result<(), BrokerError>,
 }
 
 /// The set of topics whose announcements are wanted. Survives reconnects: the backend subscribes anew.
@@ -239,18 +270,19 @@ pub struct Tail {
     pub page: Page,
 }
 
-/// Why the broker could not do what it was asked.
+/// Why the broker could not do what it was asked. Each text is a whole sentence that names the server where it is
+/// known.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
     /// No connection, no answer in time, or a server that is starting, failing over or read-only: trying
     /// again later is right.
-    #[error("the broker is unavailable: {0}")]
+    #[error("{0}")]
     Unavailable(String),
     /// The server refused the request and will refuse it again.
-    #[error("the broker refused: {0}")]
+    #[error("{0}")]
     Refused(String),
     /// The key holds something that is not a log, or the answer is not of the expected form.
-    #[error("the broker answered unexpectedly: {0}")]
+    #[error("{0}")]
     Unexpected(String),
     /// The event is in the log, but fewer replicas than wanted said in time that they have it: a failover may
     /// lose it. Appending it again with the same key waits again and repeats nothing.

@@ -24,8 +24,8 @@ mod url;
 
 pub use away::Away;
 pub use broker::{
-    Announcement, Appended, Broker, BrokerError, Listener, LogHead, Page, ReplicaWait, Subscriber,
-    SubscriberHealth, Tail, Tails,
+    AccessCheck, Announcement, Appended, Broker, BrokerError, Duties, Listener, LogHead, Page, ReplicaWait,
+    Subscriber, SubscriberHealth, Tail, Tails,
 };
 pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
@@ -34,8 +34,8 @@ pub use holding::Holding;
 pub use memory::{MemoryBroker, MemorySettings};
 pub use partition::Partition;
 pub use redis::{
-    Asked, ClockSkew, Duties, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings,
-    RedisTls,
+    Asked, ClockSkew, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings, RedisTls,
+    SettingsFault, settings_faults,
 };
 pub use replay::{
     Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle, settled_ms,

@@ -6,6 +6,7 @@
 //! (`servers.rs`, `pool.rs`); announcements come over one supervised connection a server and listener
 //! (`subscriber.rs`). Nothing here prints an address with its password.
 
+mod access_check;
 mod append;
 mod diagnosis;
 mod dial;
@@ -32,8 +33,9 @@ use sluice_wire::{EventId, NewEvent, Topic};
 use tokio_util::task::TaskTracker;
 
 use self::append::Appending;
-pub use self::diagnosis::{Asked, ClockSkew, Duties, Fields, RedisFacts};
+pub use self::diagnosis::{Asked, ClockSkew, Fields, RedisFacts};
 use self::dial::Dialler;
+pub use self::dial::SettingsFault;
 use self::keys::Keys;
 use self::scout::{Cluster, Scout, Sentinels};
 pub use self::scripts::PUBLISH_SCRIPT;
@@ -41,8 +43,8 @@ use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Holding, Listener, LogHead, Page, Partition, ReplicaWait,
-    Retention, RetentionPolicies, Subscriber, Tails,
+    AccessCheck, Appended, Broker, BrokerError, BrokerSettings, Duties, Holding, Listener, LogHead, Page,
+    Partition, ReplicaWait, Retention, RetentionPolicies, Subscriber, Tails,
 };
 
 /// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
@@ -66,20 +68,55 @@ impl RedisBroker {
         let Place::Redis(place) = settings.url.place() else {
             return Err(BrokerError::Refused("memory:// is not Redis".to_owned()));
         };
+        let refused = |faults: Vec<SettingsFault>| BrokerError::Refused(SettingsFault::all(&faults));
         let keys = Keys::new(&settings.redis.prefix).map_err(BrokerError::Refused)?;
-        let servers = servers(place, &settings, &tracker).map_err(BrokerError::Refused)?;
+        let servers = servers(place, &settings, &tracker).map_err(refused)?;
         let appending = Appending::new(servers.announce_command(), settings.once_window);
         let (retention, settings) = (settings.retention, settings.redis);
         Ok(Self { servers: Arc::new(servers), keys, appending, retention, settings, tracker })
     }
 }
 
+impl RedisBroker {
+    fn subscriber_parts(&self, listener: Arc<dyn Listener>) -> subscriber::Parts {
+        let (servers, keys) = (Arc::clone(&self.servers), self.keys.clone());
+        subscriber::Parts { servers, keys, settings: self.settings.clone(), listener }
+    }
+}
+
+/// What is wrong with the settings of a broker, as far as it shows without a connection: its files, and what belongs
+/// together. Empty where all is well.
+#[must_use]
+pub fn settings_faults(settings: &BrokerSettings) -> Vec<SettingsFault> {
+    let Place::Redis(place) = settings.url.place() else { return Vec::new() };
+    let mut faults = Vec::new();
+    if let Err(problem) = Keys::new(&settings.redis.prefix) {
+        faults.push(SettingsFault::new("redis.prefix", problem));
+    }
+    faults.extend(Dialler::for_servers(place, &settings.redis).err().unwrap_or_default());
+    if matches!(place.form, Form::Sentinel { .. }) {
+        for fault in Dialler::for_sentinels(place, &settings.redis).err().unwrap_or_default() {
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+    }
+    faults
+}
+
 /// The one place that knows one topology from another.
-fn servers(place: &RedisPlace, settings: &BrokerSettings, tracker: &TaskTracker) -> Result<Servers, String> {
+fn servers(
+    place: &RedisPlace,
+    settings: &BrokerSettings,
+    tracker: &TaskTracker,
+) -> Result<Servers, Vec<SettingsFault>> {
     let dialler = Dialler::for_servers(place, &settings.redis)?;
     let (hosts, servers, stop) = (place.hosts.clone(), dialler.clone(), settings.stop.clone());
     let scout = match &place.form {
-        Form::Standalone => Scout::of_one(hosts.into_iter().next().ok_or("the address names no host")?),
+        Form::Standalone => {
+            let no_host = || vec![SettingsFault::new("redis.url", "names no host")];
+            Scout::of_one(hosts.into_iter().next().ok_or_else(no_host)?)
+        }
         Form::Sentinel { master } => {
             let (master, sentinels) = (master.clone(), Dialler::for_sentinels(place, &settings.redis)?);
             let look = move |calls| Sentinels::new(master, &hosts, servers, sentinels, calls);
@@ -154,17 +191,15 @@ impl Broker for RedisBroker {
         self.servers.probe(partition).await
     }
 
+    async fn check_access(&self, duties: Duties) -> Vec<AccessCheck> {
+        access_check::all(self, duties).await
+    }
+
     fn retention(&self, topic: &Topic) -> Retention {
         self.retention.of(topic)
     }
 
     fn listen(&self, listener: Arc<dyn Listener>) -> Box<dyn Subscriber> {
-        let parts = subscriber::Parts {
-            servers: Arc::clone(&self.servers),
-            keys: self.keys.clone(),
-            settings: self.settings.clone(),
-            listener,
-        };
-        Box::new(subscriber::listen(parts, &self.tracker))
+        Box::new(subscriber::listen(self.subscriber_parts(listener), &self.tracker))
     }
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use sluice_access::{Access, ClientAddress};
 use sluice_broker::{BrokerSettings, BrokerUrl, MemoryBroker};
-use sluice_gateway::{CorsSettings, Gateway, GatewaySettings, finish, topics_asked_for};
+use sluice_gateway::{CorsSettings, Gateway, GatewaySettings, Serves, finish, topics_asked_for};
 use sluice_wire::{TraceParent, parse_events_path};
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
@@ -111,7 +111,7 @@ fn start() -> (Runtime, Router) {
     let broker = MemoryBroker::new(BrokerSettings::new(BrokerUrl::memory()), tracker.clone());
     let inside = runtime.enter();
     let gateway = Gateway::start(Arc::new(broker), settings, &tracker, &stop).unwrap();
-    let router = finish(gateway.router(), &CorsSettings::default());
+    let router = finish(gateway.router(), &CorsSettings::default(), Serves::Streams);
     drop(inside);
     (runtime, router)
 }

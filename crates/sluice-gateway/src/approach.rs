@@ -274,11 +274,11 @@ async fn starts_in(
     starts(origin, &topics, ground.logs.broker.as_ref(), now_ms()).await
 }
 
-/// Every waiting stream comes here several times a second: one line a second speaks for all of them.
+/// Every waiting stream comes here several times a second: one line a minute speaks for all of them.
 fn report(error: &BrokerError) {
-    static SPOKEN_S: AtomicU64 = AtomicU64::new(0);
-    let now_s = now_ms() / 1_000;
-    if SPOKEN_S.swap(now_s, Ordering::Relaxed) != now_s {
-        tracing::warn!(%error, "a log could not be read for streams; trying again");
+    static LOGGED_MINUTE: AtomicU64 = AtomicU64::new(0);
+    let minute = now_ms() / 60_000;
+    if LOGGED_MINUTE.swap(minute, Ordering::Relaxed) != minute {
+        tracing::warn!(%error, "cannot read a log for streams; retrying");
     }
 }

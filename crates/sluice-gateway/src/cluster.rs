@@ -87,7 +87,7 @@ impl Cluster {
         stop.run_until_cancelled(self.speak()).await;
         let all_given_back = self.holding(&[], true, &[]);
         if timeout(ANSWER_WITHIN, self.shared.broker.hold(all_given_back)).await.is_err() {
-            tracing::debug!("what this node held is given back by the end of its lease");
+            tracing::debug!("cannot withdraw this node's counts; they end with its lease");
         }
     }
 
@@ -127,9 +127,12 @@ impl Cluster {
         shared.admission.others_answered(&word.asked, answer.as_deref().ok());
         let was_away = shared.away.swap(answer.is_err(), Ordering::AcqRel);
         match &answer {
-            Ok(_) if was_away => tracing::info!("streams of a subject are limited over all nodes again"),
+            Ok(_) if was_away => tracing::info!("limits per subject hold over all nodes again"),
             Err(why) if !was_away => {
-                tracing::warn!(why, "streams of a subject are counted on this node alone meanwhile");
+                tracing::warn!(
+                    error = why,
+                    "cannot share counts with other nodes; limits per subject hold on this node alone"
+                );
             }
             _ => {}
         }

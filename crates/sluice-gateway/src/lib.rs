@@ -55,7 +55,7 @@ use crate::cluster::Cluster;
 pub use crate::drain::Drained;
 use crate::hub::Hub;
 use crate::routes::Edge;
-pub use crate::routes::finish;
+pub use crate::routes::{Serves, finish};
 use crate::runs::Runs;
 pub use crate::server::{
     Ends, ForwardedField, ListenerSettings, ProxyProtocol, Tls, TlsError, TlsSettings, TlsStatus,

@@ -16,7 +16,7 @@ impl Gateway {
             let access = &self.edge.access;
             let streams = self.end_streams(|who| access.is_revoked(&who.names, now_ms), &sentence);
             if streams > 0 {
-                tracing::info!(streams, "streams end because their credentials are revoked");
+                tracing::info!(streams, "ending streams whose credentials are revoked");
             }
         }
     }

@@ -4,8 +4,10 @@ mod events;
 mod history;
 mod identify;
 mod problem;
+mod refusals;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -15,6 +17,7 @@ use sluice_access::Access;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
 pub(crate) use self::problem::Answer;
+use self::refusals::RefusalLog;
 use crate::catch_up::PageMemory;
 use crate::runs::Runs;
 use crate::settings::{CorsSettings, Limits};
@@ -45,10 +48,23 @@ pub(crate) fn router(edge: Arc<Edge>) -> Router {
         .with_state(edge)
 }
 
-/// Adds what every public listener answers: preflights and unknown paths.
-pub fn finish(router: Router, cors: &CorsSettings) -> Router {
-    let router =
-        router.fallback(any(problem::not_found)).method_not_allowed_fallback(problem::method_not_allowed);
+/// What a public listener serves, for whoever asks it for something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serves {
+    /// Streams alone.
+    Streams,
+    /// The way in of events alone.
+    Publishing,
+    /// Both.
+    Both,
+}
+
+/// Adds what every public listener answers: preflights and unknown paths. Logs what is refused.
+pub fn finish(router: Router, cors: &CorsSettings, serves: Serves) -> Router {
+    let router = router
+        .fallback(any(move || async move { problem::not_found(serves) }))
+        .method_not_allowed_fallback(move || async move { problem::method_not_allowed(serves) })
+        .layer(from_fn_with_state(RefusalLog::new(Instant::now()), refusals::log));
     match cors_layer(cors) {
         Some(layer) => router.layer(layer),
         None => router,

@@ -17,10 +17,11 @@ mod transit;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use metrics::counter;
+use sluice_diagnostics::{Outage, Repeated, millis};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,11 +61,11 @@ pub async fn serve(
     publish_zeros();
     let accepted = counter!("sluice_connections_accepted_total");
     let service = Arc::new(Service::new(router, settings, tracker, ends.clone()));
-    let mut exhausted = false;
+    let mut pauses = Pauses::default();
     while let Some(came) = ends.stop.run_until_cancelled(next(&listener, &lobby)).await {
         match came {
             Ok((socket, peer)) => {
-                exhausted = false;
+                pauses.accepted(Instant::now());
                 accepted.increment(1);
                 if let Err(error) = prepare(&socket) {
                     tracing::debug!(%error, "a connection was gone before it was served");
@@ -75,13 +76,44 @@ pub async fn serve(
             }
             Err(error) if is_of_the_peer(&error) => {}
             Err(error) => {
-                if !std::mem::replace(&mut exhausted, true) {
-                    tracing::warn!(%error, connections = lobby.present(), "no connection can be accepted now");
-                }
+                pauses.failed(&error, lobby.present(), Instant::now());
                 counter!("sluice_accept_pauses_total").increment(1);
                 lobby.make_room_at_once();
                 tokio::time::sleep(EXHAUSTED_REST).await;
             }
+        }
+    }
+}
+
+/// Tells of times in which nothing can be accepted. They come in bursts while descriptors are short: one line tells of
+/// all that are less than a minute apart.
+#[derive(Default)]
+struct Pauses {
+    outage: Outage,
+    last: Option<Instant>,
+}
+
+impl Pauses {
+    const APART: Duration = Duration::from_secs(60);
+
+    fn failed(&mut self, error: &io::Error, connections: usize, now: Instant) {
+        self.last = Some(now);
+        let what = "cannot accept connections; closing those that have been idle longest";
+        match self.outage.failed(now) {
+            Some(Repeated::First) => tracing::warn!(%error, connections, "{what}"),
+            Some(Repeated::Still { failures, since }) => {
+                tracing::warn!(%error, connections, failures, since_ms = millis(since), "still {what}");
+            }
+            None => {}
+        }
+    }
+
+    fn accepted(&mut self, now: Instant) {
+        let Some(last) = self.last else { return };
+        if now.saturating_duration_since(last) >= Self::APART {
+            self.last = None;
+            let took_ms = self.outage.ended(now).map(millis);
+            tracing::info!(took_ms, "accepting connections again");
         }
     }
 }
@@ -120,4 +152,22 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
 fn is_of_the_peer(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_that_follow_each_other_are_one_outage() {
+        let (mut pauses, begin) = (Pauses::default(), Instant::now());
+        let error = io::Error::from_raw_os_error(24);
+        for second in 0..30 {
+            pauses.failed(&error, 1, begin + Duration::from_secs(second));
+            pauses.accepted(begin + Duration::from_secs(second));
+        }
+        assert!(pauses.outage.lasts());
+        pauses.accepted(begin + Duration::from_secs(29) + Pauses::APART);
+        assert!(!pauses.outage.lasts());
+    }
 }

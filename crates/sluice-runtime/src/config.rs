@@ -41,7 +41,7 @@ pub use ops::Ops;
 pub use otlp::{Otlp, OtlpProtocol};
 pub use publisher::Publisher;
 pub use ratio::Ratio;
-pub use redis::{ReadFrom, Redis};
+pub use redis::{ReadFrom, Redis, RedisLogin};
 pub use secret::{RedisUrl, RedisUrlError, Secret};
 pub use streams::{OnLag, Streams};
 pub use telemetry::{LogFormat, Telemetry};
@@ -106,6 +106,7 @@ pub struct Config {
     /// Logs and traces.
     pub telemetry: Telemetry,
     entries: Vec<Entry>,
+    warnings: Vec<String>,
 }
 
 impl Config {
@@ -117,10 +118,30 @@ impl Config {
     /// # Errors
     /// Every mistake of every layer, together.
     pub fn load(role: Role, layers: &Layers) -> Result<Self, ConfigErrors> {
-        Self::read(role, layers.reader(role))
+        Self::load_checked(role, layers, |_| Vec::new())
     }
 
-    fn read(role: Role, mut reader: Reader) -> Result<Self, ConfigErrors> {
+    /// As [`Config::load`], and has `check` look at what the layers alone do not show, such as files that are named.
+    /// Where a value is wrong `check` meets the default. See [`Config::fault`].
+    ///
+    /// # Errors
+    /// Every mistake of every layer, and what `check` found, together.
+    pub fn load_checked(
+        role: Role,
+        layers: &Layers,
+        check: impl FnOnce(&Self) -> Vec<ConfigError>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut config = Self::read(role, layers.reader(role), check)?;
+        let keys: Vec<&str> = config.entries.iter().map(|entry| entry.key.as_str()).collect();
+        config.warnings = layers.warnings(&keys);
+        Ok(config)
+    }
+
+    fn read(
+        role: Role,
+        mut reader: Reader,
+        check: impl FnOnce(&Self) -> Vec<ConfigError>,
+    ) -> Result<Self, ConfigErrors> {
         let mut config = Self {
             role,
             listen: reader.section("listen", |s| Listen::read(s, &Listen::default_for(role))),
@@ -136,10 +157,35 @@ impl Config {
             drain: reader.section("drain", |s| Drain::read(s, &Drain::default_for(role))),
             telemetry: reader.section("telemetry", |s| Telemetry::read(s, &Telemetry::default())),
             entries: Vec::new(),
+            warnings: Vec::new(),
         };
         config.check_together(&mut reader);
-        config.entries = reader.finish()?;
+        config.entries = reader.entries();
+        for fault in check(&config) {
+            reader.error(fault);
+        }
+        reader.finish().map_err(|errors| errors.logged_as(config.telemetry.log_format))?;
         Ok(config)
+    }
+
+    /// That the value of `key` is wrong; shown as in other mistakes, secrets masked.
+    #[must_use]
+    pub fn fault(&self, key: &str, problem: impl Into<String>) -> ConfigError {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        ConfigError {
+            key: key.to_owned(),
+            value: entry.map(|entry| entry.literal.clone()),
+            source: entry
+                .and_then(|entry| entry.source.clone())
+                .unwrap_or_else(|| layers::DEFAULT_SOURCE.to_owned()),
+            problem: problem.into(),
+        }
+    }
+
+    /// What is allowed and yet hardly meant, a sentence each.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The effective configuration as TOML, secrets masked, with the source of each value that is not a
@@ -155,7 +201,7 @@ impl Config {
     /// # Errors
     /// None, unless the defaults themselves are wrong.
     pub fn schema(role: Role) -> Result<serde_json::Value, ConfigErrors> {
-        let defaults = Self::read(role, Reader::new(figment::Figment::new(), Vec::new()))?;
+        let defaults = Self::read(role, Reader::new(figment::Figment::new(), Vec::new()), |_| Vec::new())?;
         Ok(schema::schema(&defaults.entries))
     }
 
@@ -223,7 +269,7 @@ mod tests {
     #[test]
     fn the_written_defaults_are_the_typed_ones() {
         for role in ROLES {
-            let typed = Config::read(role, Reader::new(Figment::new(), Vec::new())).unwrap();
+            let typed = Config::read(role, Reader::new(Figment::new(), Vec::new()), |_| Vec::new()).unwrap();
             let written = Config::load(role, &Layers::default()).unwrap();
             assert_eq!(typed, written, "{}", role.as_str());
         }

@@ -81,7 +81,7 @@ impl Lifecycle {
             tracing::info!(signal = name, "draining; a second signal ends the process at once");
             life.begin_drain();
             let name = signals.next().await;
-            tracing::warn!(signal = name, "ending at once");
+            tracing::warn!(signal = name, "ending at once: this is the second signal");
             life.hard.cancel();
         });
         Ok(())

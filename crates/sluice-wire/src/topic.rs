@@ -38,6 +38,10 @@ impl Topic {
     /// The greatest length of a name, in characters (which are bytes, all being ASCII).
     pub const LEN_MAX: usize = 200;
 
+    /// Topics whose names begin so belong to processes that try whether they may append; no client may read or
+    /// publish to them.
+    pub const READINESS_PREFIX: &'static str = "sluice.ready/";
+
     /// Checks `name` and makes it a topic.
     pub fn parse(name: &str) -> Result<Self, TopicError> {
         if name.is_empty() {

@@ -13,9 +13,9 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use sluice_runtime::config::{Config, ConfigErrors, Layers, Role};
+use sluice_runtime::config::{Config, ConfigErrors, Layers, LogFormat, Role};
 
-use crate::{doctor, node};
+use crate::{doctor, node, settings};
 
 /// A Redis-backed, horizontally scaled gateway for Server-Sent Events
 #[derive(Debug, Parser)]
@@ -67,6 +67,9 @@ struct ConfigArgs {
     /// Print the JSON Schema of a configuration file instead, with the defaults of the role
     #[arg(long, conflicts_with = "defaults")]
     schema: bool,
+    /// Do not look at the files that the configuration names, such as certificates: they are on another machine
+    #[arg(long)]
+    skip_files: bool,
     #[command(flatten)]
     layered: Layered,
 }
@@ -133,11 +136,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Tail(args) => client(tail::run(args)),
         Verb::Key(args) => key::run(&args),
         Verb::Revoke(args) => client(revoke::run(args)),
-        Verb::Health(HealthArgs { ready, layered }) => match load(Role::Gateway, layered) {
+        Verb::Health(HealthArgs { ready, layered }) => match load_without_files(Role::Gateway, layered) {
             Ok(config) => client(health::run(config, ready)),
             Err(errors) => Ok(refuse(&errors)),
         },
-        Verb::Doctor(DoctorArgs { role, options, layered }) => match load(role.into(), layered) {
+        Verb::Doctor(DoctorArgs { role, options, layered }) => match load_without_files(role.into(), layered)
+        {
             Ok(config) => client(doctor::run(config, options)),
             Err(errors) => Ok(refuse(&errors)),
         },
@@ -150,6 +154,19 @@ fn serve(role: Role, layered: Layered) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(errors) => return Ok(refuse(&errors)),
     };
+    let log_format = config.telemetry.log_format;
+    let ended = run_process(config);
+    match ended {
+        // Whoever reads the log as JSON reads this as well.
+        Err(error) if log_format == LogFormat::Json => {
+            early_line("ERROR", &format!("{error:#}"));
+            Ok(ExitCode::FAILURE)
+        }
+        ended => ended,
+    }
+}
+
+fn run_process(config: Config) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the async runtime cannot be started")?;
     let ended = runtime.block_on(node::run(config));
@@ -173,8 +190,12 @@ fn print_config(args: ConfigArgs) -> anyhow::Result<ExitCode> {
         println!("{:#}", Config::schema(args.role.into())?);
         return Ok(ExitCode::SUCCESS);
     }
+    let load = if args.skip_files { load_without_files } else { load };
     Ok(match load(args.role.into(), args.layered) {
         Ok(config) => {
+            for warning in config.warnings() {
+                eprintln!("warning: {warning}");
+            }
             print!("{}", config.render());
             ExitCode::SUCCESS
         }
@@ -182,11 +203,34 @@ fn print_config(args: ConfigArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// The configuration of a process that is to run: its files are looked at too.
 fn load(role: Role, layered: Layered) -> Result<Config, ConfigErrors> {
+    Config::load_checked(role, &Layers::from_process(layered.config, layered.set), settings::faults)
+}
+
+/// The configuration alone: its files are not looked at, or are looked at by whoever asks.
+fn load_without_files(role: Role, layered: Layered) -> Result<Config, ConfigErrors> {
     Config::load(role, &Layers::from_process(layered.config, layered.set))
 }
 
+/// Says what is wrong, in the form that the process logs in.
 fn refuse(errors: &ConfigErrors) -> ExitCode {
-    eprintln!("{errors}");
+    match errors.log_format() {
+        LogFormat::Text => eprintln!("{errors}"),
+        LogFormat::Json => {
+            for error in errors.iter() {
+                early_line("ERROR", &format!("the configuration is wrong: {error}"));
+            }
+        }
+    }
     ExitCode::from(ConfigErrors::EXIT_CODE)
+}
+
+/// A line as the log writes it, before there is a log.
+fn early_line(level: &str, message: &str) {
+    let now = humantime::format_rfc3339_micros(std::time::SystemTime::now()).to_string();
+    eprintln!(
+        "{}",
+        serde_json::json!({ "timestamp": now, "level": level, "message": message, "target": "sluice" })
+    );
 }

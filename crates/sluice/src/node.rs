@@ -4,21 +4,21 @@ mod ending;
 pub(crate) mod key_sets;
 mod memory;
 mod operations;
+mod readiness;
 mod revocations;
+mod starting;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use sluice_access::{Access, Pressure};
-use sluice_broker::{Broker, BrokerError, BrokerSettings, Partition, connect};
-use sluice_gateway::{CorsSettings, Ends, Gateway, GatewaySettings, ListenerSettings};
+use sluice_broker::{Broker, BrokerSettings, connect};
+use sluice_gateway::{Ends, Gateway, GatewaySettings, ListenerSettings, Serves};
 use sluice_publisher::Publisher;
-use sluice_runtime::config::{Config, Role};
+use sluice_runtime::config::{Config, LogFormat, Role};
 use sluice_runtime::failures;
 use sluice_runtime::lifecycle::Lifecycle;
 use sluice_runtime::limits::raise_descriptor_limit;
@@ -26,11 +26,10 @@ use sluice_runtime::telemetry::{Telemetry, Traces, metric};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+use self::readiness::Readiness;
 use self::revocations::Revocations;
 use crate::{console, settings, status};
 
-/// Between attempts to reach a broker that was not reached yet.
-const REACH_AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// Connections that may wait to be accepted: what a reconnect storm brings between two looks at the listener.
 /// The kernel takes fewer where `net.core.somaxconn` is less.
 pub(crate) const BACKLOG: u32 = 4_096;
@@ -38,8 +37,12 @@ pub(crate) const BACKLOG: u32 = 4_096;
 /// Runs the process that `config` describes until it is told to stop.
 pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let telemetry = Telemetry::init(&config.telemetry)?;
-    let traces = Traces::start(&config.telemetry, config.role)?;
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
     let descriptors = raise_descriptor_limit().unwrap_or(1_024);
+    starting::report(&config, descriptors);
+    let traces = Traces::start(&config.telemetry, config.role)?;
     let lifecycle = Lifecycle::new();
     failures::watch(&lifecycle);
     lifecycle.handle_signals()?;
@@ -54,13 +57,13 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let pressure = Pressure::default();
     memory::watch(&config, &pressure, &lifecycle);
     let parts = Parts::build(&config, &broker, &access, descriptors, &pressure, &lifecycle, &telemetry)?;
-    let reached = Arc::new(AtomicBool::new(false));
+    let readiness = Readiness::new(settings::duties(&config), config.redis.url.is_memory());
     let ops = bind(config.ops.addr, "ops.addr")?;
     let revocations = Revocations::new(broker.clone(), access.clone(), config.auth.revocation_max)
         .context("the log of revocations has no name")?;
-    operations::serve(ops, &config, &parts, &reached, (&access, &revocations), &lifecycle, &telemetry);
+    operations::serve(ops, &config, &parts, &readiness, (&access, &revocations), &lifecycle, &telemetry);
     parts.listen(&config, &lifecycle)?;
-    lifecycle.tracker.spawn(reach(broker, reached, lifecycle.clone()));
+    lifecycle.tracker.spawn(readiness.prove(broker, lifecycle.clone()));
     if access.has_credentials() {
         let follow = lifecycle.hard.clone().run_until_cancelled_owned(revocations.follow());
         lifecycle.spawn_essential("the reader of revocations", async {
@@ -139,54 +142,28 @@ impl Parts {
             let listener = bind(config.listen.addr, "listen.addr")?;
             let addr = listener.local_addr()?;
             tracing::info!(%addr, scheme, role = config.role.as_str(), "serving streams");
-            if config.role == Role::Dev {
+            if config.role == Role::Dev && config.telemetry.log_format == LogFormat::Text {
                 greet(scheme, addr);
             }
-            self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
+            let serves = if self.publisher.is_some() { Serves::Both } else { Serves::Streams };
+            self.serve(listener, (router.clone(), serves), lifecycle);
         }
         if let Some(router) = &self.publishing {
             let listener = bind(config.publisher.addr, "publisher.addr")?;
-            tracing::info!(addr = %listener.local_addr()?, scheme, "taking events in");
-            self.serve(listener, router.clone(), &self.gateway_settings.cors, lifecycle);
+            tracing::info!(addr = %listener.local_addr()?, scheme, "serving publishing");
+            self.serve(listener, (router.clone(), Serves::Publishing), lifecycle);
         }
         Ok(())
     }
 
-    fn serve(&self, listener: TcpListener, router: Router, cors: &CorsSettings, lifecycle: &Lifecycle) {
-        let router = sluice_gateway::finish(router, cors);
+    fn serve(&self, listener: TcpListener, (router, serves): (Router, Serves), lifecycle: &Lifecycle) {
+        let router = sluice_gateway::finish(router, &self.gateway_settings.cors, serves);
         let (settings, tracker) = (self.listener_settings.clone(), lifecycle.tracker.clone());
         let ends = Ends { leaving: self.leaving.clone(), stop: lifecycle.hard.clone() };
         lifecycle.spawn_essential("a listener", async move {
             sluice_gateway::serve(listener, router, settings, &tracker, ends).await;
         });
     }
-}
-
-/// Tries the broker until it answers for the first time; the node is ready then.
-async fn reach(broker: Arc<dyn Broker>, reached: Arc<AtomicBool>, lifecycle: Lifecycle) {
-    let (mut pause, longest) = REACH_AGAIN;
-    while let Err(error) = answers(&*broker).await {
-        tracing::warn!(%error, again_in_ms = pause.as_millis(), "the broker cannot be reached yet");
-        if lifecycle.soft.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
-            return;
-        }
-        pause = (pause * 2).min(longest);
-    }
-    reached.store(true, Ordering::Release);
-    lifecycle.set_ready();
-    tracing::info!("ready");
-}
-
-/// Whether the broker answers; of a cluster, some of it: a shard that is away is to cost its own topics alone, and a
-/// node that starts meanwhile is wanted for the others.
-async fn answers(broker: &dyn Broker) -> Result<(), BrokerError> {
-    let Err(error) = broker.ping().await else { return Ok(()) };
-    for partition in broker.partitions() {
-        if partition != Partition::WHOLE && broker.probe(&partition).await.is_ok() {
-            return Ok(());
-        }
-    }
-    Err(error)
 }
 
 fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
@@ -197,7 +174,7 @@ fn bind(addr: SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
         socket.bind(addr)?;
         socket.listen(BACKLOG)
     };
-    listen().with_context(|| format!("{key} = {addr} cannot be listened on"))
+    listen().with_context(|| format!("{key} = {addr}: cannot listen on this address"))
 }
 
 #[expect(clippy::print_stdout, reason = "the first words to whoever tries Sluice")]

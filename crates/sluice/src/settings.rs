@@ -1,24 +1,26 @@
 //! From the configuration's tree to each crate's plain settings. The only place that knows both.
 
 mod access;
+mod faults;
 
 pub(crate) use self::access::access;
+pub(crate) use self::faults::faults;
 use anyhow::Context as _;
 use sluice_access::{Access, AddressPrefixes, Pressure, REVOCATIONS_TOPIC, Rate};
 use sluice_broker::{
-    BrokerSettings, BrokerUrl, FollowerSettings, MemorySettings, RedisLogin, RedisSettings, RedisTls,
-    ReplaySettings, Retention, RetentionPolicies,
+    BrokerSettings, BrokerUrl, BrokerUrlError, Duties, FollowerSettings, MemorySettings, RedisLogin,
+    RedisSettings, RedisTls, ReplaySettings, Retention, RetentionPolicies,
 };
 use sluice_gateway::{
     CorsSettings, ForwardedField, GatewaySettings, Limits, ListenerSettings, OnLag, ProxyProtocol,
-    RefusedWait, RingLimits, StreamSettings, Tls, TlsSettings, TrustedProxies, WindowLimits,
+    RefusedWait, RingLimits, StreamSettings, Tls, TlsError, TlsSettings, TrustedProxies, WindowLimits,
 };
 use sluice_publisher::{PaceSettings, PublisherSettings, RouteSettings};
-use sluice_runtime::config::{self, Config, Origins};
+use sluice_runtime::config::{self, Config, Origins, Role};
 use sluice_wire::TopicPattern;
 
 /// Descriptors that a node keeps for everything that is not a stream.
-const DESCRIPTORS_KEPT: u64 = 256;
+pub(crate) const DESCRIPTORS_KEPT: u64 = 256;
 /// Of them, and what a node takes of connections without a stream unless it is told otherwise: one in so many
 /// descriptors, between these.
 const CONNECTIONS_SHARE: u64 = 16;
@@ -26,7 +28,7 @@ const CONNECTIONS_LEAST: u64 = 64;
 const CONNECTIONS_MOST: u64 = 4_096;
 
 /// Settings of the broker.
-pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
+pub(crate) fn broker(config: &Config) -> Result<BrokerSettings, BrokerUrlError> {
     let url: BrokerUrl = config.redis.url.expose().parse()?;
     let rules = config.topics.rules.iter().map(|rule| (rule.pattern.clone(), retention(&rule.retention)));
     let rules = revocations_kept(config).into_iter().chain(rules);
@@ -37,8 +39,8 @@ pub(crate) fn broker(config: &Config) -> anyhow::Result<BrokerSettings> {
         once_window: config.topics.idempotency_window,
         redis: RedisSettings {
             prefix: redis.prefix.clone(),
-            login: login(redis.username.as_ref(), redis.password.as_ref()),
-            sentinel_login: login(redis.sentinel_username.as_ref(), redis.sentinel_password.as_ref()),
+            login: login(&redis.login),
+            sentinel_login: login(&redis.sentinel_login),
             tls: RedisTls {
                 ca_file: redis.tls_ca_file.clone(),
                 cert_file: redis.tls_cert_file.clone(),
@@ -61,9 +63,24 @@ fn revocations_kept(config: &Config) -> Option<(TopicPattern, Retention)> {
     TopicPattern::parse(REVOCATIONS_TOPIC).ok().map(|log| (log, kept))
 }
 
-fn login(username: Option<&String>, password: Option<&config::Secret>) -> RedisLogin {
-    let password = password.map(|secret| secret.expose().to_owned());
-    RedisLogin { username: username.cloned(), password }
+fn login(configured: &config::RedisLogin) -> RedisLogin {
+    RedisLogin {
+        username: configured.username.clone(),
+        password: configured.password.as_ref().map(|secret| secret.expose().to_owned()),
+        username_file: configured.username_file.clone(),
+        password_file: configured.password_file.clone(),
+    }
+}
+
+/// What the process does with Redis.
+pub(crate) fn duties(config: &Config) -> Duties {
+    let (reading, appending) = (config.role != Role::Publisher, config.role != Role::Gateway);
+    Duties {
+        reading,
+        appending,
+        waiting: appending && config.publisher.wait_replicas > 0,
+        holding: reading && config.limits.cluster_streams_per_subject_max > 0,
+    }
 }
 
 fn retention(configured: &config::Retention) -> Retention {
@@ -159,7 +176,7 @@ pub(crate) fn listener(config: &Config, descriptors: u64) -> anyhow::Result<List
         header_bytes_max: limits.header_bytes_max,
         header_count_max: limits.header_count_max,
         connections_max: connections_max(listen.connections_max, limits.streams_max, descriptors),
-        tls: tls(&config.tls)?,
+        tls: tls(&config.tls).context("TLS cannot be served ([tls])")?,
         h2c: listen.h2c,
         http2_streams_max: listen.http2_streams_max,
         write_stall: streams.write_stall,
@@ -167,13 +184,13 @@ pub(crate) fn listener(config: &Config, descriptors: u64) -> anyhow::Result<List
 }
 
 /// The certificate, where there is to be one.
-fn tls(config: &config::Tls) -> anyhow::Result<Option<Tls>> {
+fn tls(config: &config::Tls) -> Result<Option<Tls>, TlsError> {
     let Some((cert_file, key_file)) = config.cert_file.clone().zip(config.key_file.clone()) else {
         return Ok(None);
     };
     let (client_ca_file, reload_interval) = (config.client_ca_file.clone(), config.reload_interval);
     let settings = TlsSettings { cert_file, key_file, client_ca_file, reload_interval };
-    Ok(Some(Tls::load(settings).context("TLS cannot be served ([tls])")?))
+    Tls::load(settings).map(Some)
 }
 
 /// Whether anybody collects the spans of this process.

@@ -93,11 +93,15 @@ fn follower(status: &FollowerStatus) -> Value {
     })
 }
 
-/// Ready once the broker was reached; a loss that all nodes share does not change that unless it is wanted.
-pub(crate) fn redis_check(reached: bool, live: bool, unready_on_loss: bool) -> CheckState {
-    match (reached, live) {
-        (false, _) => CheckState::Failing("the broker was not reached yet".to_owned()),
-        (true, false) if unready_on_loss => CheckState::Failing("the broker is lost".to_owned()),
+/// Ready once everything was proved; a loss that all nodes share does not change that unless it is wanted.
+pub(crate) fn redis_check(proved: bool, live: bool, unready_on_loss: bool) -> CheckState {
+    match (proved, live) {
+        (false, _) => CheckState::Failing(
+            "not everything that this role needs of Redis was tried with success".to_owned(),
+        ),
+        (true, false) if unready_on_loss => {
+            CheckState::Failing("the connection to Redis is lost (ops.unready_on_redis_loss)".to_owned())
+        }
         (true, _) => CheckState::Ok,
     }
 }

@@ -29,7 +29,7 @@ impl Complaints {
         let before = *count;
         *count += times as u64;
         if magnitude(before) < magnitude(*count) {
-            warn!(topic, count = *count, "A message on the topic was left out: {what}");
+            warn!(topic, count = *count, "skipped a message or an entry that is no event: {what}");
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
+use sluice_diagnostics::{Outage, millis};
 use sluice_wire::{EventId, Topic};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,8 @@ pub(super) struct Shared {
     /// When the last of them succeeded, in milliseconds since `began`, plus one.
     tail_checked_ms: AtomicU64,
     began: Instant,
+    /// The subscription is lost.
+    outage: Mutex<Outage>,
 }
 
 impl Core {
@@ -68,6 +71,7 @@ impl Core {
             tail_checked_topics: AtomicU64::new(0),
             tail_checked_ms: AtomicU64::new(0),
             began: Instant::now(),
+            outage: Mutex::default(),
         });
         let subscriber = broker.listen(Arc::clone(&shared) as Arc<dyn Listener>);
         let subscriber = Mutex::new(Some(Arc::from(subscriber)));
@@ -223,6 +227,10 @@ impl Shared {
         self.topics.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(sluice_failure::poisoned)
+    }
+
     /// Counts one read that compared so many topics.
     pub(super) fn note_tail_check(&self, topics: usize) {
         self.tail_checks.fetch_add(1, Ordering::Relaxed);
@@ -259,7 +267,8 @@ impl Listener for Shared {
     }
 
     fn broken(&self, why: &str) {
-        warn!(why, "A connection that brings announcements is lost; streams stay open and wait.");
+        self.outage().failed(Instant::now());
+        warn!(error = why, "lost the subscription to Redis; streams stay open, reconnecting");
         let mut locked = self.topics();
         (locked.whole, locked.live) = (false, false);
         self.sink.link(false);
@@ -270,7 +279,13 @@ impl Listener for Shared {
         locked.whole = true;
         let topics = locked.len();
         drop(locked);
-        info!(topics, "All announcements come; topics are compared with their logs.");
+        match self.outage().ended(Instant::now()) {
+            Some(took) => {
+                let took_ms = millis(took);
+                info!(topics, took_ms, "subscribed to Redis again; checking topics for missed events");
+            }
+            None => info!(topics, "subscribed to Redis"),
+        }
         self.restored.notify_one();
     }
 }

@@ -240,12 +240,12 @@ async fn heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
 
 /// Nothing can be read there, so it is followed as if it were empty.
 fn unreadable(topic: &Topic, why: &BrokerError) -> Found {
-    warn!(topic = topic.as_str(), %why, "The log of the topic cannot be read.");
+    warn!(topic = topic.as_str(), error = %why, "cannot read the log of the topic; following it as if it were empty");
     Found { time_ms: 0, heads: vec![Some(LogHead::default())] }
 }
 
 fn refused(topic: &Topic, why: &str) -> Found {
-    debug!(topic = topic.as_str(), why, "The topic cannot be opened yet; this goes on being tried.");
+    debug!(topic = topic.as_str(), error = why, "cannot open the topic yet; retrying");
     Found { time_ms: u64::MAX, heads: vec![None] }
 }
 

@@ -50,7 +50,7 @@ async fn refill_all(core: &Core) {
         match refilled {
             Ok(_) => core.shared.refilled.notify_waiters(),
             Err(why) => {
-                debug!(topic = hole.topic.as_str(), %why, "A hole could not be read yet.");
+                debug!(topic = hole.topic.as_str(), error = %why, "cannot read missing events yet; retrying");
                 let partition = core.broker.partition(&hole.topic);
                 core.holes().waiting.push(partition, hole);
             }

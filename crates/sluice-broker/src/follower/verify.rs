@@ -70,7 +70,7 @@ fn settle(core: &Core, left: &mut Vec<Topic>) {
     if left.is_empty() && locked.is_to_be_live() && locked.are_verified() {
         locked.live = true;
         core.shared.sink.link(true);
-        info!(topics = locked.len(), "Every topic is level with its log.");
+        info!(topics = locked.len(), "compared all topics with their logs; nothing is missing");
     }
 }
 

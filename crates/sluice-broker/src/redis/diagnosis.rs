@@ -1,7 +1,7 @@
 //! What a Redis says of itself, for `sluice doctor`. Nothing here changes anything on the server: what can
 //! only be tried is tried on a topic that does not exist, in a form that creates nothing.
 
-mod trials;
+pub(super) mod trials;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use redis::{Cmd, Pipeline, ServerError, Value};
 use self::trials::Trial;
 use super::pool::Pool;
 use super::{RedisBroker, failure, parse};
-use crate::BrokerError;
+use crate::{BrokerError, Duties};
 
 /// Settings that decide what an acknowledged event is worth and when a subscriber is cut off.
 const SETTINGS: [&str; 8] = [
@@ -35,19 +35,6 @@ pub type Asked<T> = Result<T, String>;
 /// Fields by name, both as Redis spells them.
 pub type Fields = BTreeMap<String, String>;
 
-/// What a process does with Redis, which decides what its user must be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Duties {
-    /// It holds streams: reads logs and listens.
-    pub reading: bool,
-    /// It takes events in.
-    pub appending: bool,
-    /// It waits until replicas have them.
-    pub waiting: bool,
-    /// It tells other nodes what it holds.
-    pub holding: bool,
-}
-
 /// What a server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisFacts {
@@ -61,9 +48,13 @@ pub struct RedisFacts {
     pub cluster: Option<Asked<Fields>>,
     /// How the server's clock compares with this machine's.
     pub clock: Asked<ClockSkew>,
+    /// ROLE: what a node asks to tell a primary that has become a replica.
+    pub role: Asked<()>,
     /// Commands that the user of the connection may not run though its duties need them, each with what the
     /// server said.
     pub lacking: Vec<(&'static str, String)>,
+    /// Commands that the duties need and the server does not have, or has by another name.
+    pub unknown: Vec<&'static str>,
 }
 
 /// The difference between two clocks.
@@ -86,10 +77,11 @@ impl RedisBroker {
     pub async fn facts(&self, duties: Duties) -> Result<Vec<RedisFacts>, BrokerError> {
         let deadline = tokio::time::Instant::now() + self.servers.dialler().timeouts().0;
         let layout = self.servers.scout().known(deadline).await?;
-        let trials = trials::of(&self.keys, self.servers.announce_command(), duties)?;
+        let topic = trials::nobodys_topic()?;
+        let trials = trials::of(&self.keys, self.servers.announce_command(), duties, &topic)?;
         let mut facts = Vec::new();
         for shard in layout.shards() {
-            let server = Server { pool: self.servers.pool(&shard.primary)? };
+            let server = Server { pool: self.servers.pool(&shard.primary) };
             facts.push(server.facts(shard.primary.to_string(), &trials).await?);
         }
         Ok(facts)
@@ -113,22 +105,29 @@ impl Server {
             false => None,
         };
         let config = config.and_then(|value| pairs(&value));
-        let lacking = self.lacking(trials).await?;
-        Ok(RedisFacts { address, info, config, cluster, clock, lacking })
+        let role = self.ask(redis::cmd("ROLE")).await?.map(drop);
+        let (lacking, unknown) = self.lacking(trials).await?;
+        Ok(RedisFacts { address, info, config, cluster, clock, role, lacking, unknown })
     }
 
-    async fn lacking(&self, trials: &[Trial]) -> Result<Vec<(&'static str, String)>, BrokerError> {
+    /// Commands of `trials` that the user may not run, and those that the server does not know.
+    async fn lacking(
+        &self,
+        trials: &[Trial],
+    ) -> Result<(Vec<(&'static str, String)>, Vec<&'static str>), BrokerError> {
         let mut lacking: Vec<(&'static str, String)> = Vec::new();
+        let mut unknown: Vec<&'static str> = Vec::new();
         for (what, trial) in trials {
+            let Err(error) = self.answer(trial.clone()).await? else { continue };
             // Rights are looked at before anything else, also where a cluster keeps the key elsewhere.
-            if let Err(error) = self.answer(trial.clone()).await?
-                && error.code() == "NOPERM"
-                && !lacking.iter().any(|(known, _)| known == what)
-            {
+            if error.code() == "NOPERM" && !lacking.iter().any(|(known, _)| known == what) {
                 lacking.push((*what, error.details().unwrap_or_default().to_owned()));
             }
+            if failure::is_unknown_command(&error) && !unknown.contains(what) {
+                unknown.push(*what);
+            }
         }
-        Ok(lacking)
+        Ok((lacking, unknown))
     }
 
     async fn clock(&self) -> Result<Asked<ClockSkew>, BrokerError> {
@@ -161,6 +160,10 @@ impl Server {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command);
         match self.pool.pipeline(&pipeline).await.map_err(|failure| failure.why)?.pop() {
+            // Nothing else that is asked says anything then.
+            Some(Value::ServerError(error)) if failure::is_not_let_in(&error) => {
+                Err(failure::of_answer(&error))
+            }
             Some(Value::ServerError(error)) => Ok(Err(error)),
             Some(value) => Ok(Ok(value)),
             None => Err(failure::odd("a question", "answer")),

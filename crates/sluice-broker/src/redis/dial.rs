@@ -1,20 +1,25 @@
 //! How servers are dialled: credentials, certificates, timeouts, sockets. Where they are is known elsewhere
-//! (`layout.rs`). Certificates are read and checked here, once; what they are is used with every connection.
+//! (`layout.rs`). What comes from files is read again for each new connection (`material.rs`), so that it can be
+//! rotated under a running process.
 
-use std::path::Path;
-use std::time::Duration;
+mod material;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, RedisConnectionInfo, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ProtocolVersion, PushInfo,
+    RedisConnectionInfo,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sluice_diagnostics::{Outage, Repeated};
+use tracing::{info, warn};
 
+pub use self::material::SettingsFault;
+use self::material::{Material, Sources};
 use super::failure;
-use super::settings::{RedisLogin, RedisSettings, RedisTls};
+use super::settings::{RedisLogin, RedisSettings};
 use crate::BrokerError;
 use crate::url::{Address, RedisPlace};
 
@@ -25,59 +30,105 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 /// A peer that acknowledges nothing for this long is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Dials one kind of server. Its `Debug` masks what is secret.
+/// Dials one kind of server. Clones share what was read from files last.
 #[derive(Debug, Clone)]
 pub(super) struct Dialler {
-    /// What every connection has in common; its host and port stand for any.
-    template: ConnectionInfo,
+    sources: Arc<Sources>,
+    database: i64,
+    kept: Arc<Mutex<Kept>>,
     connect_timeout: Duration,
     response_timeout: Duration,
 }
 
+/// What every connection to these servers has in common; its host and port stand for any.
+#[derive(Clone)]
+pub(super) struct Template {
+    /// Grows whenever a file has changed.
+    pub(super) number: u64,
+    info: ConnectionInfo,
+}
+
+struct Kept {
+    material: Material,
+    template: Template,
+    outage: Outage,
+}
+
 impl Dialler {
     /// For the servers that hold the topics.
-    pub(super) fn for_servers(place: &RedisPlace, settings: &RedisSettings) -> Result<Self, String> {
-        let from_address = RedisLogin { username: place.username.clone(), password: place.password.clone() };
+    pub(super) fn for_servers(
+        place: &RedisPlace,
+        settings: &RedisSettings,
+    ) -> Result<Self, Vec<SettingsFault>> {
+        let from_address = RedisLogin {
+            username: place.username.clone(),
+            password: place.password.clone(),
+            ..RedisLogin::default()
+        };
         let login = RedisLogin {
             username: settings.login.username.clone().or(from_address.username),
             password: settings.login.password.clone().or(from_address.password),
+            ..settings.login.clone()
         };
-        Self::new(place, settings, &login, place.database)
+        Self::new(Sources::of_servers(login, place, &settings.tls), settings, place.database)
     }
 
     /// For the sentinels that watch over them.
-    pub(super) fn for_sentinels(place: &RedisPlace, settings: &RedisSettings) -> Result<Self, String> {
-        Self::new(place, settings, &settings.sentinel_login, 0)
-    }
-
-    fn new(
+    pub(super) fn for_sentinels(
         place: &RedisPlace,
         settings: &RedisSettings,
-        login: &RedisLogin,
-        database: i64,
-    ) -> Result<Self, String> {
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY));
-        #[cfg(target_os = "linux")]
-        let tcp = tcp.set_user_timeout(USER_TIMEOUT);
-        let template = if place.tls { by_tls(&settings.tls)? } else { plain()? };
+    ) -> Result<Self, Vec<SettingsFault>> {
+        Self::new(Sources::of_sentinels(settings.sentinel_login.clone(), place, &settings.tls), settings, 0)
+    }
+
+    fn new(sources: Sources, settings: &RedisSettings, database: i64) -> Result<Self, Vec<SettingsFault>> {
+        let material = sources.read()?;
+        let info = build(&sources, &material, database)?;
+        let kept = Kept { material, template: Template { number: 0, info }, outage: Outage::default() };
         Ok(Self {
-            template: template.set_tcp_settings(tcp).set_redis_settings(speaker(login, database)),
+            sources: Arc::new(sources),
+            database,
+            kept: Arc::new(Mutex::new(kept)),
             connect_timeout: settings.connect_timeout,
             response_timeout: settings.response_timeout,
         })
     }
 
+    /// Reads the files again. What cannot be used now leaves what was read last in use: files are often replaced one
+    /// after the other.
+    pub(super) fn template(&self) -> Template {
+        let read = self.sources.read();
+        let mut kept = self.kept.lock().unwrap_or_else(sluice_failure::poisoned);
+        let read = read.and_then(|material| {
+            let changed = material != kept.material;
+            let info = changed.then(|| build(&self.sources, &material, self.database)).transpose()?;
+            Ok(info.map(|info| (material, info)))
+        });
+        match read {
+            Ok(changed) => {
+                if let Some((material, info)) = changed {
+                    info!("read changed credentials or certificates of Redis; new connections use them");
+                    let number = kept.template.number + 1;
+                    (kept.material, kept.template) = (material, Template { number, info });
+                }
+                kept.outage.ended(Instant::now());
+            }
+            Err(faults) => {
+                if let Some(Repeated::First | Repeated::Still { .. }) = kept.outage.failed(Instant::now()) {
+                    let error = SettingsFault::all(&faults);
+                    warn!(
+                        error,
+                        "cannot read credentials or certificates of Redis; using the last that were read"
+                    );
+                }
+            }
+        }
+        kept.template.clone()
+    }
+
     /// How to dial the server at `address`.
     pub(super) fn info(&self, address: &Address, protocol: ProtocolVersion) -> ConnectionInfo {
-        let mut addr = self.template.addr().clone();
-        if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } = &mut addr {
-            host.clone_from(&address.host);
-            *port = address.port;
-        }
-        let redis = self.template.redis_settings().clone().set_protocol(protocol);
-        self.template.clone().set_addr(addr).set_redis_settings(redis)
+        self.template().info(address, protocol)
     }
 
     /// Timeouts of a connection.
@@ -102,82 +153,70 @@ impl Dialler {
             hear(push);
             Ok::<(), ()>(())
         });
-        self.dial(self.info(address, ProtocolVersion::RESP3), &config).await
+        self.dial(address, ProtocolVersion::RESP3, &config).await
     }
 
     /// A connection to the server at `address` for a few questions.
     pub(super) async fn asking(&self, address: &Address) -> Result<MultiplexedConnection, BrokerError> {
-        self.dial(self.info(address, ProtocolVersion::RESP2), &self.config()).await
+        self.dial(address, ProtocolVersion::RESP2, &self.config()).await
     }
 
     async fn dial(
         &self,
-        info: ConnectionInfo,
+        address: &Address,
+        protocol: ProtocolVersion,
         config: &AsyncConnectionConfig,
     ) -> Result<MultiplexedConnection, BrokerError> {
-        let client = Client::open(info).map_err(|error| failure::of(&error))?;
+        let client =
+            Client::open(self.info(address, protocol)).map_err(|error| failure::of(&error, address))?;
         let connection = client.get_multiplexed_async_connection_with_config(config);
-        connection.await.map_err(|error| failure::of(&error))
+        connection.await.map_err(|error| failure::of(&error, address))
     }
 }
 
-fn speaker(login: &RedisLogin, database: i64) -> RedisConnectionInfo {
+impl Template {
+    /// How to dial the server at `address`.
+    pub(super) fn info(&self, address: &Address, protocol: ProtocolVersion) -> ConnectionInfo {
+        let mut addr = self.info.addr().clone();
+        if let ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } = &mut addr {
+            host.clone_from(&address.host);
+            *port = address.port;
+        }
+        let redis = self.info.redis_settings().clone().set_protocol(protocol);
+        self.info.clone().set_addr(addr).set_redis_settings(redis)
+    }
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("number", &self.template.number).finish_non_exhaustive()
+    }
+}
+
+fn build(
+    sources: &Sources,
+    material: &Material,
+    database: i64,
+) -> Result<ConnectionInfo, Vec<SettingsFault>> {
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY));
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(USER_TIMEOUT);
+    let info = sources.transport(material)?;
+    Ok(info.set_tcp_settings(tcp).set_redis_settings(speaker(material, database)))
+}
+
+fn speaker(material: &Material, database: i64) -> RedisConnectionInfo {
     let mut speaker =
         RedisConnectionInfo::default().set_db(database).set_lib_name("sluice", env!("CARGO_PKG_VERSION"));
-    if let Some(username) = &login.username {
+    if let Some(username) = &material.username {
         speaker = speaker.set_username(username);
     }
-    if let Some(password) = &login.password {
+    if let Some(password) = &material.password {
         speaker = speaker.set_password(password);
     }
     speaker
-}
-
-fn plain() -> Result<ConnectionInfo, String> {
-    "redis://localhost".into_connection_info().map_err(|error| error.to_string())
-}
-
-fn by_tls(files: &RedisTls) -> Result<ConnectionInfo, String> {
-    let root_cert = files.ca_file.as_deref().map(|path| certificates(path, "CA")).transpose()?;
-    let client_tls = match (&files.cert_file, &files.key_file) {
-        (None, None) => None,
-        (Some(cert), Some(key)) => Some(ClientTlsConfig {
-            client_cert: certificates(cert, "certificate")?,
-            client_key: private_key(key)?,
-        }),
-        (Some(_), None) => return Err("a TLS certificate needs its key file too".to_owned()),
-        (None, Some(_)) => return Err("a TLS key needs its certificate file too".to_owned()),
-    };
-    let client = Client::build_with_tls("rediss://localhost", TlsCertificates { client_tls, root_cert });
-    let client = client.map_err(|error| format!("the TLS files cannot be used: {error}"))?;
-    Ok(client.get_connection_info().clone())
-}
-
-/// The bytes of a file that holds at least one certificate.
-fn certificates(path: &Path, what: &str) -> Result<Vec<u8>, String> {
-    let pem = contents(path, what)?;
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        certificate.map_err(|error| format!("the {what} file {} is no PEM: {error}", path.display()))?;
-        found += 1;
-    }
-    if found == 0 {
-        return Err(format!("the {what} file {} holds no certificate in PEM form", path.display()));
-    }
-    Ok(pem)
-}
-
-/// The bytes of a file that holds a private key.
-fn private_key(path: &Path) -> Result<Vec<u8>, String> {
-    let pem = contents(path, "key")?;
-    match PrivateKeyDer::from_pem_slice(&pem) {
-        Ok(_) => Ok(pem),
-        Err(_) => Err(format!("the key file {} holds no private key in PEM form", path.display())),
-    }
-}
-
-fn contents(path: &Path, what: &str) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("the {what} file {} cannot be read: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -185,6 +224,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::redis::settings::RedisTls;
     use crate::url::Place;
 
     fn place(text: &str) -> RedisPlace {
@@ -203,7 +243,7 @@ mod tests {
     #[test]
     fn settings_override_the_address_each_for_itself() {
         let settings = RedisSettings {
-            login: RedisLogin { username: None, password: Some("s3cret".to_owned()) },
+            login: RedisLogin { password: Some("s3cret".to_owned()), ..RedisLogin::default() },
             ..RedisSettings::default()
         };
         let dialler = Dialler::for_servers(&place("redis://u:old@h:1/2"), &settings).unwrap();
@@ -225,18 +265,48 @@ mod tests {
         let path = |file: &tempfile::NamedTempFile| Some(file.path().to_owned());
         let tls = RedisTls::default;
         for (files, part) in [
-            (RedisTls { ca_file: Some("/nowhere/ca.pem".into()), ..tls() }, "/nowhere/ca.pem cannot be read"),
+            (
+                RedisTls { ca_file: Some("/nowhere/ca.pem".into()), ..tls() },
+                "redis.tls.ca_file = /nowhere/ca.pem: no such file",
+            ),
             (RedisTls { ca_file: path(&empty), ..tls() }, "holds no certificate"),
-            (RedisTls { ca_file: path(&junk), ..tls() }, "is no PEM"),
+            (RedisTls { ca_file: path(&junk), ..tls() }, "is not valid PEM"),
             (RedisTls { cert_file: path(&empty), ..tls() }, "needs its key"),
             (RedisTls { key_file: path(&empty), ..tls() }, "needs its certificate"),
         ] {
             let settings = RedisSettings { tls: files, ..RedisSettings::default() };
-            let why = Dialler::for_servers(&place("rediss://h"), &settings).unwrap_err();
+            let why = SettingsFault::all(&Dialler::for_servers(&place("rediss://h"), &settings).unwrap_err());
             assert!(why.contains(part), "{why}");
         }
         let dialler = Dialler::for_servers(&place("rediss://h"), &RedisSettings::default()).unwrap();
         let info = dialler.info(&Address { host: "g".to_owned(), port: 1 }, ProtocolVersion::RESP2);
         assert!(matches!(info.addr(), ConnectionAddr::TcpTls { host, insecure: false, .. } if host == "g"));
+    }
+
+    #[test]
+    fn files_are_read_again_and_a_file_that_is_gone_leaves_the_last_in_use() {
+        let (user, password) = (file("u\n"), file("first\n"));
+        let login = RedisLogin {
+            username_file: Some(user.path().to_owned()),
+            password_file: Some(password.path().to_owned()),
+            ..RedisLogin::default()
+        };
+        let settings = RedisSettings { login, ..RedisSettings::default() };
+        let dialler = Dialler::for_servers(&place("redis://v:old@h"), &settings).unwrap();
+        let address = Address { host: "h".to_owned(), port: 7 };
+        let now = || {
+            let info = dialler.info(&address, ProtocolVersion::RESP2);
+            let redis = info.redis_settings();
+            (redis.username().map(str::to_owned), redis.password().map(str::to_owned))
+        };
+        let login = |password: &str| (Some("u".to_owned()), Some(password.to_owned()));
+        assert_eq!(now(), login("first"));
+        std::fs::write(password.path(), "second").unwrap();
+        assert_eq!(now(), login("second"));
+        let number = dialler.template().number;
+        std::fs::remove_file(user.path()).unwrap();
+        assert_eq!((now(), dialler.template().number), (login("second"), number));
+        let why = Dialler::for_servers(&place("redis://h"), &settings).unwrap_err();
+        assert!(SettingsFault::all(&why).contains("redis.username_file = "), "{why:?}");
     }
 }

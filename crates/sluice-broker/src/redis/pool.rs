@@ -19,7 +19,10 @@ use crate::url::Address;
 const FAILURE_SHARED_FOR: Duration = Duration::from_millis(100);
 
 pub(super) struct Pool {
-    dialler: deadpool_redis::Pool,
+    dialler: Dialler,
+    address: Address,
+    /// Dials with what was read from files last; made anew when that has changed.
+    pool: std::sync::Mutex<Option<(u64, deadpool_redis::Pool)>>,
     lanes: Box<[Lane]>,
 }
 
@@ -41,14 +44,30 @@ struct Kept {
 
 impl Pool {
     /// A pool of at most `lanes` connections to the server at `address`.
-    pub(super) fn new(dialler: &Dialler, address: &Address, lanes: usize) -> Result<Self, BrokerError> {
-        let config = dialler.config().set_pipeline_buffer_size(1024);
-        let (connect_timeout, response_timeout) = dialler.timeouts();
-        let info = dialler.info(address, ProtocolVersion::RESP2);
-        let manager = Manager::new_with_config(info, config).map_err(|error| failure::of(&error))?;
-        let lanes = lanes.max(1);
-        let dialler = deadpool_redis::Pool::builder(manager)
-            .max_size(lanes)
+    pub(super) fn new(dialler: &Dialler, address: &Address, lanes: usize) -> Self {
+        let lanes = (0..lanes.max(1)).map(|_| Lane::default()).collect();
+        Self { dialler: dialler.clone(), address: address.clone(), pool: std::sync::Mutex::default(), lanes }
+    }
+
+    /// A new connection, with the credentials and certificates of this moment.
+    async fn dial(&self) -> Result<Connection, BrokerError> {
+        let pool = self.current()?;
+        pool.get().await.map_err(|error| self.of_dialling(error))
+    }
+
+    fn current(&self) -> Result<deadpool_redis::Pool, BrokerError> {
+        let template = self.dialler.template();
+        let mut kept = self.pool.lock().unwrap_or_else(sluice_failure::poisoned);
+        if let Some((_, pool)) = kept.as_ref().filter(|(number, _)| *number == template.number) {
+            return Ok(pool.clone());
+        }
+        let config = self.dialler.config().set_pipeline_buffer_size(1024);
+        let (connect_timeout, response_timeout) = self.dialler.timeouts();
+        let info = template.info(&self.address, ProtocolVersion::RESP2);
+        let manager =
+            Manager::new_with_config(info, config).map_err(|error| failure::of(&error, &self.address))?;
+        let pool = deadpool_redis::Pool::builder(manager)
+            .max_size(self.lanes.len())
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(connect_timeout))
             .create_timeout(Some(connect_timeout + response_timeout))
@@ -56,7 +75,26 @@ impl Pool {
             .post_create(Hook::async_fn(|connection, _| Box::pin(load_scripts(connection))))
             .build()
             .map_err(|error| BrokerError::Refused(error.to_string()))?;
-        Ok(Self { dialler, lanes: (0..lanes).map(|_| Lane::default()).collect() })
+        *kept = Some((template.number, pool.clone()));
+        Ok(pool)
+    }
+
+    fn of_dialling(&self, error: PoolError) -> BrokerError {
+        let address = &self.address;
+        match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                match failure::of(&error, address) {
+                    BrokerError::Unexpected(why) => BrokerError::Unavailable(why),
+                    other => other,
+                }
+            }
+            PoolError::Timeout(_) => {
+                BrokerError::Unavailable(format!("Redis at {address} takes too long to connect to"))
+            }
+            other => {
+                BrokerError::Unavailable(format!("the connection to Redis at {address} failed: {other}"))
+            }
+        }
     }
 
     /// Sends all commands of `pipeline` over one connection, in their order, and returns an answer to each, errors among them.
@@ -88,7 +126,12 @@ impl Pool {
         if answers.len() == pipeline.len() {
             return Ok(answers);
         }
-        let why = format!("{} answers to {} commands", answers.len(), pipeline.len());
+        let why = format!(
+            "Redis at {} gave {} answers to {} commands",
+            self.address,
+            answers.len(),
+            pipeline.len()
+        );
         Err(Failure { why: BrokerError::Unexpected(why), dropped: false })
     }
 
@@ -107,11 +150,11 @@ impl Pool {
         spent: impl FnOnce(&T) -> bool,
     ) -> Result<T, Failure> {
         let Some(lane) = self.lanes.iter().min_by_key(|lane| lane.under_way.load(Ordering::Relaxed)) else {
-            let why = BrokerError::Unavailable("no connections are configured".to_owned());
+            let why = BrokerError::Unavailable("no connections to Redis are configured".to_owned());
             return Err(Failure::before_sending(why));
         };
         let _passing = Passing::begin(&lane.under_way);
-        let found = lane.connection(&self.dialler).await.map_err(Failure::before_sending)?;
+        let found = lane.connection(self).await.map_err(Failure::before_sending)?;
         let Found { number, mut connection, kept } = found;
         match request(&mut connection).await {
             Ok(answer) => {
@@ -125,7 +168,7 @@ impl Pool {
                     lane.discard(number);
                 }
                 let dropped = kept && error.is_io_error() && !error.is_timeout();
-                Err(Failure { why: failure::of(&error), dropped })
+                Err(Failure { why: failure::of(&error, &self.address), dropped })
             }
         }
     }
@@ -160,7 +203,7 @@ fn is_read_only(answer: &Value) -> bool {
 
 impl Lane {
     /// The lane's connection, dialled first if there is none.
-    async fn connection(&self, dialler: &deadpool_redis::Pool) -> Result<Found, BrokerError> {
+    async fn connection(&self, pool: &Pool) -> Result<Found, BrokerError> {
         let mut kept = self.kept.lock().await;
         if kept.number == self.broken.load(Ordering::Acquire)
             && let Some(connection) = kept.connection.take()
@@ -176,7 +219,7 @@ impl Lane {
         {
             return Err(why.clone());
         }
-        match dialler.get().await {
+        match pool.dial().await {
             Ok(connection) => {
                 let clone = MultiplexedConnection::clone(&connection);
                 kept.number += 1;
@@ -184,8 +227,7 @@ impl Lane {
                 kept.connection = Some(connection);
                 Ok(Found { number: kept.number, connection: clone, kept: false })
             }
-            Err(error) => {
-                let why = of_dialling(error);
+            Err(why) => {
                 kept.failed = Some((Instant::now(), why.clone()));
                 Err(why)
             }
@@ -224,21 +266,11 @@ async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), Hook
     }
 }
 
-fn of_dialling(error: PoolError) -> BrokerError {
-    match error {
-        PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
-            match failure::of(&error) {
-                BrokerError::Unexpected(why) => BrokerError::Unavailable(why),
-                other => other,
-            }
-        }
-        PoolError::Timeout(_) => BrokerError::Unavailable("connecting took too long".to_owned()),
-        other => BrokerError::Unavailable(other.to_string()),
-    }
-}
-
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("lanes", &self.lanes.len()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("address", &self.address)
+            .field("lanes", &self.lanes.len())
+            .finish_non_exhaustive()
     }
 }

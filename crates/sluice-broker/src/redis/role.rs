@@ -5,6 +5,8 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 
 use super::{failure, parse};
+use crate::BrokerError;
+use crate::url::Address;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -12,14 +14,31 @@ pub(super) enum Role {
     Replica,
 }
 
-/// What the server at the other end is. One that does not tell its user is taken for a primary.
-pub(super) async fn role(connection: &mut MultiplexedConnection) -> Result<Role, String> {
+/// What the server at the other end is. One that does not tell its user is taken for a primary, and so is one that
+/// knows no ROLE, unless INFO says otherwise.
+pub(super) async fn role(
+    connection: &mut MultiplexedConnection,
+    address: &Address,
+) -> Result<Role, BrokerError> {
     let answer = connection.send_packed_command(&redis::cmd("ROLE")).await;
-    match answer.map_err(|error| failure::of(&error).to_string())? {
+    match answer.map_err(|error| failure::of(&error, address))? {
         Value::ServerError(error) if error.code() == "NOPERM" => Ok(Role::Primary),
-        Value::ServerError(error) => Err(failure::of_answer(&error).to_string()),
-        answer => read(&answer).ok_or_else(|| "the answer to ROLE has no role".to_owned()),
+        Value::ServerError(error) if failure::is_unknown_command(&error) => {
+            by_info(connection, address).await
+        }
+        Value::ServerError(error) => Err(failure::of_answer(&error)),
+        answer => read(&answer).ok_or_else(|| failure::odd("ROLE", "role")),
     }
+}
+
+/// What INFO says, of a server whose ROLE was renamed away. Who may not ask that either learns of a failover from
+/// refused writes and from sentinels.
+async fn by_info(connection: &mut MultiplexedConnection, address: &Address) -> Result<Role, BrokerError> {
+    let answer = connection.send_packed_command(redis::cmd("INFO").arg("replication")).await;
+    let answer = answer.map_err(|error| failure::of(&error, address))?;
+    let is_replica =
+        parse::text(&answer).is_some_and(|info| info.lines().any(|line| line.trim_end() == "role:slave"));
+    Ok(if is_replica { Role::Replica } else { Role::Primary })
 }
 
 fn read(answer: &Value) -> Option<Role> {

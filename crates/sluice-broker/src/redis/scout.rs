@@ -9,6 +9,7 @@ mod sentinel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sluice_diagnostics::{Outage, Repeated, millis};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,8 @@ pub(super) trait Look: Send + 'static {
     const EVERY: Duration;
 
     /// What is seen; `informed` is a server that knows of something new.
-    fn look(&mut self, informed: Option<Address>) -> impl Future<Output = Result<Layout, String>> + Send;
+    fn look(&mut self, informed: Option<Address>)
+    -> impl Future<Output = Result<Layout, BrokerError>> + Send;
 }
 
 /// The layout as it is known. A cheap handle; the task ends with the last one.
@@ -47,7 +49,7 @@ pub(super) struct Scout {
 struct View {
     layout: Arc<Layout>,
     /// Why the last look saw nothing.
-    trouble: Option<Arc<str>>,
+    trouble: Option<BrokerError>,
 }
 
 /// Requests to look again.
@@ -115,8 +117,8 @@ impl Scout {
             Ok(Ok(view)) => Ok(Arc::clone(&view.layout)),
             Ok(Err(_)) | Err(_) => {
                 let trouble = self.views.borrow().trouble.clone();
-                let why = trouble.as_deref().unwrap_or("nobody has answered yet");
-                Err(BrokerError::Unavailable(format!("the servers are not known: {why}")))
+                let unanswered = || BrokerError::Unavailable("no Redis server has answered yet".to_owned());
+                Err(trouble.unwrap_or_else(unanswered))
             }
         }
     }
@@ -136,22 +138,26 @@ impl Scout {
 }
 
 async fn look_around<L: Look>(mut look: L, calls: &Calls, views: &watch::Sender<View>) {
-    let mut failing = false;
+    let mut outage = Outage::default();
     loop {
         let every = match look.look(calls.informed()).await {
             Ok(layout) => {
-                failing = false;
+                if let Some(took) = outage.ended(now()) {
+                    info!(took_ms = millis(took), "discovered the Redis servers again");
+                }
                 publish(views, layout);
                 L::EVERY
             }
-            Err(why) => {
-                if failing {
-                    debug!(why, "Where the Redis servers are still cannot be seen.");
-                } else {
-                    warn!(why, "Where the Redis servers are cannot be seen; this goes on being tried.");
+            Err(error) => {
+                match outage.failed(now()) {
+                    Some(Repeated::First) => warn!(%error, "cannot discover the Redis servers; retrying"),
+                    Some(Repeated::Still { failures, since }) => {
+                        let since_ms = millis(since);
+                        warn!(%error, failures, since_ms, "still cannot discover the Redis servers; retrying");
+                    }
+                    None => debug!(%error, "still cannot discover the Redis servers"),
                 }
-                failing = true;
-                views.send_modify(|view| view.trouble = Some(why.into()));
+                views.send_modify(|view| view.trouble = Some(error));
                 AFTER_FAILURE
             }
         };
@@ -163,6 +169,34 @@ async fn look_around<L: Look>(mut look: L, calls: &Calls, views: &watch::Sender<
     }
 }
 
+/// The error of a look that found nobody: one reason for each different text, and transient unless all servers
+/// refuse.
+fn all_failed(what: &str, reasons: &[BrokerError]) -> BrokerError {
+    const TOLD_MAX: usize = 3;
+    let mut told: Vec<String> = Vec::new();
+    for reason in reasons.iter().map(ToString::to_string) {
+        if !told.contains(&reason) {
+            told.push(reason);
+        }
+    }
+    let more = told.len().saturating_sub(TOLD_MAX);
+    told.truncate(TOLD_MAX);
+    let mut text = format!("{what}: {}", told.join("; "));
+    if more > 0 {
+        text.push_str(&format!("; and {more} more"));
+    }
+    if !reasons.is_empty() && !reasons.iter().any(BrokerError::is_transient) {
+        BrokerError::Refused(text)
+    } else {
+        BrokerError::Unavailable(text)
+    }
+}
+
+/// The clock of log lines: tests of what is logged pause Tokio's.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
 fn publish(views: &watch::Sender<View>, layout: Layout) {
     views.send_if_modified(|view| {
         view.trouble = None;
@@ -170,7 +204,7 @@ fn publish(views: &watch::Sender<View>, layout: Layout) {
             return false;
         }
         let primaries: Vec<_> = layout.shards().iter().map(|shard| &shard.primary).collect();
-        info!(?primaries, "These Redis servers are in charge.");
+        info!(?primaries, "discovered the Redis servers");
         view.layout = Arc::new(layout);
         true
     });
@@ -180,12 +214,12 @@ fn publish(views: &watch::Sender<View>, layout: Layout) {
 mod tests {
     use super::*;
 
-    struct Script(Vec<Result<Layout, String>>);
+    struct Script(Vec<Result<Layout, BrokerError>>);
 
     impl Look for Script {
         const EVERY: Duration = Duration::from_secs(3600);
 
-        async fn look(&mut self, _: Option<Address>) -> Result<Layout, String> {
+        async fn look(&mut self, _: Option<Address>) -> Result<Layout, BrokerError> {
             if self.0.is_empty() { std::future::pending().await } else { self.0.remove(0) }
         }
     }
@@ -197,7 +231,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_seen_is_published_and_what_is_not_is_told() {
         let tracker = TaskTracker::new();
-        let script = Script(vec![Err("dark".to_owned()), Ok(one(1)), Ok(one(1)), Ok(one(2))]);
+        let script = Script(vec![
+            Err(BrokerError::Unavailable("dark".to_owned())),
+            Ok(one(1)),
+            Ok(one(1)),
+            Ok(one(2)),
+        ]);
         let scout = Scout::send_out(|_| script, &tracker, CancellationToken::new());
         let soon = Instant::now() + Duration::from_millis(50);
         let why = scout.known(soon).await.unwrap_err();

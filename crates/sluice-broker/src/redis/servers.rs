@@ -154,7 +154,7 @@ impl Servers {
         let layout = self.scout.known(Instant::now() + self.dialler.timeouts().0).await?;
         let pings = layout.shards().iter().map(|shard| async {
             let began = Instant::now();
-            let answer = self.pool(&shard.primary)?.command(&redis::cmd("PING")).await;
+            let answer = self.pool(&shard.primary).command(&redis::cmd("PING")).await;
             answer.inspect_err(|_| self.scout.look_again(None)).map(|_| began.elapsed())
         });
         let mut longest = Duration::ZERO;
@@ -165,27 +165,18 @@ impl Servers {
     }
 
     /// The connections to the server at `address`.
-    pub(super) fn pool(&self, address: &Address) -> Result<Arc<Pool>, BrokerError> {
+    pub(super) fn pool(&self, address: &Address) -> Arc<Pool> {
         self.pool_of(&mut self.pools().by_address, address, self.lanes)
     }
 
     /// The connections for requests that wait for replicas of the server at `address`.
-    fn waiting_pool(&self, address: &Address) -> Result<Arc<Pool>, BrokerError> {
+    fn waiting_pool(&self, address: &Address) -> Arc<Pool> {
         self.pool_of(&mut self.pools().waiting, address, LANES_WAITING)
     }
 
-    fn pool_of(
-        &self,
-        pools: &mut HashMap<Address, Arc<Pool>>,
-        address: &Address,
-        lanes: usize,
-    ) -> Result<Arc<Pool>, BrokerError> {
-        if let Some(pool) = pools.get(address) {
-            return Ok(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool::new(&self.dialler, address, lanes)?);
-        pools.insert(address.clone(), Arc::clone(&pool));
-        Ok(pool)
+    fn pool_of(&self, pools: &mut HashMap<Address, Arc<Pool>>, address: &Address, lanes: usize) -> Arc<Pool> {
+        let new = || Arc::new(Pool::new(&self.dialler, address, lanes));
+        Arc::clone(pools.entry(address.clone()).or_insert_with(new))
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools> {

@@ -28,16 +28,21 @@ pub struct RedisSettings {
     pub probe_deadline: Duration,
 }
 
-/// A user and a password, each perhaps not given.
+/// A user and a password, each perhaps not given. A file goes before a text, and is read again for each new
+/// connection.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct RedisLogin {
     /// The ACL user.
     pub username: Option<String>,
     /// The password; `Debug` masks it.
     pub password: Option<String>,
+    /// A file that holds the user.
+    pub username_file: Option<PathBuf>,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
 }
 
-/// PEM files. They are read once, when the broker is made.
+/// PEM files, read again for each new connection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RedisTls {
     /// The authorities to trust; the system's where there is none.
@@ -67,6 +72,11 @@ impl Default for RedisSettings {
 impl fmt::Debug for RedisLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let password = self.password.as_ref().map(|_| "***");
-        f.debug_struct("RedisLogin").field("username", &self.username).field("password", &password).finish()
+        f.debug_struct("RedisLogin")
+            .field("username", &self.username)
+            .field("password", &password)
+            .field("username_file", &self.username_file)
+            .field("password_file", &self.password_file)
+            .finish()
     }
 }

@@ -8,7 +8,7 @@ mod channels;
 mod connection;
 mod health;
 mod line;
-mod probe;
+pub(super) mod probe;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 

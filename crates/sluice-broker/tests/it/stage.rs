@@ -84,8 +84,11 @@ fn shared(url: &str, retention: Retention) -> BrokerSettings {
     static STAGES: AtomicUsize = AtomicUsize::new(0);
     let mut settings = settings(url, retention);
     settings.redis.prefix = format!("sluice:{}", STAGES.fetch_add(1, Ordering::Relaxed));
-    settings.redis.login =
-        RedisLogin { username: Some("sluice".to_owned()), password: Some("s3cret".to_owned()) };
+    settings.redis.login = RedisLogin {
+        username: Some("sluice".to_owned()),
+        password: Some("s3cret".to_owned()),
+        ..RedisLogin::default()
+    };
     settings
 }
 

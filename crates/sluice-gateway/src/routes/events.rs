@@ -9,7 +9,7 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use sluice_access::{Action, ClientAddress, Identity};
+use sluice_access::{Action, ClientAddress, Identity, RefusedRequest};
 use sluice_broker::now_ms;
 use sluice_wire::Problem;
 
@@ -131,9 +131,16 @@ fn stream(body: Body) -> Response {
 
 /// A stream that ends at once. EventSource never comes back after a status other than 200. It comes back with the
 /// cursor that it came with.
-pub(super) fn shed(reason: &str, retry: Duration, query: Option<&str>, headers: &HeaderMap) -> Response {
+pub(super) fn shed(
+    reason: &'static str,
+    retry: Duration,
+    query: Option<&str>,
+    headers: &HeaderMap,
+) -> Response {
     let cursor = cursor_text(query, headers);
-    stream(Body::from(control::shed(reason, retry, cursor.as_deref()).payload()))
+    let mut response = stream(Body::from(control::shed(reason, retry, cursor.as_deref()).payload()));
+    response.extensions_mut().insert(RefusedRequest::new(reason));
+    response
 }
 
 fn refused(why: Refusal, retry: Duration) -> Answer {

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::Method;
-use sluice_access::{Denial, Identity, forget_credentials};
+use sluice_access::{Denial, Identity, RefusedRequest, forget_credentials};
 use sluice_broker::now_ms;
 
 use super::problem::Answer;
@@ -22,8 +22,13 @@ pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request
     match edge.access.identify(&asked, now_ms()).await {
         Ok(identity) => {
             forget_credentials(&mut request);
+            let subject = identity.subject.clone();
             request.extensions_mut().insert(identity);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if let Some(refused) = response.extensions_mut().get_mut::<RefusedRequest>() {
+                refused.subject = subject;
+            }
+            response
         }
         Err(denial) => refuse(&edge, &request, &denial),
     }

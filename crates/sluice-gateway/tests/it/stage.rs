@@ -62,7 +62,7 @@ impl Stage {
         let address = listener.local_addr().unwrap();
         let router = gateway.router().route("/address", get(address_of_client));
         let router = router.layer(axum::middleware::map_request(identify));
-        let router = sluice_gateway::finish(router, &settings.cors);
+        let router = sluice_gateway::finish(router, &settings.cors, sluice_gateway::Serves::Streams);
         let serving = tracker.clone();
         let ends = Ends { leaving: leaving.clone(), stop: stop.clone() };
         tracker.spawn(async move {

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sluice_access::{Identity, forget_credentials};
+use sluice_access::{Identity, RefusedRequest, forget_credentials};
 use sluice_broker::now_ms;
 
 use super::Service;
@@ -19,8 +19,13 @@ pub(super) async fn identify(State(service): State<Service>, mut request: Reques
     match service.settings.access.identify(&asked, now_ms()).await {
         Ok(identity) => {
             forget_credentials(&mut request);
+            let subject = identity.subject.clone();
             request.extensions_mut().insert(identity);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if let Some(refused) = response.extensions_mut().get_mut::<RefusedRequest>() {
+                refused.subject = subject;
+            }
+            response
         }
         Err(denial) => {
             let refusal = Refusal::from(denial);

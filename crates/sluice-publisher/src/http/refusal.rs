@@ -4,7 +4,7 @@
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
-use sluice_access::Denial;
+use sluice_access::{Denial, RefusedRequest};
 use sluice_wire::{PROBLEM_JSON, Problem, TopicPathError};
 
 use super::pace::Early;
@@ -212,6 +212,11 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
         let mut response = (status, content_type, self.problem.to_json()).into_response();
+        let reason = match self.cause.as_deref() {
+            Some(Cause::Access(denial)) => denial.reason(),
+            _ => self.problem.slug,
+        };
+        response.extensions_mut().insert(RefusedRequest::new(reason));
         let mut insert = |name: HeaderName, value: HeaderValue| response.headers_mut().insert(name, value);
         if let Some(seconds) = self.problem.retry_after_seconds {
             insert(header::RETRY_AFTER, seconds.into());

@@ -21,6 +21,8 @@ pub struct Auth {
     pub subject: Subject,
     /// `auth.jwt.*` and behind it `auth.issuers`: none. Whose tokens are good.
     pub issuers: Vec<Issuer>,
+    /// Whether the first of them is that of `auth.jwt.*`.
+    pub flat_issuer: bool,
     /// `auth.api_keys`: none. Keys that are good by themselves.
     pub api_keys: Vec<ApiKey>,
     /// `auth.cookie`: "`sluice_token`". The cookie that is a token; `None` ("" in a file) for none.
@@ -84,6 +86,7 @@ impl Auth {
         Self {
             anonymous: Anonymous { subscribe: open.clone(), publish: open },
             subject: Subject::default(),
+            flat_issuer: false,
             issuers: Vec::new(),
             api_keys: Vec::new(),
             cookie: Some("sluice_token".to_owned()),
@@ -115,6 +118,7 @@ impl Auth {
         };
         let jwks = Jwks::read(section, default.jwks);
         let mut issuers: Vec<Issuer> = Issuer::read_flat(section, jwks.allow_http).into_iter().collect();
+        let flat_issuer = !issuers.is_empty();
         issuers.extend(Issuer::read_tables(section, jwks.allow_http));
         let name = "must be a name of A-Z a-z 0-9 . _ - and at most 64 characters, or nothing";
         let cookie = default.cookie.clone().unwrap_or_default();
@@ -122,6 +126,7 @@ impl Auth {
         Self {
             anonymous,
             subject,
+            flat_issuer,
             issuers,
             api_keys: ApiKey::read_tables(section),
             cookie: some(section.text("cookie", cookie, name, check_name)),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::LogFormat;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -19,18 +21,23 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     /// One line, whatever keys and values hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = self.key.clone();
-        if let Some(value) = &self.value {
-            text = format!("{text} = {value}");
-        }
-        text = format!("{text} ({}): {}", self.source, self.problem);
+        let Self { key, value, source, problem } = self;
+        let text = match value {
+            Some(value) => format!("{key} = {value} ({source}): {problem}"),
+            // A sentence about the key.
+            None if problem.starts_with("is ") => format!("{key} {problem} ({source})"),
+            None => format!("{key} ({source}): {problem}"),
+        };
         f.write_str(&text.replace(char::is_control, " "))
     }
 }
 
 /// All mistakes of a configuration, at least one. The process exits with [`ConfigErrors::EXIT_CODE`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(Vec<ConfigError>);
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
+    log_format: LogFormat,
+}
 
 impl ConfigErrors {
     /// `EX_USAGE` of sysexits.h.
@@ -38,20 +45,30 @@ impl ConfigErrors {
 
     /// `Err` with `errors`, unless there is none.
     pub(super) fn unless_empty(errors: Vec<ConfigError>) -> Result<(), Self> {
-        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+        if errors.is_empty() { Ok(()) } else { Err(Self { errors, log_format: LogFormat::Text }) }
+    }
+
+    /// How the process was to log, as far as that could be read: whoever reads its log reads these too.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format
+    }
+
+    pub(super) fn logged_as(self, log_format: LogFormat) -> Self {
+        Self { log_format, ..self }
     }
 
     /// The mistakes in the order of the sections.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.0.iter()
+        self.errors.iter()
     }
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.errors.len();
         write!(f, "{count} {} in the configuration:", if count == 1 { "error" } else { "errors" })?;
-        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
+        self.errors.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 

@@ -25,7 +25,8 @@ const SEPARATOR: &str = "__";
 pub struct Layers {
     /// The TOML file of `--config`. It must exist.
     pub file: Option<PathBuf>,
-    /// Environment variables; those that are not `SLUICE_SECTION__KEY` are ignored.
+    /// Environment variables; those that are not `SLUICE_SECTION__KEY` are ignored, with a warning where one would be a
+    /// key but for an underscore.
     pub environment: Vec<(OsString, OsString)>,
     /// Flags as (dotted key, text). They override everything.
     pub flags: Vec<(String, String)>,
@@ -58,6 +59,28 @@ impl Layers {
             figment = figment.merge(Layer::one("flag".to_owned(), &path, text));
         }
         Reader::new(figment, errors)
+    }
+}
+
+impl Layers {
+    /// Variables whose names would be keys if their underscores were doubled: they set nothing.
+    pub(super) fn warnings(&self, keys: &[&str]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (name, _) in &self.environment {
+            let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+            if rest.contains(SEPARATOR) {
+                continue;
+            }
+            let meant = keys.iter().find(|key| key.replace('.', "_").eq_ignore_ascii_case(rest));
+            if let Some(key) = meant {
+                let right = key.replace('.', SEPARATOR).to_ascii_uppercase();
+                let name = format!("{PREFIX}{rest}");
+                warnings.push(format!(
+                    "the environment variable {name} sets nothing; {key} is set by {PREFIX}{right}"
+                ));
+            }
+        }
+        warnings
     }
 }
 

@@ -1,6 +1,8 @@
 //! `[listen]`: the public listener.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 use std::time::Duration;
 
 use sluice_wire::{Network, NetworkError};
@@ -9,7 +11,8 @@ use super::Role;
 use super::section::Section;
 
 /// What an address looks like, for error messages.
-pub(super) const ADDRESS: &str = "must be address:port, such as 0.0.0.0:8080 or [::]:8080";
+const ADDRESS: &str = "must be address:port, such as 127.0.0.1:8080 or [::]:8080; localhost:8080 is this machine only, and \
+                       :8080 every IPv4 address of it";
 
 /// The listener that clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +85,7 @@ impl Listen {
             ("required", ProxyProtocol::Required),
         ];
         Self {
-            addr: section.parsed("addr", default.addr, ADDRESS),
+            addr: address(section, "addr", default.addr),
             trusted_proxies: section.list(
                 "trusted_proxies",
                 default.trusted_proxies.clone(),
@@ -100,6 +103,39 @@ impl Listen {
             h2c: section.switch("h2c", default.h2c),
             http2_streams_max: section.integer("http2_streams_max", default.http2_streams_max, 1..=10_000),
         }
+    }
+}
+
+/// Reads a key that holds an address to listen on.
+pub(super) fn address(section: &mut Section<'_>, key: &str, default: SocketAddr) -> SocketAddr {
+    section.parsed::<Address>(key, Address(default), ADDRESS).0
+}
+
+/// An address to listen on. Names are not looked up, but for `localhost`, which is 127.0.0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Address(SocketAddr);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self(address));
+        }
+        let port = |text: &str| text.parse::<u16>().map_err(|_| String::new());
+        match text.rsplit_once(':') {
+            Some(("", after)) => Ok(Self((Ipv4Addr::UNSPECIFIED, port(after)?).into())),
+            Some((host, after)) if host.eq_ignore_ascii_case("localhost") => {
+                Ok(Self((Ipv4Addr::LOCALHOST, port(after)?).into()))
+            }
+            _ => Err(String::new()),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::Role;
-use super::listen::{ADDRESS, default_addr};
+use super::listen::{address, default_addr};
 use super::section::Section;
 
 /// The listener for probes, metrics and the node's own description. Never public.
@@ -25,7 +25,7 @@ impl Ops {
 
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Self {
         Self {
-            addr: section.parsed("addr", default.addr, ADDRESS),
+            addr: address(section, "addr", default.addr),
             unready_on_redis_loss: section.switch("unready_on_redis_loss", default.unready_on_redis_loss),
             profiling: section.switch("profiling", default.profiling),
         }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Role;
-use super::listen::{ADDRESS, default_addr};
+use super::listen::{address, default_addr};
 use super::section::Section;
 
 const KIB: usize = 1 << 10;
@@ -50,7 +50,7 @@ impl Publisher {
 
     pub(super) fn read(section: &mut Section<'_>, d: &Self) -> Self {
         Self {
-            addr: section.parsed("addr", d.addr, ADDRESS),
+            addr: address(section, "addr", d.addr),
             body_bytes_max: section.bytes("body_bytes_max", d.body_bytes_max, KIB..=1_024 * MIB),
             line_bytes_max: section.bytes("line_bytes_max", d.line_bytes_max, KIB..=1_024 * MIB),
             batch_bytes_max: section.bytes("batch_bytes_max", d.batch_bytes_max, KIB..=64 << 30),

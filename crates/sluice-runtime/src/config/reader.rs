@@ -74,15 +74,19 @@ impl Reader {
         self.errors.push(ConfigError { key: key.to_owned(), value, source, problem: problem.to_owned() });
     }
 
-    /// The entries, if neither a key was wrong nor one was left over.
-    pub(super) fn finish(mut self) -> Result<Vec<Entry>, ConfigErrors> {
+    /// The keys as they were read so far.
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        self.entries.clone()
+    }
+
+    /// The mistakes, if a key was wrong or one was left over.
+    pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
         if let Some(root) = self.tree.as_dict() {
             let mut unknown = Vec::new();
             self.leftovers("", root, &mut unknown);
             self.errors.append(&mut unknown);
         }
-        ConfigErrors::unless_empty(self.errors)?;
-        Ok(self.entries)
+        ConfigErrors::unless_empty(self.errors)
     }
 
     /// Collects what no section has read. Values are not shown: nobody knows what an unknown key holds.

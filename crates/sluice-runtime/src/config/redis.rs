@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::Role;
-use super::secret::{RedisUrl, Secret};
+use super::secret::{RedisUrl, Secret, masked_url};
 use super::section::Section;
 
 /// The broker.
@@ -14,14 +14,10 @@ use super::section::Section;
 pub struct Redis {
     /// `redis.url`: redis://127.0.0.1:6379; memory:// in `dev`.
     pub url: RedisUrl,
-    /// `redis.username`: as in `redis.url`. The ACL user.
-    pub username: Option<String>,
-    /// `redis.password`: as in `redis.url`.
-    pub password: Option<Secret>,
-    /// `redis.sentinel.username`: none. Who sentinels let in.
-    pub sentinel_username: Option<String>,
-    /// `redis.sentinel.password`: none.
-    pub sentinel_password: Option<Secret>,
+    /// `redis.username`, `redis.password` and their `_file`s: as in `redis.url`.
+    pub login: RedisLogin,
+    /// `redis.sentinel.username`, `redis.sentinel.password` and their `_file`s: none. Who sentinels let in.
+    pub sentinel_login: RedisLogin,
     /// `redis.tls.ca_file`: the system's authorities. A PEM file, as the two below.
     pub tls_ca_file: Option<PathBuf>,
     /// `redis.tls.cert_file`: none. The certificate to show to the servers, its chain behind it.
@@ -44,6 +40,40 @@ pub struct Redis {
     pub probe_deadline: Duration,
 }
 
+/// An ACL user and its password: texts, or files that hold them and are read again for each new connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RedisLogin {
+    /// `username`
+    pub username: Option<String>,
+    /// `password`
+    pub password: Option<Secret>,
+    /// `username_file`
+    pub username_file: Option<PathBuf>,
+    /// `password_file`
+    pub password_file: Option<PathBuf>,
+}
+
+impl RedisLogin {
+    /// Reads the keys that begin with `prefix`.
+    fn read(section: &mut Section<'_>, prefix: &str) -> Self {
+        let login = Self {
+            username: optional_text(section, &format!("{prefix}username")),
+            password: optional_secret(section, &format!("{prefix}password")),
+            username_file: optional_file(section, &format!("{prefix}username_file")),
+            password_file: optional_file(section, &format!("{prefix}password_file")),
+        };
+        let twice = [
+            ("username", login.username.is_some() && login.username_file.is_some()),
+            ("password", login.password.is_some() && login.password_file.is_some()),
+        ];
+        for (name, _) in twice.iter().filter(|(_, twice)| *twice) {
+            let problem = format!("must be empty where redis.{prefix}{name} is set: give one of the two");
+            section.refuse(&format!("{prefix}{name}_file"), &problem);
+        }
+        login
+    }
+}
+
 /// Which server answers replays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
@@ -56,10 +86,8 @@ impl Redis {
         let url = if role == Role::Dev { RedisUrl::memory() } else { RedisUrl::local() };
         Self {
             url,
-            username: None,
-            password: None,
-            sentinel_username: None,
-            sentinel_password: None,
+            login: RedisLogin::default(),
+            sentinel_login: RedisLogin::default(),
             tls_ca_file: None,
             tls_cert_file: None,
             tls_key_file: None,
@@ -78,14 +106,12 @@ impl Redis {
                    name>, redis+cluster://host,host (rediss.. for TLS), or memory://";
         let prefix = "must be 1 to 64 characters of A-Z a-z 0-9 . _ : -";
         Self {
-            url: section.secret("url", default.url.clone(), url),
-            username: optional_text(section, "username"),
-            password: optional_secret(section, "password"),
-            sentinel_username: optional_text(section, "sentinel.username"),
-            sentinel_password: optional_secret(section, "sentinel.password"),
-            tls_ca_file: optional_text(section, "tls.ca_file").map(PathBuf::from),
-            tls_cert_file: optional_text(section, "tls.cert_file").map(PathBuf::from),
-            tls_key_file: optional_text(section, "tls.key_file").map(PathBuf::from),
+            url: section.masked("url", default.url.clone(), url, masked_url),
+            login: RedisLogin::read(section, ""),
+            sentinel_login: RedisLogin::read(section, "sentinel."),
+            tls_ca_file: optional_file(section, "tls.ca_file"),
+            tls_cert_file: optional_file(section, "tls.cert_file"),
+            tls_key_file: optional_file(section, "tls.key_file"),
             prefix: section.text("prefix", default.prefix.clone(), prefix, check_prefix),
             pool_size: section.integer("pool_size", default.pool_size, 1..=1_024),
             connect_timeout: section.millis("connect_timeout_ms", default.connect_timeout, 10..=60_000),
@@ -101,6 +127,11 @@ impl Redis {
 fn optional_text(section: &mut Section<'_>, key: &str) -> Option<String> {
     let text = section.text(key, String::new(), "must be a text", |_| Ok(()));
     (!text.is_empty()).then_some(text)
+}
+
+fn optional_file(section: &mut Section<'_>, key: &str) -> Option<PathBuf> {
+    let text = section.text(key, String::new(), "must be the path of a file", |_| Ok(()));
+    (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
 fn optional_secret(section: &mut Section<'_>, key: &str) -> Option<Secret> {

@@ -61,23 +61,29 @@ pub struct RedisUrl {
 /// Why a text is not a [`RedisUrl`]. Never holds the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
+    /// Nothing is written.
+    #[error("is empty; set it to redis://host:6379")]
+    Empty,
     /// No `scheme://` that a broker answers to.
-    #[error("must begin with redis://, redis+sentinel://, redis+cluster:// (rediss.. for TLS) or memory://")]
+    #[error(
+        "must be redis://[user:password@]host[:port][/database], redis+sentinel://host,host/<master name>, \
+         redis+cluster://host,host (rediss.. for TLS), or memory://"
+    )]
     Scheme,
     /// Characters that end the authority stand before its last `@`.
     #[error("'/', '?' and '#' in a user or password must be percent-encoded (%2F, %3F, %23)")]
     Unencoded,
     /// The URL names no host.
-    #[error("names no host; right is redis://host:6379")]
+    #[error("the host is missing; set it to redis://host:6379")]
     Host,
     /// Behind the host stands no port.
-    #[error("has a port that is no number from 1 to 65535")]
+    #[error("the port must be a number from 1 to 65535")]
     Port,
     /// Several hosts, and a scheme of one.
-    #[error("names several hosts: a cluster is redis+cluster://, sentinels are redis+sentinel://")]
+    #[error("several hosts are a cluster (redis+cluster://) or sentinels (redis+sentinel://)")]
     SeveralHosts,
     /// Sentinels watch over several masters.
-    #[error("lacks the master's name: redis+sentinel://host,host/<master name>")]
+    #[error("the name of the master is missing: redis+sentinel://host,host/<master name>")]
     Master,
     /// Spaces or control characters.
     #[error("must not hold spaces or control characters; percent-encode them")]
@@ -110,6 +116,9 @@ impl RedisUrl {
     /// # Errors
     /// See [`RedisUrlError`]; none of them repeats any part of `text`.
     pub fn parse(text: &str) -> Result<Self, RedisUrlError> {
+        if text.is_empty() {
+            return Err(RedisUrlError::Empty);
+        }
         let (scheme, rest) = text.split_once("://").ok_or(RedisUrlError::Scheme)?;
         let masked = match scheme {
             "memory" if rest.is_empty() => text.to_owned(),
@@ -129,6 +138,31 @@ impl RedisUrl {
     #[must_use]
     pub fn is_memory(&self) -> bool {
         self.masked == MEMORY
+    }
+}
+
+/// A text that is no [`RedisUrl`], as it may be shown: without what is or may be a login. What stands before the last
+/// `@` is one; where there is none, a password may stand in the place of a port.
+pub(super) fn masked_url(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return MASK.to_owned() };
+    let plain = |text: &str, more: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c));
+    if !plain(scheme, "+") {
+        return MASK.to_owned();
+    }
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((_, place)) => ("***@", place),
+        None => ("", rest),
+    };
+    let is_port = |text: &str| text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (authority, _) = place.split_once('/').unwrap_or((place, ""));
+    let ports_are_ports = authority.split(',').all(|host| {
+        let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+        after.split_once(':').is_none_or(|(_, port)| is_port(port))
+    });
+    if plain(place, "._:,[]/%-") && (ports_are_ports || !login.is_empty()) {
+        format!("{scheme}://{login}{place}")
+    } else {
+        format!("{scheme}://{MASK}")
     }
 }
 
@@ -258,6 +292,7 @@ mod tests {
     #[test]
     fn refuses_what_could_not_connect() {
         for (text, error) in [
+            ("", RedisUrlError::Empty),
             ("127.0.0.1:6379", RedisUrlError::Scheme),
             ("http://h", RedisUrlError::Scheme),
             ("redis://", RedisUrlError::Host),
@@ -276,6 +311,24 @@ mod tests {
             ("redis+unix://h", RedisUrlError::Scheme),
         ] {
             assert_eq!(RedisUrl::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_without_its_login() {
+        for (text, shown) in [
+            ("redis://", "redis://"),
+            ("http://h:6379/0", "http://h:6379/0"),
+            ("redis://u:hunter2@", "redis://***@"),
+            ("redis://u:hunter2@h:port", "redis://***@h:port"),
+            ("redis://u:hunter/2@h:0", "redis://***@h:0"),
+            ("redis://:hunter2", "redis://***"),
+            ("redis://h,i", "redis://h,i"),
+            ("redis://[::1]:0", "redis://[::1]:0"),
+            ("redis://h?password=hunter2", "redis://***"),
+            ("hunter2", "***"),
+        ] {
+            assert_eq!(masked_url(text), shown, "{text}");
         }
     }
 }

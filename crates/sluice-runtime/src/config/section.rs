@@ -20,6 +20,14 @@ use super::unit::parse_bytes;
 struct Shape<'s, T> {
     takes: Takes,
     literal: &'s dyn Fn(&T) -> String,
+    /// What may be shown of a secret that is wrong.
+    mask: Option<fn(&str) -> String>,
+}
+
+impl<'s, T> Shape<'s, T> {
+    fn new(takes: Takes, literal: &'s dyn Fn(&T) -> String) -> Self {
+        Self { takes, literal, mask: None }
+    }
 }
 
 /// A section being read.
@@ -67,7 +75,7 @@ impl<'r> Section<'r> {
     where
         T: FromStr + Display + PartialOrd + Copy + TryInto<u64>,
     {
-        let shape = Shape { takes: Takes::number(range, unit), literal: &T::to_string };
+        let shape = Shape::new(Takes::number(range, unit), &T::to_string);
         self.scalar(key, default, shape, |text| {
             text.parse().ok().filter(|number| range.contains(number)).ok_or(String::new())
         })
@@ -75,7 +83,7 @@ impl<'r> Section<'r> {
 
     /// A size.
     pub(super) fn bytes(&mut self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
-        let shape = Shape { takes: Takes::size(&range), literal: &usize::to_string };
+        let shape = Shape::new(Takes::size(&range), &usize::to_string);
         self.scalar(key, default, shape, |text| {
             parse_bytes(text).filter(|bytes| range.contains(bytes)).ok_or(String::new())
         })
@@ -83,20 +91,21 @@ impl<'r> Section<'r> {
 
     /// `true` or `false`.
     pub(super) fn switch(&mut self, key: &str, default: bool) -> bool {
-        let shape = Shape { takes: Takes::switch(), literal: &bool::to_string };
+        let shape = Shape::new(Takes::switch(), &bool::to_string);
         self.scalar(key, default, shape, |text| text.parse().map_err(|_| String::new()))
     }
 
     /// A share of a whole, from 0 to 1.
     pub(super) fn ratio(&mut self, key: &str, default: Ratio) -> Ratio {
-        self.scalar(key, default, Shape { takes: Takes::share(), literal: &Ratio::to_string }, str::parse)
+        self.scalar(key, default, Shape::new(Takes::share(), &Ratio::to_string), str::parse)
     }
 
     /// One of a few words.
     pub(super) fn choice<T: PartialEq + Clone>(&mut self, key: &str, default: T, words: &[(&str, T)]) -> T {
         let word = |value: &T| words.iter().find(|(_, v)| v == value).map_or("", |(word, _)| word);
         let takes = Takes::word(words.iter().map(|(word, _)| *word));
-        let shape = Shape { takes, literal: &|value| raw::quoted(word(value)) };
+        let quoted = |value: &T| raw::quoted(word(value));
+        let shape = Shape::new(takes, &quoted);
         self.scalar(key, default, shape, |text| {
             words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone()).ok_or(String::new())
         })
@@ -122,8 +131,23 @@ impl<'r> Section<'r> {
         self.shown(key, default, Takes::secret(Form::Text, right))
     }
 
+    /// As [`Self::secret`], of a text of which `mask` leaves what may be shown; what `T` says to be wrong is a whole
+    /// sentence.
+    pub(super) fn masked<T: FromStr<Err: Display> + Display>(
+        &mut self,
+        key: &str,
+        default: T,
+        right: &str,
+        mask: fn(&str) -> String,
+    ) -> T {
+        let literal = |value: &T| raw::quoted(&value.to_string());
+        let shape = Shape { takes: Takes::secret(Form::Text, right), literal: &literal, mask: Some(mask) };
+        self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
+    }
+
     fn shown<T: FromStr<Err: Display> + Display>(&mut self, key: &str, default: T, takes: Takes) -> T {
-        let shape = Shape { takes, literal: &|value: &T| raw::quoted(&value.to_string()) };
+        let quoted = |value: &T| raw::quoted(&value.to_string());
+        let shape = Shape::new(takes, &quoted);
         self.scalar(key, default, shape, |text| text.parse().map_err(|error: T::Err| error.to_string()))
     }
 
@@ -136,7 +160,8 @@ impl<'r> Section<'r> {
         check: impl FnOnce(&str) -> Result<(), String>,
     ) -> String {
         let takes = Takes::new(Form::Text, right);
-        let shape = Shape { takes, literal: &|value: &String| raw::quoted(value) };
+        let quoted = |value: &String| raw::quoted(value);
+        let shape = Shape::new(takes, &quoted);
         self.scalar(key, default, shape, |text| check(text).map(|()| text.to_owned()))
     }
 
@@ -173,7 +198,7 @@ impl<'r> Section<'r> {
             let items: Vec<String> = items.iter().map(|item| raw::quoted(&item.to_string())).collect();
             format!("[{}]", items.join(", "))
         };
-        self.value(key, default, Shape { takes, literal: &literal }, |value| {
+        self.value(key, default, Shape::new(takes, &literal), |value| {
             raw::items(value).ok_or(String::new())?.iter().map(|item| parse(item)).collect()
         })
     }
@@ -192,7 +217,7 @@ impl<'r> Section<'r> {
             format!("[{}]", items.join(", "))
         };
         let columns = takes.form.columns().to_vec();
-        self.value(key, Vec::new(), Shape { takes, literal: &literal }, |value| {
+        self.value(key, Vec::new(), Shape::new(takes, &literal), |value| {
             let tables = raw::tables(value).ok_or(String::new())?;
             let one = |table: &Dict| Column::check(&columns, table).and_then(|()| parse(table));
             let numbered = tables.iter().enumerate();
@@ -231,7 +256,8 @@ impl<'r> Section<'r> {
         takes: Takes,
         parse: impl Fn(&str, &str) -> Result<V, String>,
     ) -> Vec<(String, V)> {
-        let shape = Shape { takes, literal: &|pairs: &Vec<_>| table(pairs) };
+        let literal = |pairs: &Vec<(String, V)>| table(pairs);
+        let shape = Shape::new(takes, &literal);
         self.value(key, Vec::new(), shape, |value| {
             let pairs = raw::pairs(value).ok_or(String::new())?.into_iter();
             pairs.map(|(name, value)| parse(&name, &value).map(|value| (name, value))).collect()
@@ -289,6 +315,12 @@ impl<T> Shape<'_, T> {
         // A secret's parser never repeats it. Others do, so theirs is left out when something is hidden.
         let Takes { right, secret, .. } = &self.takes;
         let quotes = !secret && shown.contains(MASK);
+        if let Some(mask) = self.mask {
+            let given = raw::text(value).unwrap_or_default();
+            let value = (!given.is_empty()).then(|| raw::quoted(&mask(&given)));
+            let problem = if why.is_empty() { right.clone() } else { why.to_owned() };
+            return ConfigError { key, value, source, problem };
+        }
         let problem = if why.is_empty() || quotes { right.clone() } else { format!("{why}; {right}") };
         let value = Some(if *secret { MASK.to_owned() } else { shown });
         ConfigError { key, value, source, problem }

@@ -18,7 +18,7 @@ pub(super) async fn begin(State(state): Shared, headers: HeaderMap) -> Response 
     let mut told = (state.drain_plan)();
     let began = state.lifecycle.begin_drain();
     if began {
-        tracing::info!("draining because /v1/drain was posted; a second signal ends the process at once");
+        tracing::info!("draining, because of POST /v1/drain; a second signal ends the process at once");
     }
     told["phase"] = json!(state.lifecycle.phase().as_str());
     told["began"] = json!(began);

@@ -37,22 +37,44 @@ pub struct Traces {
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
     /// The endpoint is none. Never holds it.
-    #[error("telemetry.otlp.endpoint is not a URL that can be sent to")]
+    #[error("must be a URL such as http://collector:4317")]
     Endpoint,
     /// A header is none. Never holds its value.
-    #[error("telemetry.otlp.headers: {0:?} cannot be sent")]
+    #[error("the header {0:?} has a name or a value that HTTP does not allow")]
     Header(String),
     /// The endpoint is https, and the system trusts nobody.
     #[error(
-        "telemetry.otlp.endpoint: this system names no authorities to trust; SSL_CERT_FILE may name some"
+        "needs authorities to trust for https, and this system names none; SSL_CERT_FILE may name a file"
     )]
     Authorities,
     /// TLS cannot be spoken.
-    #[error("telemetry.otlp.endpoint: TLS: {0}")]
+    #[error("TLS cannot be used: {0}")]
     Tls(String),
 }
 
+impl TracesError {
+    /// The key of the configuration that is wrong.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "telemetry.otlp.headers",
+            Self::Endpoint | Self::Authorities | Self::Tls(_) => "telemetry.otlp.endpoint",
+        }
+    }
+}
+
 impl Traces {
+    /// Whether spans could be sent with `settings`, as far as it shows without a connection.
+    ///
+    /// # Errors
+    /// As [`Traces::start`].
+    pub fn check(settings: &config::Telemetry) -> Result<(), TracesError> {
+        let otlp = &settings.otlp;
+        otlp.endpoint
+            .as_ref()
+            .map_or(Ok(()), |endpoint| Transport::check(endpoint, otlp.protocol, &otlp.headers))
+    }
+
     /// Makes the process's spans go to the collector of `settings`; `None` when there is none. Once a process,
     /// before anything takes a tracer, in the runtime that serves it.
     ///
@@ -87,7 +109,7 @@ impl Traces {
         self.closing.cancel();
         self.exporting.close();
         if tokio::time::timeout(within, self.exporting.wait()).await.is_err() {
-            tracing::warn!("the last spans could not be sent in time");
+            tracing::warn!("could not send the last spans in time; they are lost");
         }
     }
 }

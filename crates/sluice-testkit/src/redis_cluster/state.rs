@@ -86,6 +86,11 @@ fn parse(answer: &Value) -> Result<Slots> {
 }
 
 fn address(server: &Value) -> Result<SocketAddr> {
-    let (ip, port) = (server[0].as_str().unwrap_or_default(), &server[1]);
+    // Without an endpoint (`cluster-preferred-endpoint-type unknown-endpoint`) the address is among what else is told:
+    // a list of names and values, or a map.
+    let told = &server[3];
+    let listed = || told.as_array()?.iter().skip_while(|name| **name != "ip").nth(1)?.as_str();
+    let ip = server[0].as_str().or_else(|| told["ip"].as_str()).or_else(listed).unwrap_or_default();
+    let port = &server[1];
     format!("{ip}:{port}").parse().with_context(|| format!("{server} has no address"))
 }

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
+use sluice_diagnostics::explain;
 use sluice_failure::{Place, contain};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -46,7 +47,7 @@ impl Target {
     async fn connect(&self) -> Result<TcpStream, String> {
         let connecting = timeout(CONNECT_WITHIN, TcpStream::connect((self.bare_host(), self.port)));
         let stream = connecting.await.map_err(|_| format!("no connection within {CONNECT_WITHIN:?}"))?;
-        let stream = stream.map_err(|error| error.to_string())?;
+        let stream = stream.map_err(|error| explain(&error, "SSL_CERT_FILE"))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(stream)
     }

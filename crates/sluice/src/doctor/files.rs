@@ -58,6 +58,10 @@ fn named(config: &Config) -> Vec<Named<'_>> {
         ("redis.tls.ca_file", &redis.tls_ca_file, false),
         ("redis.tls.cert_file", &redis.tls_cert_file, false),
         ("redis.tls.key_file", &redis.tls_key_file, true),
+        ("redis.username_file", &redis.login.username_file, false),
+        ("redis.password_file", &redis.login.password_file, true),
+        ("redis.sentinel.username_file", &redis.sentinel_login.username_file, false),
+        ("redis.sentinel.password_file", &redis.sentinel_login.password_file, true),
     ];
     let certificates = certificates.into_iter().filter_map(|(key, path, secret)| {
         Some(Named { key: key.to_owned(), path: path.as_deref()?, secret })

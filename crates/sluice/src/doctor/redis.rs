@@ -6,8 +6,8 @@ mod judge;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_broker::{Announcement, Broker, BrokerError, Duties, Listener, RedisBroker};
-use sluice_runtime::config::{Config, Role};
+use sluice_broker::{Announcement, Broker, BrokerError, Duties, Listener, RedisBroker, settings_faults};
+use sluice_runtime::config::Config;
 use sluice_wire::Topic;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
@@ -33,30 +33,28 @@ pub(super) async fn examine(config: &Config) -> anyhow::Result<Vec<(String, Vec<
             Ok(contexts.iter().map(|context| (named(context), judge::all(context))).collect())
         }
         Err(Failure::Broker(error)) => Ok(vec![(address, vec![judge::unreachable(&error)])]),
-        Err(Failure::Settings(error)) => Err(error),
+        Err(Failure::Settings(faults)) => Ok(vec![(address, vec![judge::unusable(&faults)])]),
     }
 }
 
 /// Why nothing was learnt.
 enum Failure {
     Broker(BrokerError),
-    Settings(anyhow::Error),
+    Settings(String),
 }
 
 /// What is to be judged, a context a server.
 async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
-    let settings = crate::settings::broker(config).map_err(Failure::Settings)?;
+    let settings = crate::settings::broker(config).map_err(|error| Failure::Settings(error.to_string()))?;
+    let faults: Vec<String> = settings_faults(&settings).iter().map(ToString::to_string).collect();
+    if !faults.is_empty() {
+        return Err(Failure::Settings(faults.join("; ")));
+    }
     let broker = RedisBroker::new(settings, TaskTracker::new()).map_err(Failure::Broker)?;
-    let (reading, appending) = (config.role != Role::Publisher, config.role != Role::Gateway);
-    let duties = Duties {
-        reading,
-        appending,
-        waiting: appending && config.publisher.wait_replicas > 0,
-        holding: reading && config.limits.cluster_streams_per_subject_max > 0,
-    };
+    let duties = crate::settings::duties(config);
     let facts = broker.facts(duties).await.map_err(Failure::Broker)?;
     let mut listening = match duties.reading {
-        true => Some(listen(&broker, config.redis.probe_deadline).await.map_err(Failure::Broker)?),
+        true => Some(subscribe(&broker, config.redis.probe_deadline).await.map_err(Failure::Broker)?),
         false => None,
     };
     let context = |facts| Context {
@@ -68,6 +66,17 @@ async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
         prefix: config.redis.prefix.clone(),
     };
     Ok(facts.into_iter().map(context).collect())
+}
+
+/// Whether a subscription hears itself; what the server says where it refuses it.
+async fn subscribe(broker: &RedisBroker, deadline: Duration) -> Result<Listening, BrokerError> {
+    let reading = Duties { reading: true, appending: false, waiting: false, holding: false };
+    let checks = broker.check_access(reading).await;
+    let check = checks.into_iter().find(|check| check.name == "subscribe");
+    match check.map_or(Ok(()), |check| check.outcome) {
+        Err(error) if !error.is_transient() => Ok(Listening::Refused(error.to_string())),
+        _ => listen(broker, deadline).await,
+    }
 }
 
 /// Subscribes as a node does, to a topic that nobody has, and waits for the connection's own probe.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use sluice_diagnostics::millis;
 use sluice_gateway::Drained;
 use sluice_runtime::config::Config;
 use sluice_runtime::lifecycle::Lifecycle;
@@ -33,8 +34,15 @@ pub(super) async fn end(
     config: &Config,
     lifecycle: &Lifecycle,
 ) -> ExitCode {
-    let (delay_ms, window_ms) = (config.drain.delay.as_millis(), config.drain.window.as_millis());
-    tracing::info!(delay_ms, window_ms, "leaving; a second signal ends at once");
+    let began = Instant::now();
+    let (delay_ms, window_ms) = (millis(config.drain.delay), millis(config.drain.window));
+    let streams = parts.gateway.as_ref().map_or(0, |gateway| gateway.status().streams);
+    tracing::info!(
+        streams,
+        delay_ms,
+        window_ms,
+        "not ready from now on; taking no new streams after the delay, then telling those that are open to reconnect"
+    );
     lifecycle.hard.run_until_cancelled(tokio::time::sleep(config.drain.delay)).await;
     parts.leaving.cancel();
     let mut streams = Drained { drained: 0, cut: 0 };
@@ -58,7 +66,17 @@ pub(super) async fn end(
         traces.finish(left.min(config.telemetry.otlp.timeout)).await;
     }
     let Drained { drained, cut } = streams;
-    tracing::info!(drained, cut, finished, forced, "gone");
+    let (took, took_ms) = (began.elapsed().as_secs_f64(), millis(began.elapsed()));
+    let left = if finished { "" } else { "; work was left unfinished" };
+    let how = if forced { ", ended early by a second signal" } else { "" };
+    tracing::info!(
+        took_ms,
+        drained,
+        cut,
+        finished,
+        forced,
+        "shut down after {took:.1} s{how}: {drained} streams told to reconnect, {cut} cut off{left}"
+    );
     if lifecycle.has_failed() {
         return ExitCode::from(FAILED);
     }

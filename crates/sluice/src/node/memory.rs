@@ -14,10 +14,8 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Looks now and from then on, unless nobody knows how much there is, or nobody wants it watched.
 pub(super) fn watch(config: &Config, pressure: &Pressure, lifecycle: &Lifecycle) {
-    let (share, configured) = (config.limits.memory_share_percent, config.limits.memory_bytes as u64);
-    let of_config = MemoryLimit { bytes: configured, source: LimitSource::Configured };
-    let limit = if configured > 0 { Some(of_config) } else { limit(Path::new("/")) };
-    let Some(limit) = limit.filter(|_| share > 0) else { return };
+    let share = config.limits.memory_share_percent;
+    let Some(limit) = limit_of(config).filter(|_| share > 0) else { return };
     let guard = MemoryGuard::new(limit, share);
     tracing::debug!(
         limit = limit.bytes,
@@ -35,6 +33,13 @@ pub(super) fn watch(config: &Config, pressure: &Pressure, lifecycle: &Lifecycle)
             watch.look();
         }
     });
+}
+
+/// The memory that the process may use: as configured, else what the machine or its control group says.
+pub(super) fn limit_of(config: &Config) -> Option<MemoryLimit> {
+    let configured = config.limits.memory_bytes as u64;
+    let of_config = MemoryLimit { bytes: configured, source: LimitSource::Configured };
+    if configured > 0 { Some(of_config) } else { limit(Path::new("/")) }
 }
 
 struct Watch {
@@ -57,10 +62,16 @@ impl Watch {
                     mark,
                     limit,
                     source,
-                    "memory is short: nothing more is taken in for now"
+                    "memory is short; refusing new streams and events until it is not"
                 );
             }
-            (true, false) => tracing::info!(used, mark, limit, source, "memory is no longer short"),
+            (true, false) => tracing::info!(
+                used,
+                mark,
+                limit,
+                source,
+                "memory is no longer short; accepting streams and events again"
+            ),
             (false, _) => {}
         }
     }

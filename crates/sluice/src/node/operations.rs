@@ -1,7 +1,5 @@
 //! What the operations listener of a process answers from.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use sluice_access::Access;
@@ -12,20 +10,21 @@ use sluice_runtime::telemetry::Telemetry;
 use tokio::net::TcpListener;
 
 use super::Parts;
+use super::readiness::Readiness;
 use super::revocations::Revocations;
 use crate::{allocator, profile, status};
 
-/// Serves `listener` until the end of the process. `reached`: whether the broker was reached once.
+/// Serves `listener` until the end of the process. `readiness`: what was proved of the broker.
 pub(super) fn serve(
     listener: TcpListener,
     config: &Config,
     parts: &Parts,
-    reached: &Arc<AtomicBool>,
+    readiness: &Readiness,
     access: (&Access, &Revocations),
     lifecycle: &Lifecycle,
     telemetry: &Telemetry,
 ) {
-    let ops = with_access(state(config, parts, reached, lifecycle, telemetry), access);
+    let ops = with_access(state(config, parts, readiness, lifecycle, telemetry), access);
     let stop = lifecycle.hard.clone();
     lifecycle.spawn_essential("the operations listener", async move {
         if let Err(error) = ops.serve(listener, stop).await {
@@ -51,15 +50,15 @@ fn with_access(ops: OpsState, (access, revocations): (&Access, &Revocations)) ->
 fn state(
     config: &Config,
     parts: &Parts,
-    reached: &Arc<AtomicBool>,
+    readiness: &Readiness,
     lifecycle: &Lifecycle,
     telemetry: &Telemetry,
 ) -> OpsState {
     let unready_on_loss = config.ops.unready_on_redis_loss;
-    let (reached, watched) = (reached.clone(), parts.gateway.clone());
+    let (proved, watched) = (readiness.clone(), parts.gateway.clone());
     let redis = move || {
         let live = watched.as_ref().is_none_or(|gateway| gateway.status().follower.live);
-        status::redis_check(reached.load(Ordering::Acquire), live, unready_on_loss)
+        status::redis_check(proved.is_proved(), live, unready_on_loss)
     };
     let (told, life, gateway) = (config.clone(), lifecycle.clone(), parts.gateway.clone());
     let (publisher, tls) = (parts.publisher.clone(), parts.listener_settings.tls.clone());
@@ -71,6 +70,10 @@ fn state(
             status::node(&told, &life, began.elapsed(), gateway.as_ref(), publisher.as_ref(), tls.as_ref())
         })
         .drain_plan(move || status::drain_plan(&planned, drained.as_ref()));
+    for name in readiness.names() {
+        let readiness = readiness.clone();
+        ops = ops.check(name, move || readiness.state(name));
+    }
     if let Some(gateway) = parts.gateway.clone() {
         ops = ops.streams(move |query| {
             let gateway = gateway.clone();

@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 use sluice_broker::{Broker, BrokerError, now_ms};
+use sluice_diagnostics::{Outage, Repeated, millis as millis_of};
 use sluice_runtime::ops::Refused;
 use sluice_wire::{EventId, NewEvent, Topic, rfc3339};
 use tokio::time::sleep;
@@ -41,7 +42,8 @@ impl Revocations {
 
     /// Takes in what the log holds and what comes, as long as it is polled.
     pub(super) async fn follow(self) {
-        let (mut position, mut looks, mut told) = (EventId::ZERO, 0, false);
+        let (mut position, mut looks) = (EventId::ZERO, 0);
+        let mut outage = Outage::default();
         loop {
             if looks % LOOKS_PER_ROUND == 0 {
                 position = EventId::ZERO;
@@ -50,18 +52,29 @@ impl Revocations {
             match self.read_on(&mut position).await {
                 Ok(()) => {
                     self.access.revocations_known();
-                    told = false;
+                    if let Some(took) = outage.ended(Instant::now()) {
+                        tracing::info!(took_ms = millis_of(took), "reading the log of revocations again");
+                    }
                 }
                 Err(error) => {
                     // Reading begins anew, at the beginning of the log.
                     looks = 0;
-                    if !std::mem::replace(&mut told, true) {
-                        tracing::warn!(%error, "the log of revocations cannot be read; those that are known stay");
-                    }
+                    self.report(&error, outage.failed(Instant::now()));
                 }
             }
             self.access.prune_revocations(now_ms());
             sleep(LOOK).await;
+        }
+    }
+
+    fn report(&self, error: &BrokerError, due: Option<Repeated>) {
+        let Some(due) = due else { return };
+        let failures = if let Repeated::Still { failures, .. } = due { failures } else { 1 };
+        if self.access.are_revocations_known() {
+            tracing::warn!(%error, failures, "cannot read the log of revocations; those that are known stay in force, retrying");
+        } else {
+            let what = "cannot read the log of revocations; no token is accepted until it is read, retrying";
+            tracing::warn!(%error, failures, "{what}");
         }
     }
 
@@ -74,7 +87,9 @@ impl Revocations {
             for event in &page.events {
                 match Revocation::from_json(&event.data) {
                     Some(Revocation { revoked, until_ms }) => drop(latest.insert(revoked, until_ms)),
-                    None => tracing::warn!(id = %event.id, "an entry of the log of revocations is none"),
+                    None => {
+                        tracing::warn!(id = %event.id, "skipped an entry of the log of revocations that is not a revocation");
+                    }
                 }
             }
             *position = page.last.unwrap_or(*position);

@@ -17,7 +17,7 @@ pub(crate) fn access(config: &Config, fetch: &Fetch) -> anyhow::Result<Access> {
     })
 }
 
-fn settings(config: &Config) -> anyhow::Result<AccessSettings> {
+pub(super) fn settings(config: &Config) -> anyhow::Result<AccessSettings> {
     let auth = &config.auth;
     let api_keys = auth.api_keys.iter().map(api_key).collect::<anyhow::Result<_>>()?;
     Ok(AccessSettings {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sluice_testkit::{Node, RawConnection, Role, SseOptions, SseStream, eventually, publish_http};
@@ -10,12 +11,18 @@ use crate::stage::{SLUICE, SOON};
 
 const DESCRIPTORS: usize = 200;
 
+/// The binary with so many descriptors.
+pub(crate) fn limited(directory: &Path, descriptors: usize) -> PathBuf {
+    let limited = directory.join("sluice-limited");
+    fs::write(&limited, format!("#!/bin/sh\nulimit -n {descriptors}\nexec '{SLUICE}' \"$@\"\n")).unwrap();
+    fs::set_permissions(&limited, fs::Permissions::from_mode(0o755)).unwrap();
+    limited
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_half_open_connections_as_there_are_descriptors() {
     let directory = tempfile::tempdir().unwrap();
-    let limited = directory.path().join("sluice-limited");
-    fs::write(&limited, format!("#!/bin/sh\nulimit -n {DESCRIPTORS}\nexec '{SLUICE}' \"$@\"\n")).unwrap();
-    fs::set_permissions(&limited, fs::Permissions::from_mode(0o755)).unwrap();
+    let limited = limited(directory.path(), DESCRIPTORS);
     // Promises that its descriptors do not cover, so that the last of them is reached.
     let node = Node::builder(&limited, Role::Dev)
         .env("SLUICE_LISTEN__CONNECTIONS_MAX", "10000")

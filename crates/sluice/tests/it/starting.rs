@@ -53,7 +53,7 @@ async fn a_node_waits_for_its_redis_and_its_streams_with_it() {
     let event = stream.event().await.unwrap();
     assert_eq!((event.data.as_str(), event.last_event_id), ("at last", id.to_string()));
     let log = node.log();
-    assert!(log.contains("cannot be reached yet") && !log.contains("panicked"), "{log}");
+    assert!(log.contains("refuses connections; retrying") && !log.contains("panicked"), "{log}");
 }
 
 /// Who goes away while the node waits for its broker gives its place back at a heartbeat, not when that is there.

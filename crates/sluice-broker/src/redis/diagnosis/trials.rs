@@ -4,28 +4,36 @@
 use redis::Cmd;
 use sluice_wire::{IdempotencyKey, Topic};
 
-use super::{Duties, command};
-use crate::BrokerError;
+use super::command;
 use crate::redis::keys::Keys;
 use crate::redis::scripts;
+use crate::{BrokerError, Duties};
 
 /// A command's name for people, and the command.
-pub(super) type Trial = (&'static str, Cmd);
+pub(in crate::redis) type Trial = (&'static str, Cmd);
 
-/// Everything that `duties` need.
-pub(super) fn of(keys: &Keys, announce: &'static str, duties: Duties) -> Result<Vec<Trial>, BrokerError> {
-    let strange = |why: &dyn std::fmt::Display| BrokerError::Refused(why.to_string());
-    // Nobody has a topic of this name, so that what would change one finds nothing to change.
+/// A topic that nobody has, so that what would change one finds nothing to change.
+pub(super) fn nobodys_topic() -> Result<Topic, BrokerError> {
     let name = format!("sluice.doctor/{:016x}", fastrand::u64(..));
-    let topic = Topic::parse(&name).map_err(|why| strange(&why))?;
+    Topic::parse(&name).map_err(|why| BrokerError::Refused(why.to_string()))
+}
+
+/// Everything that `duties` need, tried on the keys of `topic`.
+pub(in crate::redis) fn of(
+    keys: &Keys,
+    announce: &'static str,
+    duties: Duties,
+    topic: &Topic,
+) -> Result<Vec<Trial>, BrokerError> {
+    let strange = |why: &dyn std::fmt::Display| BrokerError::Refused(why.to_string());
     let key = IdempotencyKey::parse("doctor").map_err(|why| strange(&why))?;
-    let (log, once) = (keys.log(&topic), keys.once(&topic, &key));
+    let (log, once) = (keys.log(topic), keys.once(topic, &key));
     let mut trials = Vec::new();
     if duties.reading {
         trials.extend(reading(&log, announce, &keys.probe(fastrand::u64(..))));
     }
     if duties.appending {
-        trials.extend(appending(&log, &once, announce, &keys.live(&topic)));
+        trials.extend(appending(&log, &once, announce, &keys.live(topic)));
     }
     if duties.waiting {
         // For no replica, which is done at once.

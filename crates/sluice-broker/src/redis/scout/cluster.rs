@@ -10,7 +10,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 use tokio::time::timeout;
 
-use super::Look;
+use super::{Look, all_failed};
+use crate::BrokerError;
 use crate::redis::dial::Dialler;
 use crate::redis::layout::{Layout, Shard, Slot};
 use crate::redis::{failure, parse};
@@ -51,19 +52,19 @@ impl Cluster {
         Self { seeds, nodes: Vec::new(), dialler, tls, kept: None }
     }
 
-    async fn ask(&self, address: Address, kept: Option<MultiplexedConnection>) -> Result<Found, String> {
+    async fn ask(&self, address: Address, kept: Option<MultiplexedConnection>) -> Result<Found, BrokerError> {
         let asked = async {
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => self.dialler.asking(&address).await.map_err(|why| why.to_string())?,
+                None => self.dialler.asking(&address).await?,
             };
             let word = question(&mut connection, &address, self.tls).await?;
             Ok((connection, word))
         };
         match timeout(self.dialler.timeouts().0, asked).await {
             Ok(Ok((connection, word))) => Ok(Found { address, connection, word }),
-            Ok(Err::<_, String>(why)) => Err(format!("{address}: {why}")),
-            Err(_) => Err(format!("{address} does not answer in time")),
+            Ok(Err::<_, BrokerError>(why)) => Err(why),
+            Err(_) => Err(BrokerError::Unavailable(format!("Redis at {address} does not answer in time"))),
         }
     }
 
@@ -89,9 +90,11 @@ impl Cluster {
 impl Look for Cluster {
     const EVERY: Duration = Duration::from_secs(2);
 
-    async fn look(&mut self, informed: Option<Address>) -> Result<Layout, String> {
+    async fn look(&mut self, informed: Option<Address>) -> Result<Layout, BrokerError> {
         let mut askable = self.askable(informed).into_iter();
-        let Some(first) = askable.next() else { return Err("no node is known".to_owned()) };
+        let Some(first) = askable.next() else {
+            return Err(BrokerError::Unavailable("no node of the cluster is known".to_owned()));
+        };
         let kept = self.kept.take().filter(|(address, _)| *address == first).map(|(_, kept)| kept);
         let mut unsound = None;
         let mut silent = Vec::new();
@@ -118,7 +121,7 @@ impl Look for Cluster {
         // Better what a part of the cluster knows than nothing.
         match unsound {
             Some(found) => Ok(self.take(found)),
-            None => Err(format!("no node of the cluster answers: {}", silent.join("; "))),
+            None => Err(all_failed("no node of the Redis cluster can be used", &silent)),
         }
     }
 }
@@ -127,13 +130,14 @@ async fn question(
     connection: &mut MultiplexedConnection,
     asked: &Address,
     tls: bool,
-) -> Result<Word, String> {
+) -> Result<Word, BrokerError> {
     let mut questions = Pipeline::with_capacity(2);
     questions.cmd("CLUSTER").arg("SHARDS");
     questions.cmd("CLUSTER").arg("INFO");
     let answers = connection.send_packed_commands(&questions, 0, 2).await;
-    let answers = answers.map_err(|error| failure::of(&error).to_string())?;
-    let [shards, info] = <[Value; 2]>::try_from(answers).map_err(|_| "odd answers".to_owned())?;
+    let answers = answers.map_err(|error| failure::of(&error, asked))?;
+    let odd = || failure::odd("CLUSTER SHARDS", "shards");
+    let [shards, info] = <[Value; 2]>::try_from(answers).map_err(|_| odd())?;
     // Who may not ask that is not told of a minority.
     let sound = parse::text(&info).is_none_or(|info| info.contains("cluster_state:ok"));
     let word = match shards {
@@ -141,14 +145,20 @@ async fn question(
             let mut slots = redis::cmd("CLUSTER");
             slots.arg("SLOTS");
             let answer = connection.send_packed_command(&slots).await;
-            let answer = answer.map_err(|error| failure::of(&error).to_string())?;
-            of_slots(&failure::checked(answer).map_err(|why| why.to_string())?, asked)
+            let answer = answer.map_err(|error| failure::of(&error, asked))?;
+            of_slots(&failure::checked(answer)?, asked)
         }
-        answer => of_shards(&failure::checked(answer).map_err(|why| why.to_string())?, asked, tls),
+        Value::ServerError(error) if no_cluster(error.details()) => {
+            return Err(BrokerError::Refused(format!(
+                "Redis at {asked} is no node of a cluster; set redis.url to redis://{asked}"
+            )));
+        }
+        answer => of_shards(&failure::checked(answer)?, asked, tls),
     };
-    let (shards, nodes) = word.ok_or("what it says of the cluster cannot be read")?;
+    let (shards, nodes) = word.ok_or_else(odd)?;
     if shards.iter().all(|shard| shard.slots.is_empty()) {
-        return Err("it knows of no slots".to_owned());
+        let why = format!("Redis at {asked} knows no slots: the cluster is not formed yet");
+        return Err(BrokerError::Unavailable(why));
     }
     Ok(Word { shards, nodes, sound })
 }
@@ -210,10 +220,14 @@ fn node_of(node: &Value, asked: &Address, tls: bool) -> Option<Node> {
     Some(Node { address: Address { host, port }, primary, online })
 }
 
-/// A node that does not know its own name is where it was asked; one without the name that it should
-/// announce has its address.
+/// A node without an endpoint (NULL or empty) is where it was asked, whatever its address: that is what
+/// `cluster-preferred-endpoint-type unknown-endpoint` is for. One without the name that it should announce (`?`)
+/// has its address. Source: the documentation of CLUSTER SHARDS and CLUSTER SLOTS.
 fn host(endpoint: Option<&str>, ip: Option<&str>, asked: &Address) -> String {
-    let named = endpoint.filter(|endpoint| *endpoint != "?").or(ip);
+    let named = match endpoint {
+        Some("?") => ip,
+        endpoint => endpoint,
+    };
     named.filter(|host| !host.is_empty()).unwrap_or(&asked.host).to_owned()
 }
 

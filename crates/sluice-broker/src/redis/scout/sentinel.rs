@@ -10,7 +10,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, PushKind, Value};
 use tokio::time::timeout;
 
-use super::{Calls, Look};
+use super::{Calls, Look, all_failed};
+use crate::BrokerError;
 use crate::redis::dial::Dialler;
 use crate::redis::layout::Layout;
 use crate::redis::role::{Role, role};
@@ -54,16 +55,16 @@ impl Sentinels {
         Self { master, seats: seats.collect(), servers, sentinels, calls, primary: None }
     }
 
-    async fn words(&mut self) -> Result<Vec<Word>, String> {
+    async fn words(&mut self) -> Result<Vec<Word>, BrokerError> {
         let (master, dialler, calls) = (&self.master, &self.sentinels, &self.calls);
         let within = dialler.timeouts().0;
         let asked = self.seats.iter_mut().map(|seat| async move {
             let answer = timeout(within, seat.ask(master, dialler, calls)).await;
-            let answer = answer.unwrap_or_else(|_| Err("it does not answer in time".to_owned()));
-            answer.map_err(|why| {
-                seat.connection = None;
-                format!("sentinel {}: {why}", seat.address)
-            })
+            let late = || {
+                BrokerError::Unavailable(format!("the sentinel at {} does not answer in time", seat.address))
+            };
+            let answer = answer.unwrap_or_else(|_| Err(late()));
+            answer.inspect_err(|_| seat.connection = None)
         });
         let (mut words, mut silent) = (Vec::new(), Vec::new());
         for answer in join_all(asked).await {
@@ -72,16 +73,16 @@ impl Sentinels {
                 Err(why) => silent.push(why),
             }
         }
-        if words.is_empty() { Err(silent.join("; ")) } else { Ok(words) }
+        if words.is_empty() { Err(all_failed("no sentinel can be used", &silent)) } else { Ok(words) }
     }
 
     /// What the server says that it is.
-    async fn role_of(&mut self, address: &Address) -> Result<Role, String> {
+    async fn role_of(&mut self, address: &Address) -> Result<Role, BrokerError> {
         let mut connection = match self.primary.take() {
             Some((known, connection)) if known == *address => connection,
-            _ => self.servers.asking(address).await.map_err(|why| why.to_string())?,
+            _ => self.servers.asking(address).await?,
         };
-        let role = role(&mut connection).await?;
+        let role = role(&mut connection, address).await?;
         self.primary = Some((address.clone(), connection));
         Ok(role)
     }
@@ -90,7 +91,7 @@ impl Sentinels {
 impl Look for Sentinels {
     const EVERY: Duration = Duration::from_secs(1);
 
-    async fn look(&mut self, _: Option<Address>) -> Result<Layout, String> {
+    async fn look(&mut self, _: Option<Address>) -> Result<Layout, BrokerError> {
         let words = self.words().await?;
         let known = self.primary.as_ref().map(|(address, _)| address.clone());
         let within = self.servers.timeouts().0;
@@ -98,12 +99,18 @@ impl Look for Sentinels {
         for candidate in candidates(words, known.as_ref()) {
             match timeout(within, self.role_of(&candidate)).await {
                 Ok(Ok(Role::Primary)) => return Ok(Layout::of_one(candidate)),
-                Ok(Ok(Role::Replica)) => refused.push(format!("{candidate} is a replica")),
-                Ok(Err(why)) => refused.push(format!("{candidate}: {why}")),
-                Err(_) => refused.push(format!("{candidate} does not answer in time")),
+                Ok(Ok(Role::Replica)) => {
+                    refused.push(BrokerError::Unavailable(format!("Redis at {candidate} is a replica")));
+                }
+                Ok(Err(why)) => refused.push(why),
+                Err(_) => {
+                    let why = format!("Redis at {candidate} does not answer in time");
+                    refused.push(BrokerError::Unavailable(why));
+                }
             }
         }
-        Err(format!("no primary of {}: {}", self.master, refused.join("; ")))
+        let what = format!("the sentinels name no primary of {} that can be used", self.master);
+        Err(all_failed(&what, &refused))
     }
 }
 
@@ -121,7 +128,12 @@ fn candidates(mut words: Vec<Word>, known: Option<&Address>) -> Vec<Address> {
 }
 
 impl Seat {
-    async fn ask(&mut self, master: &str, dialler: &Dialler, calls: &Arc<Calls>) -> Result<Word, String> {
+    async fn ask(
+        &mut self,
+        master: &str,
+        dialler: &Dialler,
+        calls: &Arc<Calls>,
+    ) -> Result<Word, BrokerError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(sit_down(&self.address, dialler, Arc::clone(calls)).await?),
@@ -130,13 +142,18 @@ impl Seat {
         questions.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(master);
         questions.cmd("SENTINEL").arg("MASTER").arg(master);
         let answers = connection.send_packed_commands(&questions, 0, 2).await;
-        let answers = answers.map_err(|error| failure::of(&error).to_string())?;
-        let [address, details] = <[Value; 2]>::try_from(answers).map_err(|_| "odd answers".to_owned())?;
-        let address = failure::checked(address).map_err(|why| why.to_string())?;
+        let answers = answers.map_err(|error| failure::of(&error, &self.address))?;
+        let odd = || failure::odd("SENTINEL GET-MASTER-ADDR-BY-NAME", "address");
+        let [address, details] = <[Value; 2]>::try_from(answers).map_err(|_| odd())?;
+        let address = failure::checked(address)?;
         if address == Value::Nil {
-            return Err(format!("it watches over no master called {master}"));
+            // It may be told of it yet.
+            return Err(BrokerError::Unavailable(format!(
+                "the sentinel at {} watches no master called {master}; correct the name in redis.url",
+                self.address
+            )));
         }
-        let primary = named(&address).ok_or("it gives no address")?;
+        let primary = named(&address).ok_or_else(odd)?;
         // Without the right to see it, all configurations count alike.
         Ok(Word { epoch: epoch(&details).unwrap_or_default(), primary })
     }
@@ -146,13 +163,13 @@ async fn sit_down(
     address: &Address,
     dialler: &Dialler,
     calls: Arc<Calls>,
-) -> Result<MultiplexedConnection, String> {
+) -> Result<MultiplexedConnection, BrokerError> {
     let heard = dialler.listening(address, move |push| {
         if push.kind == PushKind::Message {
             calls.make(None);
         }
     });
-    let mut connection = heard.await.map_err(|why| why.to_string())?;
+    let mut connection = heard.await?;
     // Asking from time to time does as well, only later.
     drop(connection.subscribe(SWITCHED).await);
     Ok(connection)

@@ -63,7 +63,7 @@ impl<'a> Asking<'a> {
                 groups.entry(place).or_default().push(at);
             } else {
                 met.unready = true;
-                let why = format!("no server is in charge of slot {slot}");
+                let why = format!("no server of the Redis cluster serves slot {slot}");
                 outcomes.push((at, Outcome::Later(BrokerError::Unavailable(why))));
             }
         }
@@ -84,7 +84,6 @@ impl<'a> Asking<'a> {
         let wait = self.request.wait;
         let waits = wait.replicas > 0 && !group.is_empty();
         let pool = if waits { self.servers.waiting_pool(address) } else { self.servers.pool(address) };
-        let pool = pool.map_err(Failure::before_sending)?;
         let mut pipeline = Pipeline::with_capacity(2 * group.len() + 1);
         if let Some(preface) = &self.request.preface {
             pipeline.add_command(preface.clone());
@@ -182,7 +181,7 @@ fn confirmed(answer: Value) -> usize {
         Ok(Value::Int(replicas)) => usize::try_from(replicas).unwrap_or(0),
         Ok(_) => 0,
         Err(why) => {
-            tracing::warn!(error = %why, "waiting for replicas is refused");
+            tracing::warn!(error = %why, "Redis refuses to wait for replicas; none counts as having the events");
             0
         }
     }

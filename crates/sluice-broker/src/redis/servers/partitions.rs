@@ -30,7 +30,7 @@ impl Servers {
         let proved = match layout.of_partition(partition) {
             Some(shard) => self.serves(&shard.primary).await,
             None if layout.has_unassigned(partition) => {
-                Err(BrokerError::Unavailable("no server is in charge of some slots".to_owned()))
+                Err(BrokerError::Unavailable("no server of the Redis cluster serves some slots".to_owned()))
             }
             None => Ok(()),
         };
@@ -41,14 +41,14 @@ impl Servers {
         let mut questions = Pipeline::with_capacity(2);
         questions.cmd("PING");
         questions.cmd("CLUSTER").arg("INFO");
-        let answers = self.pool(primary)?.pipeline(&questions).await.map_err(|failure| failure.why)?;
+        let answers = self.pool(primary).pipeline(&questions).await.map_err(|failure| failure.why)?;
         let mut answers = answers.into_iter();
         failure::checked(answers.next().ok_or_else(|| failure::odd("PING", "answer"))?)?;
         // A node that is cut off, or has just started, answers pings and refuses events. Who may not ask
         // learns that from the events.
         match answers.next().as_ref().and_then(parse::text) {
             Some(info) if !info.contains("cluster_state:ok") => {
-                Err(BrokerError::Unavailable(format!("{primary} says that the cluster is down")))
+                Err(BrokerError::Unavailable(format!("Redis at {primary} says that its cluster is down")))
             }
             _ => Ok(()),
         }

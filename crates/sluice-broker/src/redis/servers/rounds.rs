@@ -125,7 +125,9 @@ impl Rounds {
 
     fn reason(&self, index: usize) -> BrokerError {
         self.reasons[index].clone().unwrap_or_else(|| {
-            BrokerError::Unavailable("the servers send each other's keys back and forth".to_owned())
+            BrokerError::Unavailable(
+                "the servers of the Redis cluster disagree about who serves a slot".to_owned(),
+            )
         })
     }
 }
@@ -154,10 +156,11 @@ pub(super) fn outcome(answer: Value, asked: &Address) -> Outcome {
     }
 }
 
-/// The server of `<slot> <host>:<port>`; without a host, the one that was asked.
+/// The server of `<slot> <host>:<port>`; without a host, the one that was asked. A name that the server does not
+/// know itself (`?`) leads nowhere: the layout tells the address.
 fn named(details: Option<&str>, asked: &Address) -> Option<Address> {
     let (_, place) = details?.split_once(' ')?;
-    let (host, port) = place.trim().rsplit_once(':')?;
+    let (host, port) = place.trim().rsplit_once(':').filter(|(host, _)| *host != "?")?;
     let host = if host.is_empty() { &asked.host } else { host };
     Some(Address { host: host.to_owned(), port: port.parse().ok()? })
 }

@@ -90,7 +90,7 @@ impl Board {
             berth.waiting.push(Arc::clone(ticket));
             berth.look.notify_one();
         }
-        self.tell("a topic's server is not connected");
+        self.tell("the Redis server of a topic is not connected");
     }
 
     pub(super) fn remove(&mut self, topics: Vec<Topic>) {
@@ -127,7 +127,7 @@ impl Board {
             berth.waiting.extend(tickets.iter().cloned());
             berth.look.notify_one();
         }
-        self.tell("other servers are in charge now");
+        self.tell("other Redis servers serve the topics now");
         opened
     }
 

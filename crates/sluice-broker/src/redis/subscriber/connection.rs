@@ -19,13 +19,13 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use crate::Listener;
 use crate::broker::Announcement;
 use crate::redis::failure;
 use crate::redis::keys::Keys;
 use crate::redis::layout::{self, Layout};
 use crate::redis::role::{self, Role};
 use crate::url::Address;
+use crate::{BrokerError, Listener};
 
 /// How many names of a probe's channel are tried until one is in a slot of the server.
 const NAMES_TRIED: usize = 400_000;
@@ -33,6 +33,7 @@ const NAMES_TRIED: usize = 400_000;
 /// A connection on which nothing is subscribed yet.
 pub(super) struct Link {
     connection: MultiplexedConnection,
+    address: Address,
     cluster: bool,
     keys: Keys,
     state: Arc<State>,
@@ -56,7 +57,7 @@ struct State {
 }
 
 impl Link {
-    pub(super) async fn open(parts: &Parts, address: &Address) -> Result<Self, String> {
+    pub(super) async fn open(parts: &Parts, address: &Address) -> Result<Self, BrokerError> {
         let (heard_sender, heard) = watch::channel(0);
         let (dropped_sender, dropped) = mpsc::unbounded_channel();
         let state = Arc::<State>::default();
@@ -69,7 +70,8 @@ impl Link {
         };
         let connection = parts.servers.dialler().listening(address, move |push| ears.hear(push));
         Ok(Self {
-            connection: connection.await.map_err(|why| why.to_string())?,
+            connection: connection.await?,
+            address: address.clone(),
             cluster: parts.servers.is_cluster(),
             keys: parts.keys.clone(),
             state,
@@ -81,18 +83,18 @@ impl Link {
 
     /// Subscribes to channels in one round trip; of each, whether it stands. One that does not is of a slot
     /// that is, or goes, elsewhere.
-    pub(super) async fn subscribe(&self, channels: &[String]) -> Result<Vec<bool>, String> {
+    pub(super) async fn subscribe(&self, channels: &[String]) -> Result<Vec<bool>, BrokerError> {
         if self.cluster {
             let answers = self.each("SSUBSCRIBE", channels).await?;
             return answers.iter().zip(channels).map(|(answer, channel)| stands(answer, channel)).collect();
         }
         let mut connection = self.connection.clone();
         let answer = connection.subscribe(channels).await;
-        answer.map_err(|error| format!("subscribing failed: {}", failure::of(&error)))?;
+        answer.map_err(|error| failure::of(&error, &self.address))?;
         Ok(vec![true; channels.len()])
     }
 
-    pub(super) async fn unsubscribe(&self, channels: &[String]) -> Result<(), String> {
+    pub(super) async fn unsubscribe(&self, channels: &[String]) -> Result<(), BrokerError> {
         if self.cluster {
             let leaving = channels.iter().map(|channel| channel.as_bytes().to_vec());
             self.state.leaving().extend(leaving);
@@ -103,11 +105,11 @@ impl Link {
         }
         let mut connection = self.connection.clone();
         let answer = connection.unsubscribe(channels).await;
-        answer.map_err(|error| format!("unsubscribing failed: {}", failure::of(&error)))
+        answer.map_err(|error| failure::of(&error, &self.address))
     }
 
     /// A command for each channel, and an answer to each.
-    async fn each(&self, name: &str, channels: &[String]) -> Result<Vec<Value>, String> {
+    async fn each(&self, name: &str, channels: &[String]) -> Result<Vec<Value>, BrokerError> {
         let mut pipeline = Pipeline::with_capacity(channels.len());
         for channel in channels {
             pipeline.cmd(name).arg(channel);
@@ -115,17 +117,22 @@ impl Link {
         let mut connection = self.connection.clone();
         let asked = connection.send_packed_commands(&pipeline, 0, pipeline.len());
         let answers = self.state.asking(asked).await;
-        answers.map_err(|error| format!("{name} failed: {}", failure::of(&error)))
+        answers.map_err(|error| failure::of(&error, &self.address))
     }
 
     /// What the server says that it is.
-    pub(super) async fn role(&self) -> Result<Role, String> {
-        self.state.asking(role::role(&mut self.connection.clone())).await
+    pub(super) async fn role(&self) -> Result<Role, BrokerError> {
+        self.state.asking(role::role(&mut self.connection.clone(), &self.address)).await
     }
 
     /// The channel for probes, subscribed; another one when its slot has left the server.
-    pub(super) async fn probe_channel(&self, layout: &Layout, address: &Address) -> Result<Arc<str>, String> {
-        let shard = layout.of_primary(address).ok_or("the server is no longer in charge")?;
+    pub(super) async fn probe_channel(
+        &self,
+        layout: &Layout,
+        address: &Address,
+    ) -> Result<Arc<str>, BrokerError> {
+        let gone = |what: &str| BrokerError::Unavailable(format!("Redis at {address} {what}"));
+        let shard = layout.of_primary(address).ok_or_else(|| gone("no longer serves any slot"))?;
         let mut kept = self.probe_channel.lock().await;
         if let Some(channel) = &*kept
             && shard.has(layout::slot(channel.as_bytes()))
@@ -134,9 +141,9 @@ impl Link {
         }
         let names = std::iter::repeat_with(|| self.keys.probe(fastrand::u64(..))).take(NAMES_TRIED);
         let name = { names }.find(|name| shard.has(layout::slot(name.as_bytes())));
-        let name = name.ok_or("no channel for probes was found")?;
+        let name = name.ok_or_else(|| gone("serves too few slots for a probe channel"))?;
         if self.subscribe(std::slice::from_ref(&name)).await? != [true] {
-            return Err("the channel for probes is elsewhere".to_owned());
+            return Err(gone("no longer serves the slot of the probe channel"));
         }
         let channel: Arc<str> = name.into();
         *kept = Some(Arc::clone(&channel));
@@ -161,9 +168,9 @@ impl Link {
     pub(super) async fn broken(&self) -> String {
         self.state.broken.cancelled().await;
         if self.state.out_of_step.load(Ordering::Acquire) {
-            "a slot left in the middle of a question".to_owned()
+            format!("a slot left Redis at {} while a subscription was under way", self.address)
         } else {
-            "Redis closed the connection".to_owned()
+            format!("Redis at {} closed the connection", self.address)
         }
     }
 
@@ -174,11 +181,11 @@ impl Link {
 }
 
 /// Whether a channel stands after this answer.
-fn stands(answer: &Value, channel: &str) -> Result<bool, String> {
+fn stands(answer: &Value, channel: &str) -> Result<bool, BrokerError> {
     match answer {
         Value::Push { kind: PushKind::SSubscribe, data } => match data.first() {
             Some(Value::BulkString(name)) if name.as_slice() == channel.as_bytes() => Ok(true),
-            _ => Err("another subscription was confirmed than was asked for".to_owned()),
+            _ => Err(failure::odd("SSUBSCRIBE", "channel that was asked for")),
         },
         Value::ServerError(error) => match error.kind() {
             Some(
@@ -187,9 +194,9 @@ fn stands(answer: &Value, channel: &str) -> Result<bool, String> {
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::ClusterDown,
             ) => Ok(false),
-            _ => Err(format!("SSUBSCRIBE failed: {}", failure::of_answer(error))),
+            _ => Err(failure::of_answer(error)),
         },
-        _ => Err("SSUBSCRIBE was answered with something else".to_owned()),
+        _ => Err(failure::odd("SSUBSCRIBE", "confirmation")),
     }
 }
 

@@ -2,15 +2,17 @@
 //! connection from time to time, and begins anew when it is lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use sluice_diagnostics::{Outage, Repeated, millis};
 use sluice_wire::Topic;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::board::Signals;
 use super::connection::Link;
 use super::{Desk, probe};
+use crate::BrokerError;
 use crate::backoff::Backoff;
 use crate::redis::role::Role;
 use crate::url::Address;
@@ -38,24 +40,28 @@ struct Line {
 impl Line {
     async fn serve_forever(&mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut attempts = 0_u32;
+        let mut outage = Outage::default();
         loop {
             match self.connect().await {
                 Ok(mut link) => {
-                    attempts = 0;
+                    if let Some(took) = outage.ended(Instant::now()) {
+                        info!(redis = %self.address, took_ms = millis(took), "subscribed to Redis again");
+                    }
                     backoff.reset();
                     self.desk.board().stands(&self.address);
                     let why = self.serve(&mut link).await;
                     link.retire();
                     self.desk.board().lost(&self.address, &why);
                 }
-                Err(why) => {
-                    attempts += 1;
-                    let server = &self.address;
-                    if attempts == 1 {
-                        warn!(%server, why, "Redis cannot be subscribed to; this goes on being tried.");
-                    } else {
-                        debug!(%server, why, attempts, "Redis still cannot be subscribed to.");
+                Err(error) => {
+                    let redis = &self.address;
+                    match outage.failed(Instant::now()) {
+                        Some(Repeated::First) => warn!(%redis, %error, "cannot subscribe to Redis; retrying"),
+                        Some(Repeated::Still { failures, since }) => {
+                            let since_ms = millis(since);
+                            warn!(%redis, %error, failures, since_ms, "still cannot subscribe to Redis; retrying");
+                        }
+                        None => debug!(%redis, %error, "still cannot subscribe to Redis"),
                     }
                 }
             }
@@ -65,11 +71,11 @@ impl Line {
     }
 
     /// A connection on which every channel is subscribed.
-    async fn connect(&self) -> Result<Link, String> {
+    async fn connect(&self) -> Result<Link, BrokerError> {
         let link = Link::open(&self.desk.parts, &self.address).await?;
         let served = async {
             if link.role().await? == Role::Replica && !self.desk.parts.servers.scout().never_changes() {
-                return Err("it is a replica".to_owned());
+                return Err(BrokerError::Unavailable(format!("Redis at {} is a replica", self.address)));
             }
             self.desk.board().begin(&self.address);
             let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
@@ -107,7 +113,7 @@ impl Line {
                     self.signals.look.notified().await;
                 }
                 Ok(false) => self.wait_a_little(&mut backoff).await,
-                Err(why) => return why,
+                Err(why) => return why.to_string(),
             }
         }
     }
@@ -129,7 +135,7 @@ impl Line {
     }
 
     /// Brings the subscriptions level with the board; whether all are.
-    async fn settle(&self, link: &Link) -> Result<bool, String> {
+    async fn settle(&self, link: &Link) -> Result<bool, BrokerError> {
         let (wanted, unwanted) = self.desk.board().take_work(&self.address);
         for batch in wanted.chunks(BATCH) {
             let stand = link.subscribe(&self.names(batch)).await?;

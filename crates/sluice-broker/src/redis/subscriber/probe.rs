@@ -3,6 +3,7 @@
 //! more, or one that has been replaced is noticed by this alone.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
@@ -10,6 +11,7 @@ use tracing::debug;
 use super::Parts;
 use super::board::Board;
 use super::connection::Link;
+use crate::BrokerError;
 use crate::redis::role::Role;
 use crate::url::Address;
 
@@ -27,35 +29,54 @@ pub(super) async fn watch(link: &Link, parts: &Parts, address: &Address, board: 
             Ok(Ok(Role::Replica)) if parts.servers.scout().never_changes() && !was_primary => {}
             Ok(Ok(Role::Replica)) => {
                 parts.servers.scout().look_again(None);
-                return "the server has become a replica".to_owned();
+                return format!("Redis at {address} has become a replica");
             }
-            Ok(Err(why)) => return why,
-            Err(_) => return format!("a question was not answered within {deadline:?}"),
+            Ok(Err(why)) => return why.to_string(),
+            Err(_) => return format!("Redis at {address} did not answer within {deadline:?}"),
         }
         match timeout(deadline, send(link, parts, address, number)).await {
             Ok(Ok(began)) => {
                 if timeout(deadline, link.heard(number)).await.is_err() {
-                    return format!("a probe was not heard within {deadline:?}");
+                    return not_heard(address, deadline);
                 }
                 board.lock().unwrap_or_else(sluice_failure::poisoned).probed(address, began.elapsed());
             }
             // That says something of the other connections, not of this one, which answers.
             Ok(Err(why)) => {
-                debug!(%address, why, "A probe could not be published.");
+                debug!(redis = %address, error = %why, "cannot publish a probe");
                 parts.servers.scout().look_again(None);
             }
-            Err(_) => debug!(%address, "A probe could not be published in time."),
+            Err(_) => debug!(redis = %address, "cannot publish a probe in time"),
         }
         sleep(parts.settings.probe_interval).await;
     }
 }
 
-/// Publishes a probe; when that began.
-async fn send(link: &Link, parts: &Parts, address: &Address, number: u64) -> Result<Instant, String> {
+/// Opens a connection, subscribes to a channel of its own and waits until a message published there comes back: what
+/// a node must be able to do.
+pub(in crate::redis) async fn prove(parts: &Parts, address: &Address) -> Result<(), BrokerError> {
+    let link = Link::open(parts, address).await?;
+    let deadline = parts.settings.probe_deadline;
+    let proved = timeout(deadline, async {
+        link.role().await?;
+        send(&link, parts, address, 1).await?;
+        link.heard(1).await;
+        Ok(())
+    });
+    let proved = proved.await;
+    link.retire();
+    proved.unwrap_or_else(|_| Err(BrokerError::Unavailable(not_heard(address, deadline))))
+}
+
+fn not_heard(address: &Address, deadline: Duration) -> String {
+    format!("a message published to Redis at {address} did not come back within {deadline:?}")
+}
+
+/// Publishes a probe. Returns when that began.
+async fn send(link: &Link, parts: &Parts, address: &Address, number: u64) -> Result<Instant, BrokerError> {
     let channel = link.probe_channel(&parts.servers.scout().layout(), address).await?;
     let began = Instant::now();
     let mut publish = redis::cmd(parts.servers.announce_command());
     publish.arg(&*channel).arg(number);
-    let pool = parts.servers.pool(address).map_err(|why| why.to_string())?;
-    pool.command(&publish).await.map(|_| began).map_err(|why| why.to_string())
+    parts.servers.pool(address).command(&publish).await.map(|_| began)
 }

@@ -56,6 +56,28 @@ async fn a_cluster_by_tls_has_slots_moved_and_a_killed_primary_replaced() {
     is_replaced(cluster, stage).await;
 }
 
+/// `unknown-endpoint`: a node is where it was asked, whatever its own address; so is whoever it redirects to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_without_an_endpoint_are_where_they_were_asked() {
+    let builder = RedisCluster::builder().arg("cluster-preferred-endpoint-type", "unknown-endpoint");
+    let cluster = builder.start().await.unwrap();
+    let url = cluster.url().replace("127.0.0.1", "localhost");
+    let stage = Stage::with(settings(&url, Retention::UNLIMITED), None);
+    for topic in topics() {
+        assert_eq!(stage.fill(topic.as_str(), 0..3).await.len(), 3);
+        let page = stage.broker.read(&topic, EventId::ZERO, EventId::MAX, 100).await.unwrap();
+        assert_eq!(page.events.len(), 3, "{topic}");
+    }
+    let partitions: Vec<String> = stage.broker.partitions().iter().map(ToString::to_string).collect();
+    assert_eq!(partitions.len(), 3, "{partitions:?}");
+    assert!(partitions.iter().all(|name| name.starts_with("localhost:")), "{partitions:?}");
+    stage.fill("moved", 0..3).await;
+    cluster.migrate_slot_of("moved").await.unwrap();
+    stage.fill("moved", 3..6).await;
+    let page = stage.broker.read(&topic("moved"), EventId::ZERO, EventId::MAX, 100).await.unwrap();
+    assert_eq!(page.events.len(), 6);
+}
+
 async fn is_replaced(mut cluster: RedisCluster, stage: Stage) {
     let (following, over, publishing) = under_load(&stage, without_tail_check()).await;
     following.heard(&topic("t0"), 20).await;

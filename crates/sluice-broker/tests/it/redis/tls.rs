@@ -19,8 +19,11 @@ async fn credentials_beside_the_address_count() {
     let server = builder.start().await.unwrap();
     let mut settings =
         by_tls(settings(&format!("rediss://{}", server.addr()), Retention::default()), &server);
-    settings.redis.login =
-        RedisLogin { username: Some("sluice".to_owned()), password: Some("s3cret".to_owned()) };
+    settings.redis.login = RedisLogin {
+        username: Some("sluice".to_owned()),
+        password: Some("s3cret".to_owned()),
+        ..RedisLogin::default()
+    };
     let stage = Stage::with(settings.clone(), None);
     let (notes, subscriber) = Notes::listen(&stage);
     subscriber.add(&[topic("t")]).await;
@@ -32,7 +35,7 @@ async fn credentials_beside_the_address_count() {
     settings.redis.login.password = Some("wr0ng".to_owned());
     let why = refusal(settings).await;
     assert!(matches!(why, BrokerError::Refused(_)), "{why:?}");
-    assert!(why.to_string().contains("credentials") && !why.to_string().contains("wr0ng"), "{why}");
+    assert!(why.to_string().contains("WRONGPASS") && !why.to_string().contains("wr0ng"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

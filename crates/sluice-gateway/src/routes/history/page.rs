@@ -50,7 +50,7 @@ impl NoPage {
     /// For a page that ends early: its client is only told where it goes on.
     fn report(&self) {
         if let Self::Broker(error) = self {
-            tracing::warn!(%error, "a page of history ends early, since its log could not be read");
+            tracing::warn!(%error, "cannot read on in a log; a page of history ends early");
         }
     }
 }

@@ -63,7 +63,7 @@ impl Tls {
         drop(current);
         if let Some(problem) = problem {
             counter!("sluice_tls_reloads_total", "outcome" => "failed").increment(1);
-            tracing::error!(problem, "the new certificate cannot be used; the old one is served on");
+            tracing::error!(error = problem, "cannot use the new certificate; serving with the old one");
         }
     }
 

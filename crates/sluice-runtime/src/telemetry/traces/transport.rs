@@ -66,6 +66,22 @@ impl Transport {
         }
     }
 
+    /// What [`Transport::new`] would fail with, outside of a runtime.
+    pub(super) fn check(
+        endpoint: &str,
+        protocol: OtlpProtocol,
+        headers: &[(String, Secret)],
+    ) -> Result<(), TracesError> {
+        header_map(headers)?;
+        let uri: Uri = match protocol {
+            OtlpProtocol::Grpc => {
+                Endpoint::from_shared(endpoint.to_owned()).map_err(|_| TracesError::Endpoint)?.uri().clone()
+            }
+            OtlpProtocol::Http => http_uri(endpoint).parse().map_err(|_| TracesError::Endpoint)?,
+        };
+        Connector::new(&uri, "http/1.1").map(drop)
+    }
+
     /// Sends `request`; how many of its spans the collector rejected.
     pub(super) async fn send(&mut self, request: &ExportTraceServiceRequest) -> Result<u64, Failure> {
         let response = match self {
@@ -148,13 +164,7 @@ fn http_uri(endpoint: &str) -> String {
 
 /// An error and what is behind it, in one line: these libraries put the reason last.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let _ = write!(text, ": {error}");
-        source = error.source();
-    }
-    text
+    sluice_diagnostics::explain(error, "SSL_CERT_FILE")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use sluice_diagnostics::explain;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -17,7 +18,10 @@ pub(super) async fn shake_hands(
 ) -> Result<TlsStream<TcpStream>, String> {
     let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
     let connector = TlsConnector::from(Arc::new(config(protocols)?));
-    connector.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| format!("TLS: {}", explain(&error, "SSL_CERT_FILE")))
 }
 
 fn config(protocols: &[&str]) -> Result<ClientConfig, String> {

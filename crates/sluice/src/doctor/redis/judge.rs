@@ -25,7 +25,7 @@ pub(super) struct Context {
 }
 
 /// What became of a real subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Listening {
     /// A message published to the connection came back on it.
     Heard(Duration),
@@ -33,6 +33,8 @@ pub(super) enum Listening {
     Unheard(Duration),
     /// The subscription was not confirmed in time.
     Unconfirmed(Duration),
+    /// The server refuses it; what it says.
+    Refused(String),
 }
 
 impl Context {
@@ -60,14 +62,28 @@ pub(super) fn embedded() -> Finding {
 
 /// The server did not answer.
 pub(super) fn unreachable(error: &BrokerError) -> Finding {
-    let fix = if error.is_transient() {
+    let text = error.to_string();
+    let why = "without Redis a node takes streams but delivers nothing, and publishing answers 503";
+    if ["(NOAUTH)", "(WRONGPASS)"].iter().any(|code| text.contains(code)) {
+        let fix = "redis.username and redis.password, or redis.username_file and redis.password_file; to try them: \
+                   redis-cli -u <redis.url> --user <user> acl whoami. Nothing else of this Redis was judged";
+        return Finding::error("redis.login", text).why(why).fix(fix);
+    }
+    let fix = if text.contains("TLS handshake") {
+        "openssl s_client -connect <host:port> -servername <host> -CAfile <redis.tls.ca_file> shows the certificate"
+    } else if error.is_transient() {
         "start it, or correct redis.url; from this machine: redis-cli -u <redis.url> ping"
     } else {
-        "correct the user, the password or the address in redis.url; the ACL is in docs/redis.md"
+        "correct redis.url; the rights that a user needs are in docs/redis.md"
     };
-    Finding::error("redis.address", error.to_string())
-        .why("without Redis a node takes streams but delivers nothing, and publishing answers 503")
-        .fix(fix)
+    Finding::error("redis.address", text).why(why).fix(fix)
+}
+
+/// Redis was not asked, because the settings cannot work.
+pub(super) fn unusable(faults: &str) -> Finding {
+    Finding::error("redis.settings", faults)
+        .why("a process with these settings ends at its start, with exit code 64; Redis was not asked")
+        .fix("correct the setting that is named, or the file that it names")
 }
 
 /// All judgements about a server that answered.
@@ -78,6 +94,7 @@ pub(super) fn all(context: &Context) -> Vec<Finding> {
         server::cluster(context),
         server::clock(context),
         server::clients(context),
+        permission::unknown(context),
         permission::commands(context),
         permission::listening(context),
         durability::eviction(context),
@@ -120,7 +137,9 @@ pub(super) mod tests {
                 config: Ok(fields(config)),
                 cluster: None,
                 clock: Ok(ClockSkew { ahead_ms: 3, round_trip: Duration::from_millis(1) }),
+                role: Ok(()),
                 lacking: Vec::new(),
+                unknown: Vec::new(),
             },
             listening: Some(Listening::Heard(Duration::from_micros(200))),
             duties: Duties { reading: true, appending: true, waiting: false, holding: false },

@@ -56,8 +56,9 @@ async fn what_a_user_may_not_do_is_named() {
     let visit = Visit::of_redis(&with("sluice-gateway", "g"), &hasty).await;
     assert_eq!((visit.code, visit.level("redis.subscription")), (1, "error"));
     let stranger = Visit::of_redis(&with("sluice-gateway", "hunter2"), &[]).await;
-    assert_eq!((stranger.code, stranger.level("redis.address")), (1, "error"));
+    assert_eq!((stranger.code, stranger.level("redis.login")), (1, "error"));
     assert!(!stranger.printed.contains("hunter2"), "{}", stranger.printed);
+    assert_eq!(stranger.complaints("redis.").len(), 1, "the rest was judged: {}", stranger.printed);
 }
 
 /// The lines of docs/redis.md that make users, with passwords for this test.
@@ -148,4 +149,45 @@ async fn a_limit_that_nodes_share_needs_rights_of_its_own() {
     assert_eq!((visit.code, visit.level("redis.permissions")), (0, "ok"), "{}", visit.printed);
     assert_eq!(keys().await, before, "what is tried changes nothing");
     assert_eq!(redis.cli(&["hlen", "sluice:nodes"]).await.unwrap().trim(), "1");
+}
+
+/// Where nothing was allowed nothing is judged, and nothing else is blamed for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_password_there_is_one_finding() {
+    let redis = RedisServer::builder().password("hunter2").start().await.unwrap();
+    let visit = Visit::of_redis(&format!("redis://{}", redis.addr()), &["dev"]).await;
+    assert_eq!((visit.code, visit.level("redis.login")), (1, "error"));
+    assert!(visit.seen("redis.login").contains("NOAUTH"), "{}", visit.printed);
+    let judged =
+        visit.findings.iter().filter(|finding| finding["id"].as_str().unwrap().starts_with("redis."));
+    assert_eq!(judged.count(), 1, "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_the_server_does_not_have_are_named() {
+    let redis = RedisServer::builder()
+        .arg("rename-command", "XREAD \"\"")
+        .arg("rename-command", "ROLE \"\"")
+        .start()
+        .await
+        .unwrap();
+    let visit = Visit::of_redis(&redis.url(), &["gateway"]).await;
+    assert_eq!((visit.code, visit.level("redis.commands")), (1, "error"), "{}", visit.printed);
+    assert!(visit.seen("redis.commands").contains("XREAD"), "{}", visit.printed);
+    assert!(!visit.printed.contains("redis.permissions"), "{}", visit.printed);
+    assert_eq!(visit.level("redis.role"), "note", "{}", visit.printed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_tls_is_said_in_words() {
+    let redis = RedisServer::builder().tls_without_client_certificates().start().await.unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let other = sluice_testkit::Certificates::create_in(other.path()).unwrap();
+    let ca = |file: std::path::PathBuf| format!("redis.tls.ca_file={}", file.display());
+    let visit = Visit::of_redis(&redis.url(), &["--set", &ca(other.ca_file())]).await;
+    let seen = visit.seen("redis.address");
+    assert!(seen.contains("not signed by the authority in redis.tls.ca_file"), "{seen}");
+    for word in ["BadSignature", "InvalidCertificate", "invalid peer certificate"] {
+        assert!(!visit.printed.contains(word), "{}", visit.printed);
+    }
 }

@@ -57,5 +57,5 @@ async fn the_last_spans_do_not_outlast_the_end_of_the_process() {
     let mut node = node.env("SLUICE_TELEMETRY__OTLP__TIMEOUT_MS", "60000").spawn().await.unwrap();
     publish(&node, "a", &caller(1, "01").0).await;
     assert_eq!(node.terminate(SOON).await.unwrap(), 0);
-    assert!(node.log().contains("the last spans could not be sent in time"), "{}", node.log());
+    assert!(node.log().contains("could not send the last spans in time"), "{}", node.log());
 }

@@ -68,7 +68,8 @@ fn a_name_that_a_node_does_not_know_is_made_good() {
         (Some("host"), Some("ip"), "host"),
         (Some("?"), Some("ip"), "ip"),
         (Some(""), Some("ip"), "asked"),
-        (None, Some("ip"), "ip"),
+        (None, Some("ip"), "asked"),
+        (Some("?"), None, "asked"),
         (None, None, "asked"),
     ] {
         assert_eq!(host(endpoint, ip, &asked()), expected);

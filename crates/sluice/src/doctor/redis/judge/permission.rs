@@ -14,6 +14,10 @@ pub(super) fn commands(context: &Context) -> Option<Finding> {
         (true, false) => "a gateway",
         _ => "a publisher",
     };
+    if lacking.is_empty() && !context.facts.unknown.is_empty() {
+        // What the server does not have says nothing of rights.
+        return None;
+    }
     if lacking.is_empty() {
         return Some(Finding::ok(ID, format!("every command that {role} sends was allowed")));
     }
@@ -27,6 +31,19 @@ pub(super) fn commands(context: &Context) -> Option<Finding> {
     Some(Finding::error(ID, seen).why(why.join("\n")).fix(fix))
 }
 
+/// Commands that are not there at all.
+pub(super) fn unknown(context: &Context) -> Option<Finding> {
+    let unknown = &context.facts.unknown;
+    if unknown.is_empty() {
+        return None;
+    }
+    let seen = format!("the server has no command {}", unknown.join(", "));
+    let why = "the commands were renamed or disabled (rename-command in redis.conf), or the server is too old; rights to \
+               them could not be judged";
+    let fix = "remove the rename-command lines for these commands; Redis 7.0 or Valkey 7.2 is needed";
+    Some(Finding::error("redis.commands", seen).why(why).fix(fix))
+}
+
 pub(super) fn listening(context: &Context) -> Option<Finding> {
     const ID: &str = "redis.subscription";
     let fix = format!(
@@ -34,7 +51,16 @@ pub(super) fn listening(context: &Context) -> Option<Finding> {
          not speak RESP3, firewalls that cut idle connections",
         prefix = context.prefix
     );
-    match context.listening? {
+    match context.listening.clone()? {
+        Listening::Refused(said) => {
+            let why = "without announcements a node is not ready, and its streams would stay `stale`";
+            let fix = if said.contains("NOPERM") {
+                fix.split("; else").next().unwrap_or(&fix).to_owned()
+            } else {
+                fix
+            };
+            Some(Finding::error(ID, said).why(why).fix(fix))
+        }
         Listening::Heard(round_trip) => {
             let seen =
                 format!("a message to itself came back after {:.1} ms", round_trip.as_secs_f64() * 1e3);

@@ -40,7 +40,15 @@ pub(super) fn role(context: &Context) -> Option<Finding> {
         );
     }
     if role == "master" {
-        return Some(Finding::ok(ID, "the primary"));
+        return Some(match &context.facts.role {
+            Err(said) if said.contains("unknown command") => Finding::note(
+                ID,
+                "the primary by INFO; the server has no ROLE command, so nodes ask INFO, too",
+            )
+            .why("a user that may not run INFO takes every server for a primary then")
+            .fix("remove `rename-command ROLE` from redis.conf, or grant +info to the user of the nodes"),
+            _ => Finding::ok(ID, "the primary"),
+        });
     }
     let why = "a replica takes no writes: publishing and the subscriber's probe fail";
     let fix = "redis.url of the primary, or of what follows it (Sentinel, a virtual address)";
@@ -123,6 +131,9 @@ mod tests {
         assert_eq!(level(role(&healthy().with_info("role", "slave"))), Level::Error);
         assert_eq!(level(role(&healthy().with_info("redis_mode", "sentinel"))), Level::Error);
         assert_eq!(level(role(&healthy().with_info("loading", "1"))), Level::Warning);
+        let mut without = healthy();
+        without.facts.role = Err("unknown command 'ROLE'".to_owned());
+        assert_eq!(level(role(&without)), Level::Note);
     }
 
     #[test]
