@@ -112,10 +112,17 @@ Secrets reach the process as variables, which win over the file: (dict "root" $ 
 - name: SLUICE_REDIS__USERNAME
   value: {{ . | quote }}
 {{- end }}
-{{- if $login.passwordKey }}
+{{- $mount := .root.Values.redis.mountPasswords -}}
+{{- if and $login.passwordKey $mount }}
+- name: SLUICE_REDIS__PASSWORD_FILE
+  value: /etc/sluice/redis-login/{{ $login.passwordKey }}
+{{- else if $login.passwordKey }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__PASSWORD" "secret" $login.passwordSecret "key" $login.passwordKey) }}
 {{- end }}
-{{- if $secret.sentinelPasswordKey }}
+{{- if and $secret.sentinelPasswordKey $mount }}
+- name: SLUICE_REDIS__SENTINEL__PASSWORD_FILE
+  value: /etc/sluice/redis-sentinel-login/{{ $secret.sentinelPasswordKey }}
+{{- else if $secret.sentinelPasswordKey }}
 {{ include "sluice.secretEnv" (dict "env" "SLUICE_REDIS__SENTINEL__PASSWORD" "secret" $secret.name "key" $secret.sentinelPasswordKey) }}
 {{- end }}
 {{- $auth := .root.Values.auth.existingSecret -}}

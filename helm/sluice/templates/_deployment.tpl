@@ -119,11 +119,29 @@ volumes:
   {{- end }}
 {{- end }}
 
-{{/* What every process of Sluice reads: (dict "root" $ "configMap" ..) */}}
+{{/* What every process of Sluice reads: (dict "root" $ "role" "gateway"|"publisher" "configMap" ..) */}}
 {{- define "sluice.volumes" -}}
 - name: config
   configMap:
     name: {{ .configMap }}
+{{- $login := include "sluice.redisLogin" . | fromYaml -}}
+{{- $mount := .root.Values.redis.mountPasswords -}}
+{{- if and $mount $login.passwordKey }}
+- name: redis-login
+  secret:
+    secretName: {{ $login.passwordSecret }}
+    defaultMode: 0440
+    items: [{key: {{ $login.passwordKey | quote }}, path: {{ $login.passwordKey | quote }}}]
+{{- end }}
+{{- with .root.Values.redis.existingSecret }}
+{{- if and $mount .sentinelPasswordKey }}
+- name: redis-sentinel-login
+  secret:
+    secretName: {{ .name }}
+    defaultMode: 0440
+    items: [{key: {{ .sentinelPasswordKey | quote }}, path: {{ .sentinelPasswordKey | quote }}}]
+{{- end }}
+{{- end }}
 {{- if .root.Values.redis.tls.existingSecret }}
 - name: redis-tls
   secret:
@@ -144,15 +162,24 @@ volumes:
 {{- end }}
 {{- end }}
 
+{{/* Where the volumes are: (dict "root" $ "role" "gateway"|"publisher") */}}
 {{- define "sluice.volumeMounts" -}}
+{{- $login := include "sluice.redisLogin" . | fromYaml -}}
+{{- $mount := .root.Values.redis.mountPasswords -}}
 - {name: config, mountPath: /etc/sluice/config, readOnly: true}
-{{- if .Values.redis.tls.existingSecret }}
+{{- if and $mount $login.passwordKey }}
+- {name: redis-login, mountPath: /etc/sluice/redis-login, readOnly: true}
+{{- end }}
+{{- if and $mount .root.Values.redis.existingSecret.sentinelPasswordKey }}
+- {name: redis-sentinel-login, mountPath: /etc/sluice/redis-sentinel-login, readOnly: true}
+{{- end }}
+{{- if .root.Values.redis.tls.existingSecret }}
 - {name: redis-tls, mountPath: /etc/sluice/redis-tls, readOnly: true}
 {{- end }}
-{{- if .Values.tls.existingSecret }}
+{{- if .root.Values.tls.existingSecret }}
 - {name: tls, mountPath: /etc/sluice/tls, readOnly: true}
 {{- end }}
-{{- if .Values.auth.keyFiles.existingSecret }}
+{{- if .root.Values.auth.keyFiles.existingSecret }}
 - {name: auth, mountPath: /etc/sluice/auth, readOnly: true}
 {{- end }}
 {{- end }}
@@ -206,7 +233,7 @@ resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 volumeMounts:
-  {{- include "sluice.volumeMounts" $root | nindent 2 }}
+  {{- include "sluice.volumeMounts" (dict "root" $root "role" .role) | nindent 2 }}
   {{- with $values.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
