@@ -38,10 +38,14 @@ fn with_access(ops: OpsState, (access, revocations): (&Access, &Revocations)) ->
     if !access.has_credentials() {
         return ops;
     }
-    let (known, listed, revoked) = (access.clone(), revocations.clone(), revocations.clone());
+    let (known, read) = (access.clone(), revocations.clone());
+    let (listed, revoked) = (revocations.clone(), revocations.clone());
     let check = move || match known.are_revocations_known() {
         true => CheckState::Ok,
-        false => CheckState::Failing("the log of revocations was not read yet".to_owned()),
+        false => {
+            let problem = read.problem().unwrap_or_else(|| "not tried yet".to_owned());
+            CheckState::Failing(format!("the log of revocations was not read yet: {problem}"))
+        }
     };
     ops.check("revocations", check)
         .revocations(move || listed.list(), move |body| revoked.clone().revoke(body))

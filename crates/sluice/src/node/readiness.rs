@@ -95,8 +95,8 @@ impl Readiness {
 struct ReadinessLog {
     began: Option<Instant>,
     outage: Outage,
-    /// The check that failed last, and whether it may be mended by waiting.
-    last: Option<(&'static str, bool)>,
+    /// Whether what failed last may be mended by waiting.
+    was_transient: Option<bool>,
 }
 
 impl ReadinessLog {
@@ -104,8 +104,8 @@ impl ReadinessLog {
         let now = Instant::now();
         self.began.get_or_insert(now);
         let is_transient = error.is_transient();
-        if self.last.replace((check, is_transient)) != Some((check, is_transient)) {
-            // Another reason is news: a Redis that has come back may refuse this user.
+        if self.was_transient.replace(is_transient) != Some(is_transient) {
+            // Another kind of reason is news: a Redis that has come back may refuse this user.
             self.outage = Outage::default();
         }
         match self.outage.failed(now) {

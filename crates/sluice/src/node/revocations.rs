@@ -6,7 +6,7 @@
 //! log is read anew, so that what a failover brought back or took away is seen.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -32,12 +32,14 @@ pub(super) struct Revocations {
     access: Access,
     topic: Topic,
     longest: Duration,
+    /// Why the log could not be read the last time.
+    problem: Arc<Mutex<Option<String>>>,
 }
 
 impl Revocations {
     pub(super) fn new(broker: Arc<dyn Broker>, access: Access, longest: Duration) -> Option<Self> {
         let topic = Topic::parse(REVOCATIONS_TOPIC).ok()?;
-        Some(Self { broker, access, topic, longest })
+        Some(Self { broker, access, topic, longest, problem: Arc::default() })
     }
 
     /// Takes in what the log holds and what comes, as long as it is polled.
@@ -52,6 +54,7 @@ impl Revocations {
             match self.read_on(&mut position).await {
                 Ok(()) => {
                     self.access.revocations_known();
+                    *self.kept_problem() = None;
                     if let Some(took) = outage.ended(Instant::now()) {
                         tracing::info!(took_ms = millis_of(took), "reading the log of revocations again");
                     }
@@ -59,12 +62,22 @@ impl Revocations {
                 Err(error) => {
                     // Reading begins anew, at the beginning of the log.
                     looks = 0;
+                    *self.kept_problem() = Some(error.to_string());
                     self.report(&error, outage.failed(Instant::now()));
                 }
             }
             self.access.prune_revocations(now_ms());
             sleep(LOOK).await;
         }
+    }
+
+    /// Why the log could not be read the last time, if it could not.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.kept_problem().clone()
+    }
+
+    fn kept_problem(&self) -> MutexGuard<'_, Option<String>> {
+        self.problem.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 
     fn report(&self, error: &BrokerError, due: Option<Repeated>) {

@@ -3,6 +3,7 @@
 use sluice_testkit::{Node, RedisCluster, RedisServer, SseStream, eventually, get, publish_http, request};
 use tokio::time::timeout;
 
+use crate::access::closed;
 use crate::stage::{SOON, gateway, open, publisher};
 
 /// Waits until `/readyz` says why `check` fails. Returns all of its answer.
@@ -57,6 +58,16 @@ async fn a_publisher_that_may_not_append_is_not_ready() {
         redis.cli(&["acl", "setuser", "app", "~*", "&*", "+@all"]).await.unwrap();
         node.ready().await.unwrap();
     }
+}
+
+/// Who has tokens to judge must know who is revoked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_may_not_read_who_is_revoked_is_not_ready() {
+    let redis = with_rules("~* &* +@all -xrange").await;
+    let mut node = closed(publisher(&redis.url())).spawn_unready().unwrap();
+    failing(&node, "revocations", "'xrange'").await;
+    redis.cli(&["acl", "setuser", "app", "+xrange"]).await.unwrap();
+    node.ready().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -125,10 +125,7 @@ impl Export {
                     return Err(());
                 }
                 Err(Failure::Passing(why)) => {
-                    self.complain(
-                        &why,
-                        "spans cannot be sent; trying on, what the queue cannot hold is lost",
-                    );
+                    self.complain(&why, "cannot send spans; retrying, what the queue cannot hold is lost");
                 }
             }
             if self.closing.run_until_cancelled(sleep(pause)).await.is_none() {
@@ -148,7 +145,7 @@ impl Export {
 
     fn succeeded(&mut self) {
         if self.complained.take().is_some() {
-            tracing::info!("spans are sent again");
+            tracing::info!("sending spans again");
         }
     }
 }

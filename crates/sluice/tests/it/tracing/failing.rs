@@ -24,12 +24,12 @@ async fn without(endpoint: &str, protocol: &str) {
     })
     .await
     .unwrap();
-    eventually("a complaint", SOON, async || node.log().contains("spans cannot be sent")).await.unwrap();
+    eventually("a complaint", SOON, async || node.log().contains("cannot send spans")).await.unwrap();
     let began = Instant::now();
     assert_eq!(node.terminate(SOON).await.unwrap(), 0);
     assert!(began.elapsed() < GONE_WITHIN, "gone after {:?}", began.elapsed());
     let log = node.log();
-    assert_eq!(log.matches("spans cannot be sent").count(), 1, "{log}");
+    assert_eq!(log.matches("cannot send spans").count(), 1, "{log}");
     assert!(!log.contains("hunter2") && !log.contains("panicked"), "{log}");
 }
 

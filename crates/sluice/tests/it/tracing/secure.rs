@@ -59,7 +59,7 @@ async fn by_tls(protocol: &str, collector: Collector) {
     let doubting = dev().env("SSL_CERT_FILE", others.ca_file().to_str().unwrap()).spawn().await.unwrap();
     let (traceparent, trace, _) = caller(2, "01");
     publish(&doubting, "a", &traceparent).await;
-    eventually("a complaint", SOON, async || doubting.log().contains("spans cannot be sent")).await.unwrap();
+    eventually("a complaint", SOON, async || doubting.log().contains("cannot send spans")).await.unwrap();
     assert!(
         doubting.log().contains("the signature of the server's certificate is wrong"),
         "{}",
