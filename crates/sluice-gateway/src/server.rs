@@ -7,6 +7,7 @@ mod answering;
 mod connection;
 mod http2_limits;
 mod line;
+mod linger;
 mod lobby;
 mod opening;
 mod outgoing;

@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::IntoResponse as _;
 use http::{HeaderValue, Method, Request, Response, Version, header};
@@ -65,7 +64,7 @@ impl Answering {
         let exit = if self.may_leave { Exit::of(&request) } else { Exit::none() };
         let (version, problem, gangway) = (request.version(), unsound(&request), self.gangway.clone());
         let method = request.method().clone();
-        let answer = service.router.clone().oneshot(request.map(Body::new));
+        let answer = service.router.clone().oneshot(service.linger.body(request));
         async move {
             // Not before: the task is that of the answer from here on.
             let transit = Transit::of_this_task();

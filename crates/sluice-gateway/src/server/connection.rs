@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answering::Answering;
 use super::line::Line;
+use super::linger::Linger;
 use super::lobby::Guest;
 use super::opening::{self, OpeningError};
 use super::settings::{ListenerSettings, ProxyProtocol};
@@ -46,6 +47,7 @@ pub(super) struct Service {
     pub(super) settings: ListenerSettings,
     http1: http1::Builder,
     http2: http2::Builder<Tasks>,
+    pub(super) linger: Linger,
     ends: Ends,
 }
 
@@ -96,7 +98,8 @@ impl Service {
         }
         let tasks = Tasks::new(tracker, settings.write_stall);
         let http2 = http2_limits::builder(tasks, &settings);
-        Self { router, settings, http1, http2, ends }
+        let linger = Linger::new(tracker, ends.stop.clone());
+        Self { router, settings, http1, http2, linger, ends }
     }
 }
 

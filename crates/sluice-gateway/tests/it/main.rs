@@ -8,6 +8,7 @@ mod flood;
 mod gone;
 mod http2;
 mod leaving;
+mod lingering;
 mod pages;
 mod principals;
 mod replaying;
