@@ -69,7 +69,8 @@ async fn discard(mut body: Incoming, _place: OwnedSemaphorePermit) {
     let read = async {
         let mut bytes = 0;
         while bytes < BYTES_MAX
-            && let Some(Ok(frame)) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
+            && let Some(Ok(frame)) =
+                std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await
         {
             bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         }

@@ -21,6 +21,7 @@ mod inspecting;
 mod killed;
 mod limits;
 mod lines;
+mod lingering;
 mod live;
 mod many_topics;
 mod metrics;

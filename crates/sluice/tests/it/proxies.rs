@@ -222,6 +222,18 @@ async fn a_long_cursor_comes_through(kind: Kind) {
     gap.await.unwrap();
 }
 
+/// A publisher that refuses a request by its head has not read its body; the proxy must get the answer all the same.
+async fn an_early_answer_to_a_large_body_comes_through(kind: Kind) {
+    let Some(site) = Site::start(kind).await else { return };
+    let image = ("content-type", "image/png");
+    let body = "x".repeat(4 << 20);
+    for _ in 0..20 {
+        let answer =
+            request(site.front.address(), "POST", "/v1/topics/a/events", &[image], body.clone()).await;
+        assert_eq!(answer.unwrap().status, 415);
+    }
+}
+
 /// Each behaviour, behind each proxy.
 macro_rules! behind_each_proxy {
     ($($behaviour:ident),+ $(,)?) => {
@@ -248,6 +260,7 @@ behind_each_proxy!(
     a_line_is_published_before_its_request_ends,
     nodes_learn_the_address_of_the_client,
     a_long_cursor_comes_through,
+    an_early_answer_to_a_large_body_comes_through,
 );
 
 /// Installs neither: `make proxies` does.
