@@ -141,14 +141,15 @@ impl Feed {
         self.has_news
     }
 
-    /// Appends an `id:` without data, so that the cursors of idle clients do not grow old.
+    /// Appends a frame that only moves the cursor, so that the cursors of idle clients do not grow old.
     pub fn checkpoint(&mut self) {
         self.push_checkpoint(None);
     }
 
     fn push_checkpoint(&mut self, step: Option<Step>) {
         self.has_news = false;
-        self.ring.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
+        let checkpoint = self.set.projection().checkpoint(&self.cursor());
+        self.ring.push(RingFrame::whole(checkpoint, step));
     }
 
     /// The cursor of a stream that has everything of this feed.

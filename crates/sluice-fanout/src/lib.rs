@@ -34,7 +34,7 @@ pub use inbox::Inbox;
 pub use pace::Pace;
 pub use polled::{HeldFence, Polled, PolledStream, PolledView};
 pub use ring::{Framing, Ring, RingFrame, Step};
-pub use set::{FeedId, TopicKey, TopicSet};
+pub use set::{FeedId, Projection, TopicKey, TopicSet};
 pub use shard::{Host, PASS_STREAMS, Shard, ShardSettings, ShardStatus, TURN_US};
 pub use slot::{Phase, SlotKey, Token};
 pub use view::{Entry, Notice, View};

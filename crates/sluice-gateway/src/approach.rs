@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sluice_broker::{BrokerError, GapReason, Start, now_ms};
-use sluice_fanout::{Fence, RingFrame, cursor_of};
+use sluice_fanout::{Fence, Projection, RingFrame, cursor_of};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::Frame;
@@ -81,6 +81,7 @@ pub(crate) struct Approach {
 #[derive(Debug)]
 struct Greeting {
     retry: Duration,
+    projection: Projection,
     unknown_cursor: bool,
     said: bool,
     /// The client was told that events may be late, and not yet that they are no more.
@@ -113,7 +114,13 @@ impl Approach {
         outlet: &mut impl Outlet,
     ) -> Result<Self, Halt> {
         let unknown_cursor = subscription.origin == Origin::UnknownCursor;
-        let mut greeting = Greeting { retry: ground.retry(), unknown_cursor, said: false, told_stale: false };
+        let mut greeting = Greeting {
+            retry: ground.retry(),
+            projection: subscription.projection.clone(),
+            unknown_cursor,
+            said: false,
+            told_stale: false,
+        };
         let beginning = find_beginning(ground, view, subscription);
         tokio::pin!(beginning);
         let mut patience = PATIENCE;
@@ -141,8 +148,13 @@ impl Approach {
         let starts = positions.iter().map(|position| Start::seen(*position)).collect();
         let floor_ms = ground.hub.floor_at(hold.set(), positions);
         let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
-        let greeting =
-            Greeting { retry: ground.retry(), unknown_cursor: false, said: true, told_stale: false };
+        let greeting = Greeting {
+            retry: ground.retry(),
+            projection: hold.set().projection().clone(),
+            unknown_cursor: false,
+            said: true,
+            told_stale: false,
+        };
         let pacing = Pacing::new(ground.streams.heartbeat);
         Self { ground: ground.clone(), hold, catch_up, greeting, pacing }
     }
@@ -216,7 +228,12 @@ impl Greeting {
         let mut frames = Vec::new();
         if !self.said {
             self.said = true;
-            frames.push(Frame::opening(self.retry, cursor));
+            frames.push(match cursor {
+                Some(cursor) if self.projection.cursor_events => {
+                    Frame::cursor_event(Some(self.retry), cursor)
+                }
+                cursor => Frame::opening(self.retry, cursor),
+            });
             if self.unknown_cursor {
                 hub.tallies().gap(GapReason::UnknownCursor);
                 frames.push(control::unknown_cursor());
@@ -224,7 +241,7 @@ impl Greeting {
             self.told_stale = !hub.is_live();
             frames.extend(self.told_stale.then(control::stale));
         } else if let Some(cursor) = cursor {
-            frames.push(Frame::checkpoint(cursor));
+            frames.push(self.projection.checkpoint(cursor));
         }
         frames.into_iter().map(|frame| RingFrame::whole(frame, None)).collect()
     }
@@ -253,7 +270,7 @@ async fn find_beginning(
     view: ViewKey,
     subscription: &Subscription,
 ) -> Option<(FeedHold, Option<(Vec<Start>, u64)>)> {
-    let hold = ground.hub.open(view, &subscription.topics).await?;
+    let hold = ground.hub.open(view, &subscription.topics, &subscription.projection).await?;
     loop {
         match starts_in(ground, &subscription.origin, &hold).await {
             Ok(starts) => return Some((hold, starts)),

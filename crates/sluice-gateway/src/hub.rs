@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Instant;
 
 use sluice_broker::{Broker, Follower, FollowerStatus, Partition, Reserved};
-use sluice_fanout::{FeedId, Notice, PolledView, Shard, ShardStatus, TopicSet};
+use sluice_fanout::{FeedId, Notice, PolledView, Projection, Shard, ShardStatus, TopicSet};
 use sluice_wire::{EventId, Topic};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -161,14 +161,19 @@ impl Hub {
         self.follower().has_room(topics)
     }
 
-    /// Opens the feed of `topics` in `view`, or shares it; returns when the node follows all of them. Waits
+    /// Opens the feed of `topics` in `view` and in the form `projection`, or shares it; returns when the node follows all of them. Waits
     /// as long as the broker is away; `None` when the node stops meanwhile.
-    pub(crate) async fn open(&self, view: ViewKey, topics: &[Topic]) -> Option<FeedHold> {
-        if let Some(hold) = self.enter_open(view, topics) {
+    pub(crate) async fn open(
+        &self,
+        view: ViewKey,
+        topics: &[Topic],
+        projection: &Projection,
+    ) -> Option<FeedHold> {
+        if let Some(hold) = self.enter_open(view, topics, projection) {
             return Some(hold);
         }
         self.follower().follow(topics).await;
-        let (hold, created) = self.enter(view, topics)?;
+        let (hold, created) = self.enter(view, topics, projection)?;
         if !created {
             // The feed has a hold on its topics already.
             self.follower().unfollow(topics);
@@ -208,16 +213,16 @@ impl Hub {
     }
 
     /// The feed of topics that are all open in `view` already.
-    fn enter_open(&self, view: ViewKey, topics: &[Topic]) -> Option<FeedHold> {
+    fn enter_open(&self, view: ViewKey, topics: &[Topic], projection: &Projection) -> Option<FeedHold> {
         let mut state = self.lock();
-        let set = state.known_set(topics)?;
+        let set = state.known_set(topics, projection)?;
         let feed = state.feeds.enter_open(view, &set)?;
         Some(self.hold(feed, set))
     }
 
-    fn enter(&self, view: ViewKey, topics: &[Topic]) -> Option<(FeedHold, bool)> {
+    fn enter(&self, view: ViewKey, topics: &[Topic], projection: &Projection) -> Option<(FeedHold, bool)> {
         let mut state = self.lock();
-        let set = state.known_set(topics)?;
+        let set = state.known_set(topics, projection)?;
         match state.feeds.enter(view, set.clone()) {
             Entered::Existing(feed) => Some((self.hold(feed, set), false)),
             Entered::Created(feed) => {
@@ -258,10 +263,10 @@ impl Hub {
 }
 
 impl State {
-    fn known_set(&self, topics: &[Topic]) -> Option<Arc<TopicSet>> {
+    fn known_set(&self, topics: &[Topic], projection: &Projection) -> Option<Arc<TopicSet>> {
         let members: Option<Vec<_>> =
             topics.iter().map(|topic| Some((self.topics.key(topic)?, topic.clone()))).collect();
-        members.map(|members| Arc::new(TopicSet::new(members)))
+        members.map(|members| Arc::new(TopicSet::projected(members, projection.clone())))
     }
 
     /// Counts a new feed on its topics; where they stand.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use http::HeaderMap;
 use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle, settled_ms};
+use sluice_fanout::Projection;
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
 
@@ -13,6 +14,10 @@ use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
 pub(crate) struct Subscription {
     /// Distinct, in the order asked for.
     pub(crate) topics: Vec<Topic>,
+    /// Whether the client must not be taken for an anonymous one: a stream without credentials is of no use to it.
+    pub(crate) auth_required: bool,
+    /// The form in which they are sent.
+    pub(crate) projection: Projection,
     pub(crate) origin: Origin,
     /// The trace that the request belongs to.
     pub(crate) trace: Option<TraceParent>,
@@ -42,6 +47,7 @@ impl Subscription {
     pub(crate) fn parse(query: &str, headers: &HeaderMap, topics_max: usize) -> Result<Self, Problem> {
         let mut topics: Vec<Topic> = Vec::new();
         let (mut since, mut cursor) = (None, None);
+        let (mut projection, mut auth_required) = (Projection::default(), false);
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match key.as_ref() {
                 "topic" => {
@@ -60,6 +66,11 @@ impl Subscription {
                 }
                 "since" => since = Some(value.into_owned()),
                 "last_event_id" => cursor = Some(value.into_owned()),
+                "auth" if value == "required" => auth_required = true,
+                "auth" => {
+                    return Err(bad("invalid-query", "The query is not valid", "auth must be required"));
+                }
+                "cursor_events" => projection.cursor_events = switch("cursor_events", &value)?,
                 _ => {}
             }
         }
@@ -69,7 +80,7 @@ impl Subscription {
         let origin = origin(headers, cursor.as_deref(), since.as_deref())?;
         let trace = headers.get("traceparent").and_then(|value| value.to_str().ok());
         let trace = trace.and_then(TraceParent::parse);
-        Ok(Self { topics, origin, trace })
+        Ok(Self { topics, auth_required, projection, origin, trace })
     }
 
     /// The cursor that the client came with.
@@ -78,6 +89,15 @@ impl Subscription {
             Origin::Cursor(cursor) => Some(cursor),
             _ => None,
         }
+    }
+}
+
+/// A parameter that is on or off.
+fn switch(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => Err(bad("invalid-query", "The query is not valid", format!("{name} must be 1 or 0"))),
     }
 }
 
@@ -228,6 +248,15 @@ mod tests {
     }
 
     #[test]
+    fn cursor_events_are_asked_for() {
+        let fires = |query| parse(query, None).unwrap().projection.cursor_events;
+        assert_eq!(
+            ["topic=a", "topic=a&cursor_events=1", "cursor_events=0&topic=a"].map(fires),
+            [false, true, false]
+        );
+    }
+
+    #[test]
     fn a_cursor_is_handed_back_as_it_came_or_not_at_all() {
         let text = |query, header: Option<&str>| {
             let headers =
@@ -254,6 +283,8 @@ mod tests {
             ("topic=a&topic=b&topic=c&topic=d", "too-many-topics"),
             ("topic=a&topic=b&topic=c&topic=d&topic=%20", "too-many-topics"),
             ("topic=a&since=yesterday", "invalid-since"),
+            ("topic=a&cursor_events=yes", "invalid-query"),
+            ("topic=a&auth=no", "invalid-query"),
         ] {
             assert_eq!(parse(query, None).unwrap_err().slug, slug, "{query}");
         }

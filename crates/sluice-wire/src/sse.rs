@@ -12,3 +12,6 @@ pub use head::{Head, head};
 
 /// The type of an event without an `event` field.
 pub const DEFAULT_EVENT_TYPE: &str = "message";
+
+/// The type of an event whose only content is the cursor in its `id`.
+pub const CURSOR_EVENT_TYPE: &str = "sluice.cursor";

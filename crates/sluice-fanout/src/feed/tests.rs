@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sluice_wire::Topic;
 
 use super::*;
-use crate::set::TopicKey;
+use crate::set::{Projection, TopicKey};
 
 fn feed(topics: u32) -> Feed {
     let member = |key| (TopicKey(key), Topic::parse(&format!("t{key}")).unwrap());
@@ -63,6 +63,23 @@ fn a_checkpoint_is_news_once() {
     feed.checkpoint();
     assert!(!feed.has_news_for_checkpoint());
     assert_eq!(text_of(&feed, 0), "id: 0-0~70\n\n");
+}
+
+#[test]
+fn a_feed_with_cursor_events_fires_at_each_checkpoint_and_jump_and_sends_the_same_events() {
+    let members = vec![(TopicKey(0), Topic::parse("t").unwrap())];
+    let set = Arc::new(TopicSet::projected(members, Projection { cursor_events: true }));
+    let mut feed = Feed::new(set, vec![EventId::ZERO].into(), 0);
+    let frame = event(5, 3);
+    feed.event(0, EventId::at(5), &frame);
+    let [head, body] = feed.ring().get(0).unwrap().pieces(Framing::Chunked);
+    assert!(head.is_empty() && body.as_ptr() == frame.chunk().as_ptr(), "events are shared by all forms");
+    feed.raise_floor(70);
+    feed.checkpoint();
+    assert_eq!(text_of(&feed, 1), "id: 5-0~70\nevent: sluice.cursor\ndata: {}\n\n");
+    feed.jump(0, EventId::at(90), Frame::control("sluice.gap", "{}", None));
+    assert_eq!(text_of(&feed, 3), "id: 90-0\nevent: sluice.cursor\ndata: {}\n\n");
+    assert_eq!(feed.positions_at(3)[0], EventId::at(5), "positions are those of any other feed");
 }
 
 /// What a step does to a feed of three topics: an event, a plain message, a jump, an eviction.

@@ -1,7 +1,7 @@
 //! What was read of several topics, in the order in which the client would have seen it live.
 
 use sluice_fanout::{Fence, Framing, RingFrame, Step};
-use sluice_wire::sse::{Frame, head};
+use sluice_wire::sse::head;
 
 use super::CatchUp;
 use super::source::Item;
@@ -43,7 +43,7 @@ impl CatchUp {
             Item::Gap(gap) => {
                 frames.push(RingFrame::whole(control::gap(gap), None));
                 // The cursor moves over the gap, so that a client that leaves now is not told again.
-                frames.push(RingFrame::whole(Frame::checkpoint(&self.cursor()), step));
+                frames.push(RingFrame::whole(self.set.projection().checkpoint(&self.cursor()), step));
             }
         }
     }

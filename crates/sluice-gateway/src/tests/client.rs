@@ -46,6 +46,8 @@ pub(super) struct Client {
     body: Option<Pin<Box<SseBody>>>,
     decoder: Decoder,
     cursor: String,
+    /// Whether the stream was asked to fire `sluice.cursor`: every other one of a client is.
+    cursor_events: bool,
     /// The last event seen or told missing, by topic; `None` before the first cursor.
     seen: Option<Vec<usize>>,
     /// Whose beginning was asked for: before it, trimming is not told.
@@ -68,6 +70,7 @@ impl Client {
             body: None,
             decoder: Decoder::new(),
             cursor: String::new(),
+            cursor_events: false,
             seen: None,
             told: Vec::new(),
             events: 0,
@@ -99,7 +102,9 @@ impl Client {
                     .map_or_else(String::new, |place| format!("&since={}", ledger.id_at(first, place)))
             }
         };
-        let query = names.collect::<Vec<_>>().join("&") + &since;
+        self.cursor_events = !self.cursor_events;
+        let form = if self.cursor_events { "&cursor_events=1" } else { "" };
+        let query = names.collect::<Vec<_>>().join("&") + &since + form;
         if self.seen.is_none() {
             self.lost_before = ledger.lost;
             self.opened_at = self.topics.iter().map(|index| ledger.len(*index)).collect();
@@ -182,7 +187,10 @@ impl Client {
         self.decoder.feed(bytes, &mut items);
         for item in items {
             match item {
-                Item::Id(cursor) => self.moved(&cursor, ledger),
+                Item::Id(cursor) => {
+                    assert!(!self.cursor_events, "the cursor {cursor} moved and fired nothing");
+                    self.moved(&cursor, ledger);
+                }
                 Item::Event(event) => self.heard(&event, ledger),
                 Item::Retry(_) | Item::Comment(_) => {}
                 Item::Overlong => panic!("nothing is overlong here"),

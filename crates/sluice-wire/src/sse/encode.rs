@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use memchr::memchr2;
 
-use super::DEFAULT_EVENT_TYPE;
 use super::head::{CHUNK_END, IdLine, size_line_len, write_size_line};
+use super::{CURSOR_EVENT_TYPE, DEFAULT_EVENT_TYPE};
 use crate::cursor::Cursor;
 use crate::{EventId, EventType};
 
@@ -52,6 +52,14 @@ impl Frame {
     #[must_use]
     pub fn checkpoint(cursor: &Cursor) -> Self {
         Fields { id: Some(cursor), retry: None, event_type: None }.without_data()
+    }
+
+    /// Moves the client's cursor as [`Frame::opening`] (with a `retry`) or [`Frame::checkpoint`] does, and fires an event
+    /// with it, so that a script can read the cursor from `event.lastEventId` before the first event of a topic.
+    #[must_use]
+    pub fn cursor_event(retry: Option<Duration>, cursor: &Cursor) -> Self {
+        Fields { id: Some(cursor), retry, event_type: Some(CURSOR_EVENT_TYPE) }
+            .with_lines(Lines::new(b"data:", "{}"))
     }
 
     /// A comment, which clients pass over: a heartbeat. Each line of `text` becomes a comment line.

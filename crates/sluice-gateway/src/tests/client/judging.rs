@@ -11,6 +11,10 @@ impl Client {
         match event.event_type.as_str() {
             "sluice.gap" => self.told_missing(&event.data, ledger),
             "sluice.stale" | "sluice.live" => {}
+            "sluice.cursor" => {
+                assert!(self.cursor_events && event.data == "{}", "{event:?}");
+                self.moved(&event.last_event_id, ledger);
+            }
             "message" if event.data.starts_with("plain") => {}
             _ => {
                 let mut parts = event.data.split(':');

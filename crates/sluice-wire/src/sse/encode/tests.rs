@@ -44,12 +44,15 @@ fn data_is_split_at_every_line_break_and_at_nothing_else() {
 }
 
 #[test]
-fn other_frames_have_no_data() {
+fn other_frames_are_what_they_say() {
     let cursor = Cursor::Plain { last: EventId::new(5, 1), floor_ms: Some(9) };
     let retry = Duration::from_secs(2);
     assert_eq!(text(&Frame::opening(retry, Some(&cursor))), "retry: 2000\nid: 5-1~9\n\n");
     assert_eq!(text(&Frame::opening(retry, None)), "retry: 2000\n\n");
     assert_eq!(text(&Frame::checkpoint(&cursor)), "id: 5-1~9\n\n");
+    let event = "id: 5-1~9\nevent: sluice.cursor\ndata: {}\n\n";
+    assert_eq!(text(&Frame::cursor_event(None, &cursor)), event);
+    assert_eq!(text(&Frame::cursor_event(Some(retry), &cursor)), format!("retry: 2000\n{event}"));
     assert_eq!(text(&Frame::comment("beat\nid: 1")), ": beat\n: id: 1\n\n");
     assert_eq!(text(&Frame::comment("")), ":\n\n");
 }
