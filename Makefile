@@ -11,7 +11,7 @@ TARGETS ?=
 # What `make load` runs, and against what: sluice, floor, floor-passes, nchan or all.
 SCENARIOS ?= density fanout
 TARGET ?= sluice
-# Which part of `make clients`: consumers, publishers, table; all unless given.
+# Which part of `make clients`: consumers, sleepers, publishers, table; all unless given.
 CLIENTS ?=
 # What `make reliability` and `make chaos` are confined to, and what replays the latter.
 ONLY ?=

@@ -27,20 +27,31 @@ class Browser:
         if not self.program:
             raise Missing("no chromium here")
         self.lines = []
+        # What the application sets as the cookie of whoever loads the page or refreshes its session.
+        self.session = None
         browser = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
+            def set_cookie(self):
+                if browser.session:
+                    self.send_header("set-cookie", f"sluice_token={browser.session}; Path=/; HttpOnly; SameSite=Lax")
+
             def do_GET(self):
                 body = browser.page.encode() if self.path == "/" else b""
                 self.send_response(200 if body else 404)
                 self.send_header("content-type", "text/html; charset=utf-8")
                 self.send_header("content-length", str(len(body)))
+                self.set_cookie()
                 self.end_headers()
                 self.wfile.write(body)
 
             def do_POST(self):
-                browser.lines.append(self.rfile.read(int(self.headers["content-length"])).decode())
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
                 self.send_response(204)
+                if self.path == "/session/refresh":
+                    self.set_cookie()
+                else:
+                    browser.lines.append(body)
                 self.end_headers()
 
             def log_message(self, *arguments):

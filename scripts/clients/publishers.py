@@ -2,13 +2,10 @@
 
 import os
 import subprocess
-from pathlib import Path
 
 import snippets
 import toolchains
-from stage import Stage
-
-SCRIPT = Path("crates/sluice-broker/scripts/publish.lua").resolve()
+from stage import SCRIPT, Stage
 
 
 def run(sluice, page, report):

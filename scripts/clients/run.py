@@ -1,4 +1,4 @@
-"""Runs every program of docs/clients.md and docs/publishing.md against real nodes: run.py SLUICE [consumers|publishers|table].
+"""Runs every program of docs/clients.md and docs/publishing.md against real nodes: run.py SLUICE [consumers|sleepers|publishers|table].
 
 `table` compares the table of docs/clients.md with what the programs do; with BLESS=1 it writes it.
 """
@@ -10,8 +10,9 @@ from pathlib import Path
 import consumers
 import probe
 import publishers
+import sleepers
 
-CLIENTS, PUBLISHING = Path("docs/clients.md"), Path("docs/publishing.md")
+CLIENTS, PUBLISHING, ACCESS = Path("docs/clients.md"), Path("docs/publishing.md"), Path("docs/access.md")
 MARK = "<!-- table: clients -->\n"
 
 
@@ -50,12 +51,14 @@ def table(report):
 
 def main():
     sluice = Path(sys.argv[1]).resolve()
-    parts = sys.argv[2:] or ["consumers", "publishers", "table"]
+    parts = sys.argv[2:] or ["consumers", "sleepers", "publishers", "table"]
     bad = 0
     for part in parts:
         report = Report(part)
         if part == "consumers":
             consumers.run(sluice, CLIENTS, report)
+        elif part == "sleepers":
+            sleepers.run(sluice, CLIENTS, ACCESS, report)
         elif part == "publishers":
             publishers.run(sluice, PUBLISHING, report)
         elif part == "table":

@@ -11,6 +11,9 @@ import urllib.request
 from pathlib import Path
 
 
+SCRIPT = Path("crates/sluice-broker/scripts/publish.lua").resolve()
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -73,16 +76,33 @@ class Stage:
         return self.gateway.wait(timeout=30)
 
     def streams(self):
-        lines = self._ops("/metrics").splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("sluice_streams_open "))
+        return self.metric("sluice_streams_open")
 
     def history(self, topic):
         with urllib.request.urlopen(f"{self.url}/v1/topics/{topic}/events?limit=1000", timeout=5) as answer:
             return json.load(answer)["events"]
 
     def publisher(self, topic):
-        command = [self.sluice, "publish", topic, "--lines", "--url", self.redis_url]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=self.log, stderr=self.log, text=True)
+        """Publishes what it is called with, by the script that is documented for it, over one connection."""
+        connection = socket.create_connection(("127.0.0.1", self.redis_port), 10)
+        answers = connection.makefile("rb")
+
+        def publish(data):
+            parts = [part.encode() for part in ("EVAL", SCRIPT.read_text(), "1", f"sluice:{{{topic}}}:log", data)]
+            connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+            answer = answers.readline()
+            if not answer.startswith(b"*"):
+                raise RuntimeError(f"publish.lua answered {answer!r}")
+            for _ in range(int(answer[1:])):
+                if (line := answers.readline()).startswith(b"$") and line != b"$-1\r\n":
+                    answers.readline()
+
+        return publish
+
+    def metric(self, name):
+        """The sum over its labels."""
+        lines = self._ops("/metrics").splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.split("{")[0].split(" ")[0] == name)
 
     def _ops(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=2) as answer:

@@ -21,7 +21,7 @@ use crate::issuer::{Issuer, Source};
 use crate::jwks::{Fetch, Jwks};
 use crate::keys::KeyError;
 use crate::measure;
-use crate::revocation::{Revocation, Revocations, Whom};
+use crate::revocation::{About, Revocation, Revocations, Whom};
 use crate::settings::{AccessSettings, ApiKeySettings};
 use crate::token::{self, ClaimRules, Unverified};
 
@@ -103,7 +103,7 @@ impl Access {
     /// No credentials, and these topics open to everybody.
     #[must_use]
     pub fn open(subscribe: Vec<TopicPattern>, publish: Vec<TopicPattern>) -> Self {
-        let anonymous = Grants { subscribe, publish };
+        let anonymous = Grants { subscribe, publish, revoke: false };
         let nothing: Fetch =
             Arc::new(|_| -> BoxFuture<'static, _> { Box::pin(async { Err(String::new()) }) });
         let settings = AccessSettings { anonymous, ..AccessSettings::default() };
@@ -134,6 +134,14 @@ impl Access {
     /// When they were revoked meanwhile.
     pub fn recheck(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
         self.shared.check_revoked(identity, now_ms).inspect_err(measure::refused)
+    }
+
+    /// By what the credentials of `request` are recognised when they come back: their digest. `None` if it has none that
+    /// count.
+    #[must_use]
+    pub fn fingerprint(&self, request: &Request<'_>) -> Option<[u8; 32]> {
+        let credentials = self.shared.places.find(request).ok().flatten();
+        credentials.map(|credentials| digest_of(&credentials))
     }
 
     /// Counts a denial that came of an identity, as the others are counted.
@@ -194,7 +202,19 @@ impl Access {
         self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned).of(whom, now_ms)
     }
 
-    /// Forgets revocations whose time has passed; how many are in force.
+    /// The latest revocation about something, in force or not.
+    #[must_use]
+    pub fn latest_revocation(&self, about: &About) -> Option<Revocation> {
+        self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned).latest(about)
+    }
+
+    /// Every revocation that is known and on which something depends still.
+    #[must_use]
+    pub fn all_revocations(&self) -> Vec<Revocation> {
+        self.shared.revocations.read().unwrap_or_else(sluice_failure::poisoned).all()
+    }
+
+    /// Forgets revocations on which nothing depends any more; how many are in force.
     pub fn prune_revocations(&self, now_ms: u64) -> usize {
         let mut revocations = self.shared.revocations.write().unwrap_or_else(sluice_failure::poisoned);
         let in_force = revocations.prune(now_ms);
@@ -269,6 +289,7 @@ impl Access {
             }
         }
         let unverified = Unverified::parse(token)?;
+        unverified.check_expired(&shared.rules, now_ms)?;
         let (claims, issuer) = match shared.try_issuers(&unverified) {
             Ok(signed) => signed,
             Err(denial) => shared.try_again(&unverified, denial).await?,
@@ -284,6 +305,7 @@ impl Grants {
     fn add(&mut self, more: &Self) {
         self.subscribe.extend_from_slice(&more.subscribe);
         self.publish.extend_from_slice(&more.publish);
+        self.revoke |= more.revoke;
     }
 }
 

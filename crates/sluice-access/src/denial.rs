@@ -15,12 +15,19 @@ pub enum Denial {
         /// Of which topic.
         topic: Topic,
     },
+    /// The request says that it must not be taken for an anonymous one, and it has no credentials that count.
+    Missing,
     /// It is known who it is, and that they may not.
     NotGranted {
         /// What was wanted.
         action: Action,
         /// Of which topic.
         topic: Topic,
+    },
+    /// Only some API keys may revoke.
+    RevokeNotGranted {
+        /// Whether the caller has credentials.
+        named: bool,
     },
     /// The topic is Sluice's own.
     Reserved {
@@ -55,6 +62,9 @@ impl Denial {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Anonymous { .. } => "anonymous",
+            Self::Missing => "missing",
+            Self::RevokeNotGranted { named: false } => "anonymous",
+            Self::RevokeNotGranted { named: true } => "not-granted",
             Self::NotGranted { .. } => "not-granted",
             Self::Reserved { .. } => "reserved",
             Self::Invalid { reason, .. } | Self::Unavailable { reason, .. } => reason,
@@ -67,6 +77,17 @@ impl Denial {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// The reason for which new credentials would help, as a stream tells it in `sluice.expired`; `None` where only
+    /// other rights, another request or another node would.
+    #[must_use]
+    pub fn renewable(&self) -> Option<&'static str> {
+        match self {
+            Self::Invalid { reason: reason @ ("expired" | "revoked"), .. } => Some(reason),
+            Self::Anonymous { .. } | Self::Missing => Some("missing"),
+            _ => None,
+        }
     }
 
     /// What the client is told.
@@ -84,12 +105,28 @@ impl Denial {
                     action.as_str()
                 ),
             ),
+            Self::Missing => Problem::new(
+                401,
+                "unauthorized",
+                "Authentication needed",
+                "the request says auth=required and has no credentials that count here: send a token or an API key \
+                 (Authorization: Bearer ..), or the cookie from a page of this host or of cors.origins",
+            ),
             Self::NotGranted { action, topic } => Problem::new(
                 403,
                 "forbidden",
                 "Not granted",
                 format!("these credentials do not grant to {} to topic {topic}", action.as_str()),
             ),
+            Self::RevokeNotGranted { named } => {
+                let (status, slug, title) = match named {
+                    true => (403, "forbidden", "Not granted"),
+                    false => (401, "unauthorized", "Authentication needed"),
+                };
+                let detail = "to revoke credentials needs an API key with revoke = true in auth.api_keys \
+                              (Authorization: Bearer ..)";
+                Problem::new(status, slug, title, detail)
+            }
             Self::Reserved { topic } => Problem::new(
                 403,
                 "reserved-topic",
@@ -116,8 +153,12 @@ impl Denial {
     #[must_use]
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::Anonymous { .. } => Some(r#"Bearer realm="sluice""#),
-            Self::NotGranted { .. } => Some(r#"Bearer realm="sluice", error="insufficient_scope""#),
+            Self::Anonymous { .. } | Self::Missing | Self::RevokeNotGranted { named: false } => {
+                Some(r#"Bearer realm="sluice""#)
+            }
+            Self::NotGranted { .. } | Self::RevokeNotGranted { named: true } => {
+                Some(r#"Bearer realm="sluice", error="insufficient_scope""#)
+            }
             Self::Invalid { reason, .. } => Some(match *reason {
                 "expired" => {
                     r#"Bearer realm="sluice", error="invalid_token", error_description="the token has expired""#

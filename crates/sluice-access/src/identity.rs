@@ -19,13 +19,15 @@ pub struct Identity {
     pub token_id: Option<Arc<str>>,
     /// Who has signed the token, as its `iss` says: `subject` and `token_id` are names within an issuer.
     pub issuer: Option<Arc<str>>,
+    /// When the token was issued, as its `iat` says. Seconds since the Unix epoch.
+    pub issued_at_s: Option<u64>,
     /// When what it may do ends. Milliseconds since the Unix epoch.
     pub expires_at_ms: Option<u64>,
     /// What it may do.
     pub grants: Arc<Grants>,
 }
 
-/// The names that somebody can be revoked by.
+/// What somebody can be revoked by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Names<'a> {
     /// As [`Identity::subject`].
@@ -34,15 +36,19 @@ pub struct Names<'a> {
     pub token_id: Option<&'a str>,
     /// As [`Identity::issuer`].
     pub issuer: Option<&'a str>,
+    /// As [`Identity::issued_at_s`].
+    pub issued_at_s: Option<u64>,
 }
 
-/// Topics that somebody may read and publish to.
+/// What somebody may do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
     /// Those that may be read.
     pub subscribe: Vec<TopicPattern>,
     /// Those that may be published to.
     pub publish: Vec<TopicPattern>,
+    /// Whether credentials may be revoked.
+    pub revoke: bool,
 }
 
 /// What somebody wants with a topic.
@@ -83,7 +89,13 @@ impl Identity {
     /// Somebody without credentials.
     #[must_use]
     pub fn anonymous(grants: Arc<Grants>) -> Self {
-        Self { subject: None, token_id: None, issuer: None, expires_at_ms: None, grants }
+        Self { subject: None, token_id: None, issuer: None, issued_at_s: None, expires_at_ms: None, grants }
+    }
+
+    /// Whether it may revoke credentials and see which are revoked.
+    #[must_use]
+    pub fn may_revoke(&self) -> bool {
+        self.grants.revoke
     }
 
     /// What it goes by.
@@ -93,6 +105,7 @@ impl Identity {
             subject: self.subject.as_deref(),
             token_id: self.token_id.as_deref(),
             issuer: self.issuer.as_deref(),
+            issued_at_s: self.issued_at_s,
         }
     }
 
@@ -100,6 +113,12 @@ impl Identity {
     #[must_use]
     pub fn is_named(&self) -> bool {
         self.subject.is_some() || self.token_id.is_some()
+    }
+
+    /// Whether it came without credentials. Credentials that say neither who nor which are credentials all the same.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        !self.is_named() && self.expires_at_ms.is_none()
     }
 
     /// Whether it may do `action` with every one of `topics`.
@@ -119,10 +138,7 @@ impl Identity {
         match topics.into_iter().find(|topic| !granted(topic)) {
             None => Ok(()),
             Some(topic) if is_reserved(topic) => Err(Denial::Reserved { topic: topic.clone() }),
-            // Credentials that say neither who nor which are credentials all the same.
-            Some(topic) if self.is_named() || self.expires_at_ms.is_some() => {
-                Err(Denial::NotGranted { action, topic: topic.clone() })
-            }
+            Some(topic) if !self.is_anonymous() => Err(Denial::NotGranted { action, topic: topic.clone() }),
             Some(topic) => Err(Denial::Anonymous { action, topic: topic.clone() }),
         }
     }

@@ -37,7 +37,7 @@ pub use keys::KeyError;
 pub use pressure::Pressure;
 pub use rate::{Bucket, Rate, Rates};
 pub use refused::RefusedRequest;
-pub use revocation::{REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
+pub use revocation::{About, REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
 pub use settings::{
     AccessSettings, Algorithm, ApiKeySettings, IssuerSettings, JwksSettings, KeySource, SecretText,
 };

@@ -8,7 +8,7 @@ use metrics::{counter, gauge};
 use crate::denial::Denial;
 
 /// Every reason that [`refused`] counts by.
-const REASONS: [&str; 18] = [
+const REASONS: [&str; 19] = [
     "algorithm",
     "anonymous",
     "api-key",
@@ -18,6 +18,7 @@ const REASONS: [&str; 18] = [
     "issuer",
     "keys-unavailable",
     "malformed",
+    "missing",
     "not-granted",
     "not-yet-valid",
     "origin",

@@ -87,6 +87,16 @@ impl Rates {
         self.pieces.wait(full_at, now_ns).map_or(Ok(()), Err)
     }
 
+    /// Takes one piece of `name`: how long until it is the turn of this one, each having to wait for all before it; or,
+    /// when the bucket is empty, in how long it has a piece again.
+    pub fn turn<N: Hash>(&mut self, name: &N, now: Instant) -> Result<Duration, Duration> {
+        self.look(name, now)?;
+        self.take(name, now);
+        let now_ns = self.pieces.since_ns(now);
+        let full_at = self.full_at.get(&self.bucket_of(name)).copied().unwrap_or(now_ns);
+        Ok(Duration::from_nanos(full_at.saturating_sub(now_ns)))
+    }
+
     /// Takes one piece of `name`, after [`Rates::look`].
     pub fn take<N: Hash>(&mut self, name: &N, now: Instant) {
         let now_ns = self.pieces.since_ns(now);

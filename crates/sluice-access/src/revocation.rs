@@ -1,7 +1,9 @@
 //! Revocations: who is refused until when, although their credentials are good.
 //!
-//! They come from a log that every node reads from its beginning ([`REVOCATIONS_TOPIC`]); each says what holds from
-//! then on for one subject or one token, of one issuer or of all, so that a later one replaces an earlier one of the same.
+//! They come from a log that every node reads from its beginning ([`REVOCATIONS_TOPIC`]). Each entry is the latest word
+//! about one subject or one token, of one issuer or of all: an entry with a later [`Revocation::made_ms`] replaces an earlier
+//! one about the same, in whatever order the two are read. So any node can write an entry again that a failover has
+//! lost, several can do so at once, and nothing that was lifted meanwhile comes back.
 
 use std::collections::HashMap;
 
@@ -14,6 +16,10 @@ pub const REVOCATIONS_TOPIC: &str = "sluice.revocations";
 
 /// Length of what is revoked, and of its issuer. Bytes.
 const NAME_BYTES_MAX: usize = 256;
+
+/// How far ahead of the reader's clock an entry may say it was made. One that says more is taken for the oldest of all, so
+/// that a wrong clock, or an entry with an id of the future, cannot outrank every later word.
+const AHEAD_MAX_MS: u64 = 3_600_000;
 
 /// Who or what is revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,9 +50,37 @@ pub struct Revocation {
     /// Who or what.
     #[serde(flatten)]
     pub revoked: Revoked,
-    /// Until when. Milliseconds since the Unix epoch; a moment that has passed lifts an earlier revocation of the same
-    /// name and issuer.
+    /// Refuses only the credentials that were issued before this second since the Unix epoch, by their `iat`; those that
+    /// do not say when they were issued count as issued before. `None` refuses all.
+    ///
+    /// Such a revocation and one of all credentials of the same name are two, which stand beside each other. A build that
+    /// does not know the field passes it over and refuses all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_before_s: Option<u64>,
+    /// Until when. Milliseconds since the Unix epoch; a moment that has passed lifts an earlier revocation of the same.
     pub until_ms: u64,
+    /// When it was made, in milliseconds since the Unix epoch, and later than any other word about the same that its
+    /// writer knew. Of two about the same the later counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub made_ms: u64,
+    /// Until when it must be kept although it is no longer in force: one that lifts another, for as long as the other could
+    /// come back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kept_until_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a revocation is about: of several with the same topic, the latest counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct About {
+    /// Who or what.
+    pub revoked: Revoked,
+    /// Only credentials issued before some moment.
+    pub issued_before: bool,
 }
 
 impl Revocation {
@@ -56,17 +90,45 @@ impl Revocation {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads an entry of the log.
+    /// Reads an entry of the log that was written at `written_ms` by its id. One of a build that did not say when it was made
+    /// was made then.
     #[must_use]
-    pub fn from_json(json: &str) -> Option<Self> {
-        let revocation: Self = serde_json::from_str(json).ok()?;
+    pub fn from_json(json: &str, written_ms: u64, now_ms: u64) -> Option<Self> {
+        let mut revocation: Self = serde_json::from_str(json).ok()?;
         let Revoked { whom: Whom::Subject(name) | Whom::TokenId(name), issuer } = &revocation.revoked;
         let fits = |name: &String| (1..=NAME_BYTES_MAX).contains(&name.len());
-        (fits(name) && issuer.as_ref().is_none_or(fits)).then_some(revocation)
+        if !fits(name) || !issuer.as_ref().is_none_or(fits) {
+            return None;
+        }
+        if revocation.made_ms == 0 {
+            revocation.made_ms = written_ms;
+        }
+        if revocation.made_ms > now_ms.saturating_add(AHEAD_MAX_MS) {
+            revocation.made_ms = 0;
+        }
+        Some(revocation)
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About { revoked: self.revoked.clone(), issued_before: self.issued_before_s.is_some() }
+    }
+
+    /// Whether it refuses anybody at `now_ms`.
+    #[must_use]
+    pub fn is_in_force(&self, now_ms: u64) -> bool {
+        self.until_ms > now_ms
+    }
+
+    /// From when on nothing depends on it any more. Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn end_ms(&self) -> u64 {
+        self.until_ms.max(self.kept_until_ms)
     }
 }
 
-/// Those in force, and some whose time has passed and that were not yet forgotten.
+/// The latest words about all that matter still, and some that do not and were not yet forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Revocations {
     subjects: Table,
@@ -79,55 +141,67 @@ type Table = HashMap<Box<str>, Vec<Entry>>;
 #[derive(Debug)]
 struct Entry {
     issuer: Option<Box<str>>,
+    issued_before_s: Option<u64>,
     until_ms: u64,
+    made_ms: u64,
+    kept_until_ms: u64,
 }
 
 impl Revocations {
-    /// Takes one in. Whether it refuses somebody whom it did not refuse before.
+    /// Takes one in, unless a later word about the same is known. Whether it refuses somebody whom it did not refuse
+    /// before.
     pub(crate) fn apply(&mut self, revocation: Revocation, now_ms: u64) -> bool {
-        let Revocation { revoked: Revoked { whom, issuer }, until_ms } = revocation;
+        let end_ms = revocation.end_ms();
+        let Revocation { revoked: Revoked { whom, issuer }, issued_before_s, until_ms, .. } = revocation;
         let (table, name) = match whom {
             Whom::Subject(name) => (&mut self.subjects, name),
             Whom::TokenId(name) => (&mut self.tokens, name),
         };
         let entries = table.entry(name.as_str().into()).or_default();
-        let at = entries.iter().position(|entry| entry.issuer.as_deref() == issuer.as_deref());
-        let before_ms = at.map_or(0, |at| entries.swap_remove(at).until_ms);
-        if until_ms > now_ms {
-            entries.push(Entry { issuer: issuer.map(Into::into), until_ms });
+        let is_it = |entry: &Entry| entry.is_about(issuer.as_deref(), issued_before_s.is_some());
+        let known = entries.iter().enumerate().find(|(_, entry)| is_it(entry));
+        let known = known.map(|(at, entry)| (at, entry.made_ms));
+        if known.is_some_and(|(_, made_ms)| made_ms > revocation.made_ms) {
+            return false;
+        }
+        let before = known.map(|(at, _)| entries.swap_remove(at)).filter(|before| before.until_ms > now_ms);
+        let more = before.is_none_or(|before| issued_before_s > before.issued_before_s);
+        if end_ms > now_ms {
+            let issuer = issuer.map(Into::into);
+            let Revocation { made_ms, kept_until_ms, .. } = revocation;
+            entries.push(Entry { issuer, issued_before_s, until_ms, made_ms, kept_until_ms });
         } else if entries.is_empty() {
             table.remove(name.as_str());
         }
-        until_ms > now_ms && before_ms <= now_ms
+        until_ms > now_ms && more
     }
 
     pub(crate) fn refuses(&self, who: &Names<'_>, now_ms: u64) -> bool {
         let refused = |table: &Table, name: Option<&str>| {
             let mut entries = name.and_then(|name| table.get(name)).into_iter().flatten();
-            entries.any(|Entry { issuer, until_ms }| {
-                *until_ms > now_ms && (issuer.is_none() || issuer.as_deref() == who.issuer)
-            })
+            entries.any(|entry| entry.until_ms > now_ms && entry.is_for(who))
         };
         refused(&self.subjects, who.subject) || refused(&self.tokens, who.token_id)
     }
 
-    /// Forgets those whose time has passed; how many are left.
+    /// Forgets those on which nothing depends any more; how many are in force.
     pub(crate) fn prune(&mut self, now_ms: u64) -> usize {
         let left = |table: &mut Table| {
+            let mut in_force = 0;
             table.retain(|_, entries| {
-                entries.retain(|entry| entry.until_ms > now_ms);
+                entries.retain(|entry| entry.until_ms.max(entry.kept_until_ms) > now_ms);
+                in_force += entries.iter().filter(|entry| entry.until_ms > now_ms).count();
                 !entries.is_empty()
             });
-            table.values().map(Vec::len).sum::<usize>()
+            in_force
         };
         left(&mut self.subjects) + left(&mut self.tokens)
     }
 
     /// At most `limit` of those in force, those that end first first.
     pub(crate) fn list(&self, now_ms: u64, limit: usize) -> Vec<Revocation> {
-        let subjects = all(&self.subjects, Whom::Subject);
-        let mut all: Vec<Revocation> = subjects.chain(all(&self.tokens, Whom::TokenId)).collect();
-        all.retain(|revocation| revocation.until_ms > now_ms);
+        let mut all = self.all();
+        all.retain(|revocation| revocation.is_in_force(now_ms));
         all.sort_by(|a, b| (a.until_ms, &a.revoked).cmp(&(b.until_ms, &b.revoked)));
         all.truncate(limit);
         all
@@ -135,19 +209,47 @@ impl Revocations {
 
     /// Those in force under one name, for whichever issuer.
     pub(crate) fn of(&self, whom: &Whom, now_ms: u64) -> Vec<Revocation> {
+        let in_force = self.entries(whom).iter().filter(|entry| entry.until_ms > now_ms);
+        in_force.map(|entry| entry.told(whom.clone())).collect()
+    }
+
+    /// The latest word about something, in force or not.
+    pub(crate) fn latest(&self, about: &About) -> Option<Revocation> {
+        let whom = &about.revoked.whom;
+        let is_it = |entry: &&Entry| entry.is_about(about.revoked.issuer.as_deref(), about.issued_before);
+        self.entries(whom).iter().find(is_it).map(|entry| entry.told(whom.clone()))
+    }
+
+    /// Every word that is known.
+    pub(crate) fn all(&self) -> Vec<Revocation> {
+        all(&self.subjects, Whom::Subject).chain(all(&self.tokens, Whom::TokenId)).collect()
+    }
+
+    fn entries(&self, whom: &Whom) -> &[Entry] {
         let (table, name) = match whom {
             Whom::Subject(name) => (&self.subjects, name),
             Whom::TokenId(name) => (&self.tokens, name),
         };
-        let entries = table.get(name.as_str()).into_iter().flatten();
-        entries.filter(|entry| entry.until_ms > now_ms).map(|entry| entry.told(whom.clone())).collect()
+        table.get(name.as_str()).map_or(&[], Vec::as_slice)
     }
 }
 
 impl Entry {
+    fn is_about(&self, issuer: Option<&str>, issued_before: bool) -> bool {
+        self.issuer.as_deref() == issuer && self.issued_before_s.is_some() == issued_before
+    }
+
+    /// Whether the credentials of `who`, whose name it is, are meant.
+    fn is_for(&self, who: &Names<'_>) -> bool {
+        let of_issuer = self.issuer.is_none() || self.issuer.as_deref() == who.issuer;
+        let issued_before = |before_s: u64| who.issued_at_s.is_none_or(|issued_s| issued_s < before_s);
+        of_issuer && self.issued_before_s.is_none_or(issued_before)
+    }
+
     fn told(&self, whom: Whom) -> Revocation {
         let issuer = self.issuer.as_deref().map(str::to_owned);
-        Revocation { revoked: Revoked { whom, issuer }, until_ms: self.until_ms }
+        let Self { issued_before_s, until_ms, made_ms, kept_until_ms, .. } = *self;
+        Revocation { revoked: Revoked { whom, issuer }, issued_before_s, until_ms, made_ms, kept_until_ms }
     }
 }
 
@@ -158,85 +260,4 @@ fn all(table: &Table, whom: fn(String) -> Whom) -> impl Iterator<Item = Revocati
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject(name: &str, until_ms: u64) -> Revocation {
-        Revocation { revoked: Revoked { whom: Whom::Subject(name.to_owned()), issuer: None }, until_ms }
-    }
-
-    fn of_issuer(issuer: &str, mut revocation: Revocation) -> Revocation {
-        revocation.revoked.issuer = Some(issuer.to_owned());
-        revocation
-    }
-
-    fn named(subject: &str) -> Names<'_> {
-        Names { subject: Some(subject), ..Names::default() }
-    }
-
-    #[test]
-    fn the_latest_word_about_somebody_counts_until_its_time() {
-        let mut revocations = Revocations::default();
-        assert!(revocations.apply(subject("u", 100), 10));
-        assert!(revocations.refuses(&named("u"), 99) && !revocations.refuses(&named("u"), 100));
-        let token_u = Names { token_id: Some("u"), ..named("v") };
-        assert!(!revocations.refuses(&token_u, 50), "a token's id is no subject");
-        assert!(!revocations.apply(subject("u", 50), 20), "who was refused before is news to nobody");
-        assert!(!revocations.refuses(&named("u"), 60));
-        assert!(revocations.apply(subject("u", 80), 60), "again, after its time");
-        assert!(!revocations.apply(subject("u", 0), 20), "lifted");
-        assert!(revocations.list(20, 9).is_empty());
-        let revoked = Revoked { whom: Whom::TokenId("t".into()), issuer: None };
-        let token = Revocation { revoked, until_ms: 70 };
-        revocations.apply(token.clone(), 20);
-        assert!(revocations.refuses(&Names { token_id: Some("t"), ..named("v") }, 60));
-        assert_eq!(revocations.list(20, 9), [token]);
-        assert_eq!((revocations.prune(69), revocations.prune(70)), (1, 0));
-    }
-
-    #[test]
-    fn a_revocation_of_one_issuer_says_nothing_of_another_and_one_without_is_for_all() {
-        let mut revocations = Revocations::default();
-        let of = |issuer| Names { issuer, ..named("u") };
-        let (one, two, none) = (of(Some("one")), of(Some("two")), of(None));
-        assert!(revocations.apply(of_issuer("one", subject("u", 100)), 10));
-        assert_eq!([one, two, none].map(|who| revocations.refuses(&who, 50)), [true, false, false]);
-        assert!(revocations.apply(subject("u", 80), 10), "others are refused from then on");
-        assert_eq!([one, two, none].map(|who| revocations.refuses(&who, 50)), [true; 3]);
-        assert_eq!(revocations.of(&Whom::Subject("u".into()), 90), [of_issuer("one", subject("u", 100))]);
-        assert!(
-            !revocations.apply(subject("u", 0), 20),
-            "lifted for all but those of an issuer that was named"
-        );
-        assert_eq!([one, two, none].map(|who| revocations.refuses(&who, 50)), [true, false, false]);
-        revocations.apply(of_issuer("two", subject("u", 100)), 20);
-        assert_eq!(revocations.prune(20), 2);
-        revocations.apply(of_issuer("one", subject("u", 0)), 20);
-        assert_eq!(revocations.list(20, 9), [of_issuer("two", subject("u", 100))]);
-        revocations.apply(of_issuer("two", subject("u", 0)), 20);
-        assert!(revocations.subjects.is_empty(), "nothing is left of a name that was lifted");
-    }
-
-    #[test]
-    fn an_entry_reads_back_and_anything_else_is_none() {
-        let entry = subject("a\"b", 7);
-        assert_eq!(entry.to_json(), r#"{"subject":"a\"b","until_ms":7}"#);
-        assert_eq!(Revocation::from_json(&entry.to_json()), Some(entry.clone()));
-        let entry = of_issuer("i", entry);
-        assert_eq!(entry.to_json(), r#"{"subject":"a\"b","issuer":"i","until_ms":7}"#);
-        assert_eq!(Revocation::from_json(&entry.to_json()), Some(entry));
-        let of_a_later_build = r#"{"subject":"u","until_ms":7,"why":"x"}"#;
-        assert_eq!(Revocation::from_json(of_a_later_build), Some(subject("u", 7)));
-        for wrong in [
-            "",
-            "{}",
-            r#"{"subject":"","until_ms":1}"#,
-            r#"{"until_ms":1}"#,
-            r#"{"subject":1,"until_ms":1}"#,
-            r#"{"subject":"u","issuer":"","until_ms":1}"#,
-            r#"{"subject":"u","issuer":1,"until_ms":1}"#,
-        ] {
-            assert_eq!(Revocation::from_json(wrong), None, "{wrong}");
-        }
-    }
-}
+mod tests;

@@ -46,6 +46,8 @@ pub(crate) struct Unverified<'t> {
     pub(crate) header: Header,
     /// Who says that they have signed it.
     pub(crate) issuer: Option<String>,
+    /// When it ends by its own words, in seconds since 1970, where it says so in a form that can be read.
+    expires_s: Option<f64>,
 }
 
 /// What came of trying keys.
@@ -68,6 +70,11 @@ struct Issuer {
     iss: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct Expiry {
+    exp: f64,
+}
+
 impl<'t> Unverified<'t> {
     /// Takes `token` apart.
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
@@ -86,10 +93,23 @@ impl<'t> Unverified<'t> {
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
         let header: Option<Header> = decode(header).and_then(|json| serde_json::from_slice(&json).ok());
         let header = header.ok_or_else(|| malformed("the token's header is not readable"))?;
-        let claims: Option<Issuer> = decode(payload).and_then(|json| serde_json::from_slice(&json).ok());
+        let payload = decode(payload);
+        // What is not of its form is refused with the other claims, once the signature is known to be good.
+        let expiry: Option<Expiry> = payload.as_ref().and_then(|json| serde_json::from_slice(json).ok());
+        let claims: Option<Issuer> = payload.and_then(|json| serde_json::from_slice(&json).ok());
         let claims = claims.ok_or_else(|| malformed("the token's claims are not readable"))?;
         header.check()?;
-        Ok(Self { token, header, issuer: claims.iss })
+        Ok(Self { token, header, issuer: claims.iss, expires_s: expiry.map(|expiry| expiry.exp) })
+    }
+
+    /// Whether the token says of itself that it has expired: then it is worth nothing, whoever has signed it, and it is
+    /// refused before a signature is tried or a key set is fetched. A client that comes back after days is told that its
+    /// token has expired even if the key of that time is no longer known.
+    pub(crate) fn check_expired(&self, rules: &ClaimRules, now_ms: u64) -> Result<(), Denial> {
+        match self.expires_s.and_then(claims::in_millis) {
+            Some(expires_ms) => rules.check_expired(expires_ms, now_ms),
+            None => Ok(()),
+        }
     }
 
     /// Those of `keys` that may have signed it, by their names. A token without a `kid` means any, a key without one

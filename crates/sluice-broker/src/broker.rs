@@ -45,6 +45,21 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
         answers.into_iter().map(|answer| answer.and_then(|appended| wait.judge(appended, 0))).collect()
     }
 
+    /// The replicas of the server that holds the log of `topic`.
+    ///
+    /// The default is right for a backend that has none.
+    async fn replicas(&self, _topic: &Topic) -> Result<Replicas, BrokerError> {
+        Ok(Replicas::default())
+    }
+
+    /// Removes the events of `topic` with ids less than `before`. For logs whose owner knows what is still needed; topics
+    /// of applications are trimmed by their [`Retention`].
+    ///
+    /// The default is right for a backend that hands its topics on.
+    async fn trim(&self, _topic: &Topic, _before: EventId) -> Result<(), BrokerError> {
+        Ok(())
+    }
+
     /// Where the logs of `topics` stand, in order. One round trip.
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError>;
 
@@ -198,6 +213,15 @@ pub struct Appended {
     pub id: EventId,
     /// The key was seen before: `id` is the first event's and nothing was appended.
     pub repeated: bool,
+}
+
+/// The replicas of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Replicas {
+    /// How many are connected.
+    pub connected: usize,
+    /// One of them, connected or not, may take over at any time by itself: there are sentinels, or it is a cluster.
+    pub take_over: bool,
 }
 
 /// How many replicas an append waits for.

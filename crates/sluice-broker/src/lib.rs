@@ -25,7 +25,7 @@ mod url;
 pub use away::Away;
 pub use broker::{
     AccessCheck, Announcement, Appended, Broker, BrokerError, Duties, Listener, LogHead, Page, ReplicaWait,
-    Subscriber, SubscriberHealth, Tail, Tails,
+    Replicas, Subscriber, SubscriberHealth, Tail, Tails,
 };
 pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};

@@ -88,6 +88,11 @@ impl MemoryBroker {
         self.state().forget_from(EventId::at(from_ms));
     }
 
+    /// As [`MemoryBroker::fail_over`], from an event on.
+    pub fn forget_from(&self, id: EventId) {
+        self.state().forget_from(id);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(sluice_failure::poisoned)
     }
@@ -99,6 +104,11 @@ impl Broker for MemoryBroker {
         let mut state = self.state();
         let now_ms = (self.clock)();
         events.iter().map(|event| state.append(event, self.retention.of(&event.topic), now_ms)).collect()
+    }
+
+    async fn trim(&self, topic: &Topic, before: EventId) -> Result<(), BrokerError> {
+        self.state().trim_before(topic, before);
+        Ok(())
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {

@@ -44,7 +44,7 @@ pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
     AccessCheck, Appended, Broker, BrokerError, BrokerSettings, Duties, Holding, Listener, LogHead, Page,
-    Partition, ReplicaWait, Retention, RetentionPolicies, Subscriber, Tails,
+    Partition, ReplicaWait, Replicas, Retention, RetentionPolicies, Subscriber, Tails,
 };
 
 /// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
@@ -56,6 +56,8 @@ pub struct RedisBroker {
     retention: RetentionPolicies,
     settings: RedisSettings,
     tracker: TaskTracker,
+    /// Whether replicas take over by themselves.
+    take_over: bool,
 }
 
 impl RedisBroker {
@@ -72,8 +74,9 @@ impl RedisBroker {
         let keys = Keys::new(&settings.redis.prefix).map_err(BrokerError::Refused)?;
         let servers = servers(place, &settings, &tracker).map_err(refused)?;
         let appending = Appending::new(servers.announce_command(), settings.once_window);
+        let take_over = place.form != Form::Standalone;
         let (retention, settings) = (settings.retention, settings.redis);
-        Ok(Self { servers: Arc::new(servers), keys, appending, retention, settings, tracker })
+        Ok(Self { servers: Arc::new(servers), keys, appending, retention, settings, tracker, take_over })
     }
 }
 
@@ -142,6 +145,16 @@ impl Broker for RedisBroker {
         wait: ReplicaWait,
     ) -> Vec<Result<Appended, BrokerError>> {
         self.appending.append(&self.servers, &self.keys, &self.retention, events, wait).await
+    }
+
+    async fn replicas(&self, topic: &Topic) -> Result<Replicas, BrokerError> {
+        let answer = self.servers.read(self.keys.slot(topic), redis::cmd("ROLE")).await?;
+        let connected = role::replicas(&answer).ok_or_else(|| failure::odd("ROLE", "list of replicas"))?;
+        Ok(Replicas { connected, take_over: self.take_over })
+    }
+
+    async fn trim(&self, topic: &Topic, before: EventId) -> Result<(), BrokerError> {
+        read::trim(&self.servers, &self.keys, topic, before).await
     }
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {

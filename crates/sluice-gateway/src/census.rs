@@ -85,7 +85,7 @@ fn listed(admission: &Admission, shard: u16, report: StreamReport) -> Listed {
     // One that has left its principal behind may stand there with the number of another.
     let number = if report.phase == Phase::Closing { 0 } else { report.principal };
     let names = admission.principal(number, |principal| {
-        let Names { subject, token_id, issuer } = principal.names;
+        let Names { subject, token_id, issuer, issued_at_s: _ } = principal.names;
         [subject, token_id, issuer].map(|name| name.map(str::to_owned))
     });
     let [subject, token_id, issuer] = names.unwrap_or_default();

@@ -1,5 +1,5 @@
 //! The control events that a stream may carry beside events of its topics. Clients that do not listen to
-//! them are not disturbed: none carries an id, but for the one that is a whole response.
+//! them are not disturbed: none carries an id, but for those that are a whole response.
 
 use std::time::Duration;
 
@@ -47,6 +47,11 @@ pub(crate) fn shed(reason: &str, retry: Duration, cursor: Option<&str>) -> Frame
 /// The credentials of a stream are good no more: its client shall get new ones before it comes back.
 pub(crate) fn expired(reason: &str, retry: Duration) -> Frame {
     Frame::control("sluice.expired", &json!({ "reason": reason }).to_string(), Some(retry))
+}
+
+/// The answer to a client whose credentials count no more: as [`expired`], with the cursor that the client came with.
+pub(crate) fn asked_to_renew(reason: &str, retry: Duration, cursor: Option<&str>) -> Frame {
+    Frame::refusal("sluice.expired", &json!({ "reason": reason }).to_string(), retry, cursor)
 }
 
 /// The end of a stream that the client shall open again after `retry`.

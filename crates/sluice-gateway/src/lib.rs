@@ -143,7 +143,7 @@ impl Gateway {
             stop: stop.clone(),
         });
         harbour.open(runs.clone());
-        let edge = Edge::new(runs, settings.limits, settings.access);
+        let edge = Edge::new(runs, settings.limits, settings.access, settings.expired_as_event);
         let gateway = Self { edge: Arc::new(edge) };
         tracker.spawn(gateway.clone().keep());
         tracker.spawn(stop.clone().run_until_cancelled_owned(gateway.clone().end_revoked()));

@@ -1,6 +1,7 @@
 //! The public routes of a gateway.
 
 mod events;
+mod expired;
 mod history;
 mod identify;
 mod problem;
@@ -16,6 +17,7 @@ use http::{HeaderName, HeaderValue, Method};
 use sluice_access::Access;
 use tower_http::cors::{AllowOrigin, CorsLayer, ExposeHeaders};
 
+use self::expired::Comebacks;
 pub(crate) use self::problem::Answer;
 use self::refusals::RefusalLog;
 use crate::catch_up::PageMemory;
@@ -28,14 +30,18 @@ pub(crate) struct Edge {
     pub(crate) runs: Arc<Runs>,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
+    /// Whether a browser is told in a stream that its credentials no longer count.
+    pub(crate) expired_as_event: bool,
+    comebacks: Comebacks,
     /// Memory for pages of history on their way to clients.
     histories: PageMemory,
 }
 
 impl Edge {
-    pub(crate) fn new(runs: Arc<Runs>, limits: Limits, access: Access) -> Self {
+    pub(crate) fn new(runs: Arc<Runs>, limits: Limits, access: Access, expired_as_event: bool) -> Self {
+        let comebacks = Comebacks::new(&limits, Instant::now());
         let histories = PageMemory::new(history::HELD_BYTES_MAX, runs.ground.hub.tallies().clone());
-        Self { runs, limits, access, histories }
+        Self { runs, limits, access, expired_as_event, comebacks, histories }
     }
 }
 

@@ -29,6 +29,9 @@ pub struct GatewaySettings {
     pub pressure: Pressure,
     /// Who may read what.
     pub access: Access,
+    /// Whether a browser whose credentials have expired, were revoked or are missing is told by `sluice.expired` in a
+    /// stream instead of by a status.
+    pub expired_as_event: bool,
     /// Which pages of other origins may read.
     pub cors: CorsSettings,
     /// Whether spans are made, with the process's tracer.
@@ -128,6 +131,7 @@ impl Default for GatewaySettings {
             limits: Limits::default(),
             pressure: Pressure::default(),
             access: Access::open(Vec::new(), Vec::new()),
+            expired_as_event: true,
             cors: CorsSettings::default(),
             traced: false,
         }
@@ -142,7 +146,7 @@ impl Default for StreamSettings {
             retry_jitter_percent: 50,
             on_lag: OnLag::CatchUp,
             write_stall: Duration::from_secs(60),
-            max_age: None,
+            max_age: Some(Duration::from_secs(3_600)),
             expiry_jitter: Duration::from_secs(10),
             leeway: Duration::from_secs(10),
             shards: 0,

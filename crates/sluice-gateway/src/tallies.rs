@@ -117,6 +117,11 @@ impl Tallies {
         counter!("sluice_admission_refused_total", "reason" => reason).increment(1);
     }
 
+    /// A browser was told in a stream, in place of a status, that it needs new credentials.
+    pub(crate) fn asked_to_renew(&self, reason: &'static str) {
+        counter!("sluice_auth_renewals_asked_total", "reason" => reason).increment(1);
+    }
+
     pub(crate) fn catch_up_began(&self) {
         self.catching_up.increment(1.0);
         self.own.catching_up.fetch_add(1, Ordering::Relaxed);

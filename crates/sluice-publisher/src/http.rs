@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::post;
+use axum::routing::{get, post};
 use sluice_access::{Access, Action, Identity, Pressure};
 use sluice_wire::{NewEvent, Topic};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,9 +25,11 @@ mod one;
 mod pace;
 mod refusal;
 mod report;
+mod revocations;
 
 pub use json::read_event;
 pub use pace::PaceSettings;
+pub use revocations::{RevokeError, Revoking};
 
 /// What the HTTP service allows.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct RouteSettings {
     pub pace: PaceSettings,
     /// Whether the process is short of memory: then nothing is taken in.
     pub pressure: Pressure,
+    /// Who revokes credentials for applications; `None` where there are none to revoke.
+    pub revoking: Option<Revoking>,
     /// How long a request waits for room in the publisher's queue.
     pub queue_wait_max: Duration,
 }
@@ -70,12 +74,13 @@ impl Default for RouteSettings {
             body_idle_max: Duration::from_secs(30),
             pace: PaceSettings::default(),
             pressure: Pressure::default(),
+            revoking: None,
             queue_wait_max: Duration::from_secs(2),
         }
     }
 }
 
-/// `POST /v1/topics/{topic}/events` and `POST /v1/events`.
+/// `POST /v1/topics/{topic}/events`, `POST /v1/events`, and `/v1/revocations`.
 ///
 /// No fallbacks are set, so that a gateway's GET routes on the same paths can be merged in; give the whole to
 /// [`with_problem_fallbacks`].
@@ -87,6 +92,7 @@ pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
     Router::new()
         .route("/v1/events", post(batch::publish))
         .route("/v1/topics/{*rest}", post(one::publish))
+        .route("/v1/revocations", get(revocations::list).post(revocations::revoke))
         .route_layer(from_fn_with_state(service.clone(), identify::identify))
         .route_layer(from_fn_with_state(spans, trace::around_request))
         .with_state(service)

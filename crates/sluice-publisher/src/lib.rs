@@ -19,6 +19,8 @@ mod trace;
 
 pub use circuit::CircuitSettings;
 pub use error::PublishError;
-pub use http::{PaceSettings, RouteSettings, read_event, routes, with_problem_fallbacks};
+pub use http::{
+    PaceSettings, RevokeError, Revoking, RouteSettings, read_event, routes, with_problem_fallbacks,
+};
 pub use publisher::{OpenCircuit, Publisher, Receipt};
 pub use settings::PublisherSettings;

@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
 use self::readiness::Readiness;
-use self::revocations::Revocations;
+use self::revocations::{RevocationSettings, Revocations};
 use crate::{console, settings, status};
 
 /// Connections that may wait to be accepted: what a reconnect storm brings between two looks at the listener.
@@ -56,12 +56,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let access = settings::access(&config, &fetch)?;
     let pressure = Pressure::default();
     memory::watch(&config, &pressure, &lifecycle);
-    let parts = Parts::build(&config, &broker, &access, descriptors, &pressure, &lifecycle, &telemetry)?;
+    let revocations = revocations(&config, &broker, &access)?;
+    let with = (&access, &revocations);
+    let parts = Parts::build(&config, &broker, with, descriptors, &pressure, &lifecycle, &telemetry)?;
     let readiness = Readiness::new(settings::duties(&config), config.redis.url.is_memory());
     let ops = bind(config.ops.addr, "ops.addr")?;
-    let revocations = Revocations::new(broker.clone(), access.clone(), config.auth.revocation_max)
-        .context("the log of revocations has no name")?;
-    operations::serve(ops, &config, &parts, &readiness, (&access, &revocations), &lifecycle, &telemetry);
+    operations::serve(ops, &config, &parts, &readiness, with, &lifecycle, &telemetry);
     parts.listen(&config, &lifecycle)?;
     lifecycle.tracker.spawn(readiness.prove(broker, lifecycle.clone()));
     if access.has_credentials() {
@@ -80,6 +80,16 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ending::end(&parts, traces, &config, &lifecycle).await)
 }
 
+fn revocations(config: &Config, broker: &Arc<dyn Broker>, access: &Access) -> anyhow::Result<Revocations> {
+    let settings = RevocationSettings {
+        longest: config.auth.revocation_max,
+        in_force_max: config.auth.revocations_max,
+        trims: config.role != Role::Gateway,
+    };
+    let revocations = Revocations::new(broker.clone(), access.clone(), settings);
+    revocations.context("the log of revocations has no name")
+}
+
 /// The halves of Sluice that this process has.
 struct Parts {
     gateway: Option<Gateway>,
@@ -96,7 +106,7 @@ impl Parts {
     fn build(
         config: &Config,
         broker: &Arc<dyn Broker>,
-        access: &Access,
+        (access, revocations): (&Access, &Revocations),
         descriptors: u64,
         pressure: &Pressure,
         lifecycle: &Lifecycle,
@@ -115,7 +125,9 @@ impl Parts {
         let publisher = (config.role != Role::Gateway)
             .then(|| Publisher::start(broker.clone(), settings::publisher(config), &lifecycle.tracker));
         let routes = publisher.as_ref().map(|publisher| {
-            sluice_publisher::routes(publisher.clone(), settings::publisher_routes(config, access, pressure))
+            let mut settings = settings::publisher_routes(config, access, pressure);
+            settings.revoking = access.has_credentials().then(|| revocations.for_applications(config));
+            sluice_publisher::routes(publisher.clone(), settings)
         });
         let (public, publishing) = match (gateway.as_ref().map(Gateway::router), routes) {
             // One listener has both, so that a first try needs one address.

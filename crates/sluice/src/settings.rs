@@ -31,7 +31,7 @@ const CONNECTIONS_MOST: u64 = 4_096;
 pub(crate) fn broker(config: &Config) -> Result<BrokerSettings, BrokerUrlError> {
     let url: BrokerUrl = config.redis.url.expose().parse()?;
     let rules = config.topics.rules.iter().map(|rule| (rule.pattern.clone(), retention(&rule.retention)));
-    let rules = revocations_kept(config).into_iter().chain(rules);
+    let rules = revocations_kept().into_iter().chain(rules);
     let redis = &config.redis;
     Ok(BrokerSettings {
         url,
@@ -57,10 +57,9 @@ pub(crate) fn broker(config: &Config) -> Result<BrokerSettings, BrokerUrlError> 
     })
 }
 
-/// The log of revocations is kept as long as one may be in force, whatever is said of topics.
-fn revocations_kept(config: &Config) -> Option<(TopicPattern, Retention)> {
-    let kept = Retention { events_max: None, age_max: Some(config.auth.revocation_max), idle_max: None };
-    TopicPattern::parse(REVOCATIONS_TOPIC).ok().map(|log| (log, kept))
+/// Whoever follows the log of revocations removes what is no longer needed, by each entry's own end and by no setting.
+fn revocations_kept() -> Option<(TopicPattern, Retention)> {
+    TopicPattern::parse(REVOCATIONS_TOPIC).ok().map(|log| (log, Retention::UNLIMITED))
 }
 
 fn login(configured: &config::RedisLogin) -> RedisLogin {
@@ -150,6 +149,7 @@ pub(crate) fn gateway(
         },
         pressure: pressure.clone(),
         access: access.clone(),
+        expired_as_event: config.auth.expired_as_event,
         cors: CorsSettings { origins, credentials: config.cors.credentials, max_age: config.cors.max_age },
         traced: is_traced(config),
     }

@@ -109,13 +109,14 @@ impl Shared {
             subject: Some(format!("{KEY_SUBJECT_PREFIX}{}", known.name).into()),
             token_id: None,
             issuer: None,
+            issued_at_s: None,
             expires_at_ms: None,
             grants: grants.clone(),
         })
     }
 
     pub(super) fn identity(&self, claims: Claims) -> Identity {
-        let Claims { subject, token_id, issuer, expires_at_ms, mut grants } = claims;
+        let Claims { subject, token_id, issuer, issued_at_s, expires_at_ms, mut grants } = claims;
         let who = subject.as_deref();
         grants.subscribe.extend(self.subject_subscribe.iter().filter_map(|of| of.for_subject(who)));
         grants.publish.extend(self.subject_publish.iter().filter_map(|of| of.for_subject(who)));
@@ -124,6 +125,7 @@ impl Shared {
             subject: subject.map(Into::into),
             token_id: token_id.map(Into::into),
             issuer: issuer.map(Into::into),
+            issued_at_s,
             expires_at_ms: Some(expires_at_ms),
             grants: Arc::new(grants),
         }

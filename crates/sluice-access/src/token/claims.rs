@@ -31,6 +31,7 @@ pub(crate) struct Claims {
     pub(crate) subject: Option<String>,
     pub(crate) token_id: Option<String>,
     pub(crate) issuer: Option<String>,
+    pub(crate) issued_at_s: Option<u64>,
     pub(crate) expires_at_ms: u64,
     pub(crate) grants: Grants,
 }
@@ -73,6 +74,7 @@ impl ClaimRules {
             subject: subject(&claims)?,
             token_id: name(&claims, "jti")?,
             issuer: claims.get("iss").and_then(Value::as_str).map(str::to_owned),
+            issued_at_s: millis(&claims, "iat")?.map(|issued_ms| issued_ms / 1_000),
             expires_at_ms: millis(&claims, "exp")?.unwrap_or(u64::MAX),
             grants: self.grants(&claims)?,
         })
@@ -82,13 +84,7 @@ impl ClaimRules {
         let leeway_ms = u64::try_from(self.leeway.as_millis()).unwrap_or(u64::MAX);
         let expires_ms =
             millis(claims, "exp")?.ok_or_else(|| wrong("the token has no `exp`: it would never end"))?;
-        if now_ms >= expires_ms.saturating_add(leeway_ms) {
-            let ago_s = now_ms.saturating_sub(expires_ms) / 1_000;
-            return Err(Denial::invalid(
-                "expired",
-                format!("the token expired {ago_s} s ago; get a new one"),
-            ));
-        }
+        self.check_expired(expires_ms, now_ms)?;
         if let Some(begins_ms) = millis(claims, "nbf")?
             && now_ms.saturating_add(leeway_ms) < begins_ms
         {
@@ -97,6 +93,16 @@ impl ClaimRules {
             return Err(Denial::invalid("not-yet-valid", detail));
         }
         Ok(())
+    }
+
+    /// Refuses a token that ended at `expires_ms`, by a clock that may be off by the leeway.
+    pub(super) fn check_expired(&self, expires_ms: u64, now_ms: u64) -> Result<(), Denial> {
+        let leeway_ms = u64::try_from(self.leeway.as_millis()).unwrap_or(u64::MAX);
+        if now_ms < expires_ms.saturating_add(leeway_ms) {
+            return Ok(());
+        }
+        let ago_s = now_ms.saturating_sub(expires_ms) / 1_000;
+        Err(Denial::invalid("expired", format!("the token expired {ago_s} s ago; get a new one")))
     }
 
     fn grants(&self, claims: &BTreeMap<String, Value>) -> Result<Grants, Denial> {
@@ -202,17 +208,21 @@ fn name(claims: &BTreeMap<String, Value>, claim: &str) -> Result<Option<String>,
     }
 }
 
-/// A `NumericDate`, which may have a fraction, in milliseconds.
+/// A `NumericDate` in milliseconds.
+fn millis(claims: &BTreeMap<String, Value>, claim: &str) -> Result<Option<u64>, Denial> {
+    let Some(value) = claims.get(claim) else { return Ok(None) };
+    let millis = value.as_f64().and_then(in_millis);
+    millis.map(Some).ok_or_else(|| wrong(&format!("claim `{claim}` must be seconds since 1970")))
+}
+
+/// Seconds since 1970, which may have a fraction, in milliseconds; `None` for what is no such number.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the range is checked, and a fraction of a millisecond is of no account"
 )]
-fn millis(claims: &BTreeMap<String, Value>, claim: &str) -> Result<Option<u64>, Denial> {
-    let Some(value) = claims.get(claim) else { return Ok(None) };
-    let seconds = value.as_f64().filter(|seconds| (0.0..=1e12).contains(seconds));
-    let seconds = seconds.ok_or_else(|| wrong(&format!("claim `{claim}` must be seconds since 1970")))?;
-    Ok(Some((seconds * 1_000.0) as u64))
+pub(super) fn in_millis(seconds: f64) -> Option<u64> {
+    (0.0..=1e12).contains(&seconds).then_some((seconds * 1_000.0) as u64)
 }
 
 fn pattern(text: &str) -> Result<TopicPattern, Denial> {

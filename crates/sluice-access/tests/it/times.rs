@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sluice_access::{Access, Algorithm, IssuerSettings, Names, Revocation, Revoked, Whom};
+use sluice_testkit::TokenSigner;
 
 use crate::stage::{
     NOW_MS, NOW_S, SECRET, access, bearer, bearer_at, claims, hs256, issuer, no_fetch, refusal, secret,
@@ -34,7 +35,8 @@ async fn a_token_is_good_from_its_beginning_to_its_end_give_or_take_the_leeway()
 }
 
 fn of_all(whom: Whom, until_ms: u64) -> Revocation {
-    Revocation { revoked: Revoked { whom, issuer: None }, until_ms }
+    let revoked = Revoked { whom, issuer: None };
+    Revocation { revoked, issued_before_s: None, until_ms, made_ms: 0, kept_until_ms: 0 }
 }
 
 #[tokio::test]
@@ -98,4 +100,38 @@ async fn nobody_is_let_in_before_it_is_known_who_is_revoked() {
     assert!(denial.is_transient() && denial.problem().status == 503 && denial.challenge().is_none());
     access.revocations_known();
     assert!(bearer(&access, &token).await.is_ok());
+}
+
+/// Logged out everywhere, and logged in again.
+#[tokio::test]
+async fn tokens_issued_after_a_revocation_of_those_before_are_good() {
+    let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    let token = |more| hs256().token(&claims(&more)).unwrap();
+    let old = [json!({}), json!({"iat": NOW_S - 1}), json!({"iat": 0}), json!({"iat": null})].map(token);
+    let new = [json!({"iat": NOW_S}), json!({"iat": 1_800_000_000.75})].map(token);
+    let mut revocation = of_all(Whom::Subject("u7".into()), NOW_MS + 5_000);
+    revocation.issued_before_s = Some(NOW_S);
+    access.revoke(revocation, NOW_MS);
+    for token in &old {
+        assert_eq!(refusal(&access, token).await, "revoked");
+    }
+    for token in &new {
+        assert!(bearer(&access, token).await.is_ok());
+    }
+    assert_eq!(refusal(&access, &token(json!({"iat": "today"}))).await, "claims");
+}
+
+/// A client that comes back after days is told that its token has expired, not that nobody knows its key any more.
+#[tokio::test]
+async fn a_token_that_says_it_has_expired_is_refused_as_expired_whoever_signed_it() {
+    let access = access(vec![issuer(Algorithm::HS256, secret(SECRET))]);
+    let former = TokenSigner::secret("HS256", b"the secret of last year, now gone").unwrap();
+    let token = |ends_s: u64| former.token(&claims(&json!({"exp": ends_s}))).unwrap();
+    assert_eq!(refusal(&access, &token(NOW_S + 100)).await, "signature");
+    assert_eq!(
+        refusal(&access, &token(NOW_S - 9)).await,
+        "signature",
+        "within the leeway it counts as not expired"
+    );
+    assert_eq!(refusal(&access, &token(NOW_S - 10)).await, "expired");
 }

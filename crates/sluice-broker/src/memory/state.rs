@@ -136,6 +136,13 @@ impl State {
         }
     }
 
+    /// Removes the events of `topic` with ids less than `before`.
+    pub(super) fn trim_before(&mut self, topic: &Topic, before: EventId) {
+        while self.logs.get(topic).and_then(Log::oldest).is_some_and(|oldest| oldest < before) {
+            self.pop_oldest(topic);
+        }
+    }
+
     /// Removes the node's oldest events until the rest fits; the very newest stays.
     fn evict(&mut self) {
         while self.event_bytes + self.once.bytes() > self.bytes_max && self.by_age.len() > 1 {

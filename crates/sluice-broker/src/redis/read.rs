@@ -37,6 +37,21 @@ pub(super) async fn backwards(
     parse::page(servers.read(keys.slot(topic), command).await?, limit)
 }
 
+/// Removes the entries with ids less than `before`.
+pub(super) async fn trim(
+    servers: &Servers,
+    keys: &Keys,
+    topic: &Topic,
+    before: EventId,
+) -> Result<(), BrokerError> {
+    let mut command = redis::cmd("XTRIM");
+    command.arg(keys.log(topic)).arg("MINID").arg(before.to_string());
+    let commands = vec![Routed { slot: keys.slot(topic), command }];
+    let request = Request { changes: true, ..Request::reading(commands) };
+    let answer = servers.ask(request).await.answers.pop();
+    failure::checked(answer.unwrap_or_else(|| Err(failure::odd("XTRIM", "answer")))?).map(drop)
+}
+
 pub(super) async fn heads(
     servers: &Servers,
     keys: &Keys,

@@ -41,6 +41,15 @@ async fn by_info(connection: &mut MultiplexedConnection, address: &Address) -> R
     Ok(if is_replica { Role::Replica } else { Role::Primary })
 }
 
+/// How many replicas are connected to the primary that gave this answer to ROLE.
+pub(super) fn replicas(answer: &Value) -> Option<usize> {
+    let (Some(Role::Primary), Value::Array(parts)) = (read(answer), answer) else { return None };
+    match parts.get(2)? {
+        Value::Array(replicas) => Some(replicas.len()),
+        _ => None,
+    }
+}
+
 fn read(answer: &Value) -> Option<Role> {
     let Value::Array(parts) = answer else { return None };
     match parse::text(parts.first()?)? {
@@ -62,5 +71,11 @@ mod tests {
         assert_eq!(read(&answer("slave")), Some(Role::Replica));
         assert_eq!(read(&answer("sentinel")), None);
         assert_eq!(read(&Value::Nil), None);
+        let with = |connected: Vec<Value>| {
+            let role = Value::BulkString(b"master".to_vec());
+            replicas(&Value::Array(vec![role, Value::Int(0), Value::Array(connected)]))
+        };
+        assert_eq!((with(Vec::new()), with(vec![Value::Nil; 2])), (Some(0), Some(2)));
+        assert_eq!(replicas(&answer("slave")), None, "a replica's own primary is none");
     }
 }

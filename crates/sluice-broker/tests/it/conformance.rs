@@ -105,6 +105,7 @@ conformance! {
     super::retaining::the_newest_so_many_are_kept as the_newest_so_many_are_kept,
     super::retaining::the_old_go_by_age as the_old_go_by_age,
     super::retaining::an_idle_topic_is_forgotten as an_idle_topic_is_forgotten,
+    super::retaining::what_its_owner_needs_no_more_goes as what_its_owner_needs_no_more_goes,
     super::retaining::nothing_goes_without_limits as nothing_goes_without_limits,
     super::holding::nodes_know_what_others_hold as nodes_know_what_others_hold,
     super::holding::a_whole_word_replaces_all_before as a_whole_word_replaces_all_before,

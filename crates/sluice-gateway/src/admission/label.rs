@@ -1,8 +1,8 @@
 //! A principal as one run of bytes: what streams share, and what they count against.
 //!
 //! One allocation a principal, since there may be as many of them as streams: flags, the network (4 or 16
-//! bytes), the number of its issuer (a `u32`: all share the names of a few), the topics that are counted (a `u16`
-//! and a `u32` each), the subject (a `u32` and its bytes), and the token's id to the end.
+//! bytes), the number of its issuer (a `u32`: all share the names of a few), when its token was issued (a `u64`), the topics
+//! that are counted (a `u16` and a `u32` each), the subject (a `u32` and its bytes), and the token's id to the end.
 
 use std::net::IpAddr;
 
@@ -14,6 +14,7 @@ const HAS_SUBJECT: u8 = 4;
 const HAS_TOKEN: u8 = 8;
 const HAS_TOPICS: u8 = 16;
 const HAS_ISSUER: u8 = 32;
+const HAS_ISSUED_AT: u8 = 64;
 
 /// Whom a stream belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,7 +44,7 @@ impl<'a> Label<'a> {
 
 /// A principal with the number of its issuer's name, and the numbers of the topics that its streams count against.
 pub(super) fn encode(principal: Principal<'_>, issuer: Option<u32>, topics: &[u32]) -> Vec<u8> {
-    let Principal { network, names: Names { subject, token_id, issuer: _ } } = principal;
+    let Principal { network, names: Names { subject, token_id, issuer: _, issued_at_s } } = principal;
     let mut label = vec![0];
     match network {
         Some(IpAddr::V4(network)) => {
@@ -59,6 +60,10 @@ pub(super) fn encode(principal: Principal<'_>, issuer: Option<u32>, topics: &[u3
     if let Some(issuer) = issuer {
         label[0] |= HAS_ISSUER;
         label.extend_from_slice(&issuer.to_le_bytes());
+    }
+    if let Some(issued_at_s) = issued_at_s {
+        label[0] |= HAS_ISSUED_AT;
+        label.extend_from_slice(&issued_at_s.to_le_bytes());
     }
     if !topics.is_empty() {
         label[0] |= HAS_TOPICS;
@@ -91,6 +96,9 @@ pub(super) fn decode(label: &[u8]) -> Option<Label<'_>> {
     if flags & HAS_ISSUER != 0 {
         issuer = Some(u32::from_le_bytes(*rest.split_off(..4)?.as_array()?));
     }
+    if flags & HAS_ISSUED_AT != 0 {
+        principal.names.issued_at_s = Some(u64::from_le_bytes(*rest.split_off(..8)?.as_array()?));
+    }
     let mut topics: &[u8] = &[];
     if flags & HAS_TOPICS != 0 {
         let count = u16::from_le_bytes(*rest.split_off(..2)?.as_array()?);
@@ -119,9 +127,11 @@ mod tests {
             subject in any::<Option<String>>(),
             token_id in any::<Option<String>>(),
             issuer in any::<Option<u32>>(),
+            issued_at_s in any::<Option<u64>>(),
             topics in prop::collection::vec(any::<u32>(), 0..70),
         ) {
-            let names = Names { subject: subject.as_deref(), token_id: token_id.as_deref(), issuer: None };
+            let (subject, token_id) = (subject.as_deref(), token_id.as_deref());
+            let names = Names { subject, token_id, issuer: None, issued_at_s };
             let principal = Principal { network, names };
             let label = encode(principal, issuer, &topics);
             let decoded = decode(&label).unwrap();
@@ -136,7 +146,7 @@ mod tests {
         ) {
             let label = |(subject, token, issuer): &(Option<String>, Option<String>, Option<u32>)| {
                 let (subject, token_id) = (subject.as_deref(), token.as_deref());
-                let names = Names { subject, token_id, issuer: None };
+                let names = Names { subject, token_id, ..Names::default() };
                 encode(Principal { network: None, names }, *issuer, &[])
             };
             prop_assert_eq!(one == other, label(&one) == label(&other));

@@ -108,7 +108,7 @@ impl Client {
 }
 
 fn nobody() -> Identity {
-    Identity { subject: None, token_id: None, issuer: None, expires_at_ms: None, grants: Arc::default() }
+    Identity::anonymous(Arc::default())
 }
 
 #[derive(Debug, Clone)]

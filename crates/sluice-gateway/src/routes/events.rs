@@ -1,6 +1,7 @@
 //! `/v1/events`: the stream.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,11 +10,13 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
-use sluice_access::{Action, ClientAddress, Identity, RefusedRequest};
+use sluice_access::{Action, ClientAddress, Denial, Identity, RefusedRequest};
 use sluice_broker::now_ms;
 use sluice_wire::Problem;
+use sluice_wire::sse::Frame;
 
 use super::Edge;
+use super::expired::{self, Caller};
 use super::problem::{self, Answer};
 use crate::admission::{Applicant, Place, Refusal, Refused};
 use crate::control;
@@ -34,9 +37,13 @@ pub(super) async fn open(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
+    let address = extensions.get::<ClientAddress>().map(|address| address.0);
     let subscription = match check(&edge, query.as_deref(), &headers, &identity) {
         Ok(subscription) => subscription,
-        Err(answer) => return answer.into_response(),
+        Err(Refusing::Denied(denial)) => {
+            return deny(&edge, &denial, caller(&identity, address), query.as_deref(), &headers);
+        }
+        Err(Refusing::Unsound(problem)) => return Answer::from(problem).into_response(),
     };
     if subscription.origin == Origin::NewerCursor {
         // Another node of a rolling upgrade can read it.
@@ -49,7 +56,7 @@ pub(super) async fn open(
         _ => None,
     };
     let applicant = Applicant {
-        address: extensions.get::<ClientAddress>().map(|address| address.0),
+        address,
         identity: Some(&identity),
         topics: &subscription.topics,
         too_many_topics: !edge.runs.ground.hub.has_room(&subscription.topics),
@@ -59,7 +66,8 @@ pub(super) async fn open(
             let now_ms = now_ms();
             // Whoever was revoked since they were judged is found here, or by whoever ends what is admitted.
             if let Err(denial) = edge.access.recheck(&identity, now_ms) {
-                return Answer::from(denial).into_response();
+                drop(place);
+                return deny(&edge, &denial, caller(&identity, address), query.as_deref(), &headers);
             }
             let ends = Ends::of(&edge.runs.ground.streams, &identity, Instant::now(), now_ms);
             let mut response = stream(Body::empty());
@@ -95,7 +103,8 @@ pub(super) async fn head(
     match check(&edge, query.as_deref(), &headers, &identity) {
         // A body of unknown length, as the stream's is: the head of a GET has no `content-length`.
         Ok(_) => stream(Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>())),
-        Err(answer) => answer.into_response(),
+        Err(Refusing::Denied(denial)) => Answer::from(denial).into_response(),
+        Err(Refusing::Unsound(problem)) => Answer::from(problem).into_response(),
     }
 }
 
@@ -103,20 +112,48 @@ pub(super) async fn options() -> impl IntoResponse {
     (StatusCode::NO_CONTENT, [(header::ALLOW, "GET, HEAD, OPTIONS")])
 }
 
+/// Why a request for a stream is not answered with one.
+enum Refusing {
+    /// The request itself is wrong.
+    Unsound(Problem),
+    /// Its credentials, or the lack of them.
+    Denied(Denial),
+}
+
 fn check(
     edge: &Edge,
     query: Option<&str>,
     headers: &HeaderMap,
     identity: &Identity,
-) -> Result<Subscription, Answer> {
+) -> Result<Subscription, Refusing> {
     if !accepts_event_stream(headers) {
-        return Err(problem::not_acceptable().into());
+        return Err(Refusing::Unsound(problem::not_acceptable()));
     }
     let subscription =
-        Subscription::parse(query.unwrap_or_default(), headers, edge.limits.topics_per_stream_max)?;
-    let granted = identity.check(Action::Subscribe, &subscription.topics);
-    granted.inspect_err(|denial| edge.access.count(denial))?;
+        Subscription::parse(query.unwrap_or_default(), headers, edge.limits.topics_per_stream_max);
+    let subscription = subscription.map_err(Refusing::Unsound)?;
+    let granted = match subscription.auth_required && identity.is_anonymous() {
+        true => Err(Denial::Missing),
+        false => identity.check(Action::Subscribe, &subscription.topics),
+    };
+    granted.inspect_err(|denial| edge.access.count(denial)).map_err(Refusing::Denied)?;
     Ok(subscription)
+}
+
+/// The answer to a client that may not have the stream. A browser that could have it with new credentials is told so.
+fn deny(edge: &Edge, denial: &Denial, caller: Caller, query: Option<&str>, headers: &HeaderMap) -> Response {
+    match expired::reason(edge, denial, query, headers) {
+        Some(reason) => expired::tell(edge, reason, caller, query, headers),
+        None => Answer::from(denial).into_response(),
+    }
+}
+
+fn caller(identity: &Identity, address: Option<IpAddr>) -> Caller {
+    match (&identity.subject, address) {
+        (Some(subject), _) => Caller::Subject(subject.clone()),
+        (None, Some(address)) => Caller::Address(address),
+        (None, None) => Caller::Unknown,
+    }
 }
 
 fn stream(body: Body) -> Response {
@@ -138,7 +175,12 @@ pub(super) fn shed(
     headers: &HeaderMap,
 ) -> Response {
     let cursor = cursor_text(query, headers);
-    let mut response = stream(Body::from(control::shed(reason, retry, cursor.as_deref()).payload()));
+    whole_stream(reason, &control::shed(reason, retry, cursor.as_deref()))
+}
+
+/// A stream of one frame, which ends at once; `reason` is why its client gets no other.
+pub(super) fn whole_stream(reason: &'static str, frame: &Frame) -> Response {
+    let mut response = stream(Body::from(frame.payload()));
     response.extensions_mut().insert(RefusedRequest::new(reason));
     response
 }

@@ -9,6 +9,7 @@ use http::Method;
 use sluice_access::{Denial, Identity, RefusedRequest, forget_credentials};
 use sluice_broker::now_ms;
 
+use super::expired::{self, Caller};
 use super::problem::Answer;
 use super::{Edge, events};
 
@@ -30,16 +31,25 @@ pub(super) async fn identify(State(edge): State<Arc<Edge>>, mut request: Request
             }
             response
         }
-        Err(denial) => refuse(&edge, &request, &denial),
+        Err(denial) => {
+            let fingerprint = edge.access.fingerprint(&asked);
+            refuse(&edge, &request, &denial, fingerprint)
+        }
     }
 }
 
 /// EventSource takes every status for the end, so what may be different in a moment is no status for it.
-fn refuse(edge: &Edge, request: &Request, denial: &Denial) -> Response {
+fn refuse(edge: &Edge, request: &Request, denial: &Denial, fingerprint: Option<[u8; 32]>) -> Response {
     let opens = request.method() == Method::GET && request.uri().path() == events::PATH;
-    if opens && denial.is_transient() && !events::wants_status(request.uri().query(), request.headers()) {
-        let (query, headers) = (request.uri().query(), request.headers());
+    let (query, headers) = (request.uri().query(), request.headers());
+    if opens && denial.is_transient() && !events::wants_status(query, headers) {
         return events::shed(denial.reason(), edge.runs.ground.retry(), query, headers);
     }
-    Answer::from(denial).into_response()
+    match expired::reason(edge, denial, query, headers).filter(|_| opens) {
+        Some(reason) => {
+            let caller = fingerprint.map_or(Caller::Unknown, Caller::Credentials);
+            expired::tell(edge, reason, caller, query, headers)
+        }
+        None => Answer::from(denial).into_response(),
+    }
 }

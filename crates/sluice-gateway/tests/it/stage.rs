@@ -133,7 +133,7 @@ async fn identify(mut request: axum::extract::Request) -> axum::extract::Request
     let said = |name| request.headers().get(name).map(|value| value.to_str().unwrap().into());
     let (subject, token_id) = (said("x-subject"), said("x-token-id"));
     let grants = Arc::new(Grants { subscribe: vec!["**".parse().unwrap()], ..Grants::default() });
-    let identity = Identity { subject, token_id, issuer: None, expires_at_ms: None, grants };
+    let identity = Identity { subject, token_id, ..Identity::anonymous(grants) };
     request.extensions_mut().insert(identity);
     request
 }

@@ -26,8 +26,20 @@ enum Cause {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        slug: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { problem: Problem::new(status.as_u16(), slug, title, detail), cause: None }
+    }
+
+    /// The same, worth trying again after `wait`.
+    pub(super) fn retry_after(mut self, wait: std::time::Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.problem = self.problem.retry_after(seconds.max(1));
+        self
     }
 
     pub(super) fn problem(&self) -> &Problem {

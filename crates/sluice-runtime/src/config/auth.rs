@@ -29,6 +29,9 @@ pub struct Auth {
     pub cookie: Option<String>,
     /// `auth.query_token`: false. Whether `?access_token=` is a token.
     pub query_token: bool,
+    /// `auth.expired_as_event`: true. Whether a browser whose credentials no longer count is told in a stream instead of
+    /// by a status.
+    pub expired_as_event: bool,
     /// `auth.leeway_s`: 10. How far the clocks of issuers may be off.
     pub leeway: Duration,
     /// `auth.expiry_jitter_s`: 10. How long before the end of its token a stream may be ended.
@@ -37,9 +40,10 @@ pub struct Auth {
     pub grants_claim: String,
     /// `auth.scope_prefix`: "sluice". What scopes that are grants begin with; `None` ("") reads no scopes.
     pub scope_prefix: Option<String>,
-    /// `auth.revocation_max_s`: 31 days. The longest that somebody can be revoked for, and how long the log of
-    /// revocations is kept.
+    /// `auth.revocation_max_s`: 31 days. The longest that somebody can be revoked for.
     pub revocation_max: Duration,
+    /// `auth.revocations_max`: 100,000. Revocations in force at once.
+    pub revocations_max: usize,
     /// How key sets are fetched.
     pub jwks: Jwks,
 }
@@ -91,11 +95,13 @@ impl Auth {
             api_keys: Vec::new(),
             cookie: Some("sluice_token".to_owned()),
             query_token: false,
+            expired_as_event: true,
             leeway: Duration::from_secs(10),
             expiry_jitter: Duration::from_secs(10),
             grants_claim: "sluice".to_owned(),
             scope_prefix: Some("sluice".to_owned()),
             revocation_max: Duration::from_secs(31 * 86_400),
+            revocations_max: 100_000,
             jwks: Jwks {
                 refresh: Duration::from_secs(300),
                 unknown_key_interval: Duration::from_secs(5),
@@ -131,6 +137,7 @@ impl Auth {
             api_keys: ApiKey::read_tables(section),
             cookie: some(section.text("cookie", cookie, name, check_name)),
             query_token: section.switch("query_token", default.query_token),
+            expired_as_event: section.switch("expired_as_event", default.expired_as_event),
             leeway: section.seconds("leeway_s", default.leeway, 0..=600),
             expiry_jitter: section.seconds("expiry_jitter_s", default.expiry_jitter, 0..=3_600),
             grants_claim: section.text("grants_claim", default.grants_claim.clone(), CLAIM, check_claim),
@@ -140,6 +147,7 @@ impl Auth {
                 default.revocation_max,
                 60..=10 * 365 * 86_400,
             ),
+            revocations_max: section.integer("revocations_max", default.revocations_max, 1..=10_000_000),
             jwks,
         }
     }

@@ -41,6 +41,10 @@ pub struct Limits {
     pub topic_publish_per_second: u32,
     /// `limits.topic_publish_burst`: 1,000 of them at once.
     pub topic_publish_burst: u32,
+    /// `limits.revoke_per_second`: 20. Revocations of one API key.
+    pub revoke_per_second: u32,
+    /// `limits.revoke_burst`: 100 of them at once.
+    pub revoke_burst: u32,
     /// `limits.memory_share_percent`: 90 of the memory, above which nothing more is taken in; 0 for never.
     pub memory_share_percent: u8,
     /// `limits.memory_bytes`: 0. What the node may use; 0 for what the control group or the machine says.
@@ -72,6 +76,8 @@ impl Default for Limits {
             publish_burst: 100,
             topic_publish_per_second: 0,
             topic_publish_burst: 1_000,
+            revoke_per_second: 20,
+            revoke_burst: 100,
             memory_share_percent: 90,
             memory_bytes: 0,
             header_bytes_max: 16 * KIB,
@@ -120,6 +126,8 @@ impl Limits {
                 0..=1_000_000,
             ),
             topic_publish_burst: section.integer("topic_publish_burst", d.topic_publish_burst, 1..=1_000_000),
+            revoke_per_second: section.integer("revoke_per_second", d.revoke_per_second, 1..=1_000_000),
+            revoke_burst: section.integer("revoke_burst", d.revoke_burst, 1..=1_000_000),
             memory_share_percent: section.integer("memory_share_percent", d.memory_share_percent, 0..=100),
             memory_bytes: section.bytes("memory_bytes", d.memory_bytes, 0..=1 << 50),
             // hyper refuses a read buffer below 8 KiB.

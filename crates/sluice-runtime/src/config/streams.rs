@@ -16,7 +16,7 @@ pub struct Streams {
     pub retry: Duration,
     /// `streams.retry_jitter_percent`: 50. How far a stream's own retry may be from that, either way.
     pub retry_jitter_percent: u8,
-    /// `streams.max_age_s`: 0. Age at which a stream is ended so that its client moves on; `None` (0) never.
+    /// `streams.max_age_s`: 3,600. Age at which a stream is ended so that its client moves on; `None` (0) never.
     pub max_age: Option<Duration>,
     /// `streams.on_lag`: "catch-up". What becomes of a stream that its ring has left behind.
     pub on_lag: OnLag,
@@ -53,7 +53,7 @@ impl Default for Streams {
             heartbeat: Duration::from_secs(15),
             retry: Duration::from_secs(2),
             retry_jitter_percent: 50,
-            max_age: None,
+            max_age: Some(Duration::from_secs(3_600)),
             on_lag: OnLag::CatchUp,
             ring_events_max: 1_024,
             ring_bytes_max: MIB,

@@ -17,7 +17,9 @@ type Answer = Pin<Box<dyn Future<Output = Result<Value, Refused>> + Send>>;
 pub enum Refused {
     /// What was sent is wrong; what would be right.
     Wrong(String),
-    /// It cannot be written down now.
+    /// As many are in force as may be.
+    TooMany(String),
+    /// It cannot be written down now; what is known of it.
     Unavailable(String),
 }
 
@@ -58,15 +60,15 @@ pub(super) async fn revoke(State(state): Shared, headers: HeaderMap, body: Bytes
         Err(Refused::Wrong(detail)) => {
             problem(StatusCode::BAD_REQUEST, "bad-revocation", "The revocation is wrong", detail)
         }
-        Err(Refused::Unavailable(why)) => {
-            let detail = format!("it may or may not have been written down; try again: {why}");
-            problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "broker-unavailable",
-                "The broker is unavailable",
-                detail,
-            )
+        Err(Refused::TooMany(detail)) => {
+            problem(StatusCode::SERVICE_UNAVAILABLE, "revocations-max", "Too many revocations", detail)
         }
+        Err(Refused::Unavailable(detail)) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "broker-unavailable",
+            "The broker is unavailable",
+            detail,
+        ),
     }
 }
 

@@ -121,9 +121,11 @@ metrics_list! {
     TOPICS_ACTIVE = Kind::Gauge, "sluice_topics_active", [], "Topics that this node follows.";
 
     AUTH_REFUSED = Kind::Counter, "sluice_auth_refused_total", ["reason"], "Requests, and events of a batch, refused for their credentials or for want of them, by why.";
+    AUTH_RENEWALS_ASKED = Kind::Counter, "sluice_auth_renewals_asked_total", ["reason"], "Browsers told by `sluice.expired`, in place of a status, that they need new credentials: expired, revoked or missing.";
     AUTH_KEY_LOADS = Kind::Counter, "sluice_auth_key_loads_total", ["source", "outcome"], "Times that keys were read again from a key set or a file: loaded or failed.";
     AUTH_JWKS_AGE = Kind::Gauge, "sluice_auth_jwks_age_seconds", [], "How long ago the oldest key set in use was fetched; from the start, where one never was.";
     AUTH_REVOCATIONS = Kind::Gauge, "sluice_auth_revocations", [], "Revocations in force.";
+    AUTH_REVOCATIONS_RESTORED = Kind::Counter, "sluice_auth_revocations_restored_total", [], "Revocations that this process wrote again because the log had lost them, as after a failover.";
 
     CONNECTIONS_OPEN = Kind::Gauge, "sluice_connections_open", [], "Connections that hold no stream.";
     CONNECTIONS_ACCEPTED = Kind::Counter, "sluice_connections_accepted_total", [], "Connections accepted.";

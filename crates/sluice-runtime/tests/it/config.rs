@@ -47,7 +47,10 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!((config.topics.windows_bytes_max, config.streams.catch_up_bytes_max), (64 << 20, 64 << 20));
     assert_eq!(config.streams.heartbeat, Duration::from_secs(15));
     assert_eq!((config.streams.retry, config.streams.retry_jitter_percent), (Duration::from_secs(2), 50));
-    assert_eq!((config.streams.max_age, config.streams.on_lag), (None, OnLag::CatchUp));
+    assert_eq!(
+        (config.streams.max_age, config.streams.on_lag),
+        (Some(Duration::from_secs(3_600)), OnLag::CatchUp)
+    );
     assert_eq!(config.limits.accept_per_second, 5_000);
     assert_eq!(config.drain.delay, Duration::from_secs(5));
     assert_eq!(config.drain.window, Duration::from_secs(20));

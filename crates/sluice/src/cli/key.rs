@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Topics that it may read; may be given several times
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
     subscribe: Vec<TopicPattern>,
+    /// It may revoke tokens (POST /v1/revocations on the publisher's listener)
+    #[arg(long)]
+    revoke: bool,
 }
 
 fn name(text: &str) -> Result<String, String> {
@@ -47,6 +50,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         if !patterns.is_empty() {
             grants.push_str(&format!(", {name} = {}", list(patterns)));
         }
+    }
+    if args.revoke {
+        grants.push_str(", revoke = true");
     }
     println!(
         "The key, for whoever sends it (Authorization: Bearer ..); it is not shown again:\n\n    {key}\n"

@@ -22,16 +22,21 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("whom").args(["subject", "token_id", "list"]).required(true))]
 #[command(group = clap::ArgGroup::new("time").args(["duration", "until", "lift"]).conflicts_with("list"))]
+#[command(group = clap::ArgGroup::new("what").args(["duration", "until", "lift", "issued_before"]).multiple(true))]
 pub(crate) struct Args {
     /// Whose tokens are refused: their sub, or key:<name> for an API key
-    #[arg(requires = "time")]
+    #[arg(requires = "what")]
     subject: Option<String>,
     /// Refuse one token alone, the one with this jti
-    #[arg(long, value_name = "JTI", requires = "time")]
+    #[arg(long, value_name = "JTI", requires = "what")]
     token_id: Option<String>,
     /// Mean the tokens of this issuer (iss) alone, where several may give out the same names
     #[arg(long, value_name = "ISS", conflicts_with = "list")]
     issuer: Option<String>,
+    /// Refuse only what was issued before this moment (by iat): now, or a time in RFC 3339. Who logs in again is let in.
+    /// Without --for or --until it lasts as long as a revocation may
+    #[arg(long, value_name = "TIME", value_parser = issued_before, conflicts_with = "list")]
+    issued_before: Option<String>,
     /// For how long, such as 24h or 7d; take as long as the tokens in question are good
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
@@ -71,8 +76,18 @@ fn moment(text: &str) -> Result<SystemTime, String> {
     if ahead { Ok(moment) } else { Err("that is over; --lift takes a revocation back".to_owned()) }
 }
 
+fn issued_before(text: &str) -> Result<String, String> {
+    if text != "now" {
+        humantime::parse_rfc3339_weak(text).map_err(|error| error.to_string())?;
+    }
+    Ok(text.to_owned())
+}
+
+/// The revocation is written, and a failover may lose it until a process writes it again.
+const EXIT_UNCONFIRMED: u8 = 75;
+
 /// Asks; the exit code is 0 when it is done, 1 when it was refused, 2 for a wrong call, 69 when the process, or Redis
-/// behind it, is unavailable.
+/// behind it, is unavailable, 75 when it is done and not every replica has confirmed it.
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (mut client, request) = match prepare(&args) {
         Ok(prepared) => prepared,
@@ -110,7 +125,25 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let unconfirmed = revocations.iter().find(|told| told["confirmed"] == json!(false));
+    Ok(unconfirmed.map_or(ExitCode::SUCCESS, |told| {
+        let replicas = &told["replicas"];
+        eprintln!("warning: {}", doubt(replicas["confirmed"].as_u64(), replicas["connected"].as_u64()));
+        ExitCode::from(EXIT_UNCONFIRMED)
+    }))
+}
+
+/// Why a revocation that is written is not safe yet.
+fn doubt(confirmed: Option<u64>, connected: Option<u64>) -> String {
+    let have = match (confirmed, connected) {
+        (Some(confirmed), Some(connected)) => {
+            format!("{confirmed} of {connected} replicas have confirmed it")
+        }
+        _ => "it is not known whether any replica has it".to_owned(),
+    };
+    format!(
+        "the revocation is in force, but {have}; a failover may take it back for some seconds. Run the command again"
+    )
 }
 
 fn prepare(args: &Args) -> anyhow::Result<(Client, Request<Bytes>)> {
@@ -140,6 +173,12 @@ fn wanted(args: &Args) -> Value {
     if let Some(issuer) = &args.issuer {
         wanted["issuer"] = json!(issuer);
     }
+    if let Some(issued_before) = &args.issued_before {
+        wanted["issued_before"] = json!(issued_before);
+        if args.duration.is_none() && args.until.is_none() && !args.lift {
+            return wanted;
+        }
+    }
     if let Some(until) = args.until {
         wanted["until"] = json!(humantime::format_rfc3339_millis(until).to_string());
     } else {
@@ -167,7 +206,11 @@ fn named(revocation: &Value) -> Option<(&'static str, &str)> {
 fn sentence(revocation: &Value, lifted: bool) -> String {
     let (what, name) = named(revocation).unwrap_or_default();
     let issuer = revocation.get("issuer").and_then(Value::as_str);
-    let of = issuer.map(|issuer| format!(" of issuer {issuer:?}")).unwrap_or_default();
+    let mut of = issuer.map(|issuer| format!(" of issuer {issuer:?}")).unwrap_or_default();
+    let issued_before = revocation.get("issued_before").and_then(Value::as_str);
+    if let Some(moment) = issued_before.filter(|_| !lifted) {
+        of.push_str(&format!(", as issued before {moment},"));
+    }
     if lifted {
         return format!("{what} {name:?}{of} is let in again");
     }

@@ -43,6 +43,10 @@ enum Failure {
     Settings(String),
 }
 
+fn has_credentials(config: &Config) -> bool {
+    !config.auth.issuers.is_empty() || !config.auth.api_keys.is_empty()
+}
+
 /// What is to be judged, a context a server.
 async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
     let settings = crate::settings::broker(config).map_err(|error| Failure::Settings(error.to_string()))?;
@@ -52,6 +56,9 @@ async fn visit(config: &Config) -> Result<Vec<Context>, Failure> {
     }
     let broker = RedisBroker::new(settings, TaskTracker::new()).map_err(Failure::Broker)?;
     let duties = crate::settings::duties(config);
+    // Revocations wait for replicas, too; a process that may not is ready all the same.
+    let waiting = duties.waiting || (duties.appending && has_credentials(config));
+    let duties = Duties { waiting, ..duties };
     let facts = broker.facts(duties).await.map_err(Failure::Broker)?;
     let mut listening = match duties.reading {
         true => Some(subscribe(&broker, config.redis.probe_deadline).await.map_err(Failure::Broker)?),

@@ -48,7 +48,7 @@ fn with_access(ops: OpsState, (access, revocations): (&Access, &Revocations)) ->
         }
     };
     ops.check("revocations", check)
-        .revocations(move || listed.list(), move |body| revoked.clone().revoke(body))
+        .revocations(move || listed.list(), move |body| revoked.clone().for_operator(body))
 }
 
 fn state(

@@ -2,28 +2,69 @@
 //! beginning and then on and on.
 //!
 //! It is read twice a second and not followed by announcements: a revocation is rare, half a second is what it may
-//! take, and a process that only publishes has no subscription and needs no right to one. Now and then all of the
-//! log is read anew, so that what a failover brought back or took away is seen.
+//! take, and a process that only publishes has no subscription and needs no right to one.
+//!
+//! A failover may lose the end of the log. What a process has read it keeps in memory, and what the log lacks it writes
+//! again (`revocations/log.rs`); the entries say themselves which of two is later (`sluice-access`).
 
-use std::collections::HashMap;
+mod log;
+mod request;
+
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use sluice_access::{Access, REVOCATIONS_TOPIC, Revocation, Revoked, Whom};
-use sluice_broker::{Broker, BrokerError, now_ms};
+use sluice_access::{Access, REVOCATIONS_TOPIC, Rate, Revocation};
+use sluice_broker::{Broker, BrokerError, ReplicaWait, Replicas, now_ms};
 use sluice_diagnostics::{Outage, Repeated, millis as millis_of};
-use sluice_runtime::ops::Refused;
-use sluice_wire::{EventId, NewEvent, Topic, rfc3339};
+use sluice_publisher::{RevokeError, Revoking};
+use sluice_runtime::config::Config;
+use sluice_runtime::ops;
+use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::time::sleep;
+
+use self::log::Reader;
+use self::request::shown;
 
 /// Between two looks at the log.
 const LOOK: Duration = Duration::from_millis(500);
-/// Looks from one reading of the whole log to the next.
-const LOOKS_PER_ROUND: u32 = 240;
-const PAGE_EVENTS: usize = 500;
+/// How long replicas have to confirm a revocation.
+const REPLICAS_WITHIN: Duration = Duration::from_secs(1);
 /// Revocations that are listed.
 const LISTED_MAX: usize = 1_000;
+
+/// What a process does with the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RevocationSettings {
+    /// The longest that anybody can be revoked for.
+    pub(super) longest: Duration,
+    /// How many may be in force at once.
+    pub(super) in_force_max: usize,
+    /// Whether the process removes what is no longer needed: one that may write it.
+    pub(super) trims: bool,
+}
+
+/// Why nobody was revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The request is wrong; what would be right.
+    Wrong(String),
+    /// It is for the operator alone.
+    NotAllowed(String),
+    /// As many are in force as may be.
+    TooMany(String),
+    /// Redis; what is known of the revocation.
+    Unavailable(String),
+}
+
+/// Who asks for a revocation.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By<'a> {
+    /// Somebody at the operations listener.
+    Operator,
+    /// An application, by the subject of its API key.
+    Application(&'a str),
+}
 
 /// The log of revocations, to write to and to follow. Clones are cheap.
 #[derive(Clone)]
@@ -31,27 +72,24 @@ pub(super) struct Revocations {
     broker: Arc<dyn Broker>,
     access: Access,
     topic: Topic,
-    longest: Duration,
+    settings: RevocationSettings,
+    /// The end of what was read.
+    read_to: Arc<Mutex<EventId>>,
     /// Why the log could not be read the last time.
     problem: Arc<Mutex<Option<String>>>,
 }
 
 impl Revocations {
-    pub(super) fn new(broker: Arc<dyn Broker>, access: Access, longest: Duration) -> Option<Self> {
+    pub(super) fn new(broker: Arc<dyn Broker>, access: Access, settings: RevocationSettings) -> Option<Self> {
         let topic = Topic::parse(REVOCATIONS_TOPIC).ok()?;
-        Some(Self { broker, access, topic, longest, problem: Arc::default() })
+        Some(Self { broker, access, topic, settings, read_to: Arc::default(), problem: Arc::default() })
     }
 
     /// Takes in what the log holds and what comes, as long as it is polled.
     pub(super) async fn follow(self) {
-        let (mut position, mut looks) = (EventId::ZERO, 0);
-        let mut outage = Outage::default();
+        let (mut reader, mut outage) = (Reader::default(), Outage::default());
         loop {
-            if looks % LOOKS_PER_ROUND == 0 {
-                position = EventId::ZERO;
-            }
-            looks = looks.wrapping_add(1);
-            match self.read_on(&mut position).await {
+            match self.look(&mut reader).await {
                 Ok(()) => {
                     self.access.revocations_known();
                     *self.kept_problem() = None;
@@ -60,12 +98,12 @@ impl Revocations {
                     }
                 }
                 Err(error) => {
-                    // Reading begins anew, at the beginning of the log.
-                    looks = 0;
+                    reader = Reader::default();
                     *self.kept_problem() = Some(error.to_string());
                     self.report(&error, outage.failed(Instant::now()));
                 }
             }
+            *self.read_to.lock().unwrap_or_else(sluice_failure::poisoned) = reader.position;
             self.access.prune_revocations(now_ms());
             sleep(LOOK).await;
         }
@@ -91,29 +129,33 @@ impl Revocations {
         }
     }
 
-    /// Takes in all behind `position`. Of several about the same, the last alone: an earlier one might refuse for a
-    /// moment whom a later one lets in.
-    async fn read_on(&self, position: &mut EventId) -> Result<(), BrokerError> {
-        let mut latest: HashMap<Revoked, u64> = HashMap::new();
-        loop {
-            let page = self.broker.read(&self.topic, position.after(), EventId::MAX, PAGE_EVENTS).await?;
-            for event in &page.events {
-                match Revocation::from_json(&event.data) {
-                    Some(Revocation { revoked, until_ms }) => drop(latest.insert(revoked, until_ms)),
-                    None => {
-                        tracing::warn!(id = %event.id, "skipped an entry of the log of revocations that is not a revocation");
-                    }
-                }
+    /// Revokes for somebody at the operations listener.
+    pub(super) async fn for_operator(self, body: Vec<u8>) -> Result<Value, ops::Refused> {
+        self.revoke(body, By::Operator).await.map_err(|refused| match refused {
+            Refused::Wrong(detail) | Refused::NotAllowed(detail) => ops::Refused::Wrong(detail),
+            Refused::TooMany(detail) => ops::Refused::TooMany(detail),
+            Refused::Unavailable(detail) => ops::Refused::Unavailable(detail),
+        })
+    }
+
+    /// What the publisher's listener offers to applications.
+    pub(super) fn for_applications(&self, config: &Config) -> Revoking {
+        let limits = &config.limits;
+        let rate = Rate { per_second: limits.revoke_per_second, burst: limits.revoke_burst };
+        let (listed, revoking) = (self.clone(), self.clone());
+        let revoke = move |body, subject: Arc<str>| {
+            let revocations = revoking.clone();
+            async move {
+                let revoked = revocations.revoke(body, By::Application(&subject)).await;
+                revoked.map_err(|refused| match refused {
+                    Refused::Wrong(detail) => RevokeError::Wrong(detail),
+                    Refused::NotAllowed(detail) => RevokeError::NotAllowed(detail),
+                    Refused::TooMany(detail) => RevokeError::TooMany(detail),
+                    Refused::Unavailable(detail) => RevokeError::Unavailable(detail),
+                })
             }
-            *position = page.last.unwrap_or(*position);
-            if !page.more {
-                break;
-            }
-        }
-        for (revoked, until_ms) in latest {
-            self.access.revoke(Revocation { revoked, until_ms }, now_ms());
-        }
-        Ok(())
+        };
+        Revoking::new(rate, move || listed.list(), revoke)
     }
 
     /// Those in force.
@@ -122,104 +164,93 @@ impl Revocations {
         json!({ "revocations": listed.iter().map(shown).collect::<Vec<_>>() })
     }
 
-    /// Revokes what `body` says: a subject or a token's id, of one issuer or of all, and until when.
-    pub(super) async fn revoke(self, body: Vec<u8>) -> Result<Value, Refused> {
-        let revocation = self.read(&body).map_err(Refused::Wrong)?;
-        let event = NewEvent::new(self.topic.clone(), revocation.to_json());
-        let appended = self.broker.append(&[event]).await.pop();
-        let appended = appended.unwrap_or_else(|| Err(BrokerError::Unexpected("no answer".to_owned())));
-        let id = appended.map_err(|error| Refused::Unavailable(error.to_string()))?.id;
-        tracing::info!(revoked = ?revocation.revoked, until_ms = revocation.until_ms, %id, "revoked");
+    /// Revokes what `body` says: a subject or a token's id, of one issuer or of all, all of its credentials or those issued
+    /// before a moment, and until when.
+    pub(super) async fn revoke(self, body: Vec<u8>, by: By<'_>) -> Result<Value, Refused> {
+        let asked = request::read(&body, self.settings.longest, now_ms()).map_err(Refused::Wrong)?;
+        if let (By::Application(_), Some(name)) = (by, request::api_key(&asked)) {
+            return Err(Refused::NotAllowed(format!(
+                "{name} is an API key; API keys are revoked at the operations listener"
+            )));
+        }
+        // A later word than any that is in the log, by whichever process.
+        let caught_up = self.catch_up().await;
+        caught_up.map_err(|error| Refused::Unavailable(format!("nothing was written: {error}")))?;
+        let revocation = self.stamped(asked)?;
+        let replicas = self.replicas().await;
+        let connected = replicas.map(|replicas| replicas.connected);
+        let (id, confirmed) = self.append(&revocation, connected.unwrap_or(0)).await?;
+        // One that is not connected now may take over all the same.
+        let is_confirmed = replicas.is_some_and(|Replicas { connected, take_over }| {
+            confirmed >= connected.max(usize::from(take_over))
+        });
+        let by = match by {
+            By::Operator => "operations listener",
+            By::Application(subject) => subject,
+        };
+        let Revocation { revoked, issued_before_s, until_ms, .. } = &revocation;
+        tracing::info!(?revoked, issued_before_s, until_ms, by, %id, confirmed = is_confirmed, "revoked credentials");
         let mut told = shown(&revocation);
         told["id"] = json!(id.to_string());
+        told["confirmed"] = json!(is_confirmed);
+        told["replicas"] = json!({ "connected": connected, "confirmed": confirmed });
         self.access.revoke(revocation.clone(), now_ms());
         // Whoever lifts one should learn that the name stays refused by another.
         let mut others = self.access.revocations_of(&revocation.revoked.whom, now_ms());
-        others.retain(|other| other.revoked != revocation.revoked);
+        others.retain(|other| other.about() != revocation.about());
         if !others.is_empty() {
             told["also"] = others.iter().map(shown).collect();
         }
         Ok(told)
     }
 
-    fn read(&self, body: &[u8]) -> Result<Revocation, String> {
-        let wanted = "send {\"subject\": \"..\"} or {\"token_id\": \"..\"}, \"issuer\" if one alone is meant, and \"for_s\" or \
-                      \"until\" (RFC 3339)";
-        let body: Value = serde_json::from_slice(body).map_err(|_| wanted.to_owned())?;
-        let body = body.as_object().ok_or(wanted)?;
-        let known = ["subject", "token_id", "issuer", "for_s", "until"];
-        if let Some(key) = body.keys().find(|key| !known.contains(&key.as_str())) {
-            return Err(format!("there is no {key:?} here; {wanted}"));
-        }
-        let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
-        let whom = match (text("subject"), text("token_id")) {
-            (Some(subject), None) => Whom::Subject(subject),
-            (None, Some(token_id)) => Whom::TokenId(token_id),
-            _ => return Err(wanted.to_owned()),
-        };
-        let issuer = text("issuer");
-        if issuer.is_none() && body.contains_key("issuer") {
-            return Err("the issuer must be a text, the `iss` of its tokens".to_owned());
-        }
-        let until_ms = match (body.get("for_s").map(Value::as_u64), text("until")) {
-            (Some(Some(seconds)), None) => now_ms().saturating_add(seconds.saturating_mul(1_000)),
-            (None, Some(until)) => {
-                let until =
-                    humantime::parse_rfc3339_weak(&until).map_err(|error| format!("until: {error}"))?;
-                millis(until)
+    /// As it is to be written: later than the latest that is known about the same, and kept for as long as that could come
+    /// back if it lifts it.
+    fn stamped(&self, mut revocation: Revocation) -> Result<Revocation, Refused> {
+        let now_ms = now_ms();
+        let before = self.access.latest_revocation(&revocation.about());
+        let made_ms = before.as_ref().map_or(0, |before| before.made_ms.saturating_add(1));
+        revocation.made_ms = made_ms.max(now_ms);
+        if !revocation.is_in_force(now_ms) {
+            let longest_ms = u64::try_from(self.settings.longest.as_millis()).unwrap_or(u64::MAX);
+            let before_ms = before.as_ref().map_or(0, Revocation::end_ms);
+            revocation.kept_until_ms = now_ms.saturating_add(longest_ms).max(before_ms);
+        } else if before.is_none_or(|before| !before.is_in_force(now_ms)) {
+            let (in_force, most) = (self.access.prune_revocations(now_ms), self.settings.in_force_max);
+            if in_force >= most {
+                return Err(Refused::TooMany(format!(
+                    "{in_force} revocations are in force, as many as auth.revocations_max allows; revoke for a shorter time, \
+                     by subject instead of by token, or raise it"
+                )));
             }
-            _ => return Err(wanted.to_owned()),
+        }
+        Ok(revocation)
+    }
+
+    /// The replicas that are to have what is written, where that can be told.
+    async fn replicas(&self) -> Option<Replicas> {
+        let replicas = self.broker.replicas(&self.topic).await;
+        let unknown = |error: &BrokerError| {
+            tracing::warn!(%error, "cannot tell how many replicas there are; the revocation is not confirmed");
         };
-        let longest_ms = u64::try_from(self.longest.as_millis()).unwrap_or(u64::MAX);
-        if until_ms > now_ms().saturating_add(longest_ms) {
-            return Err(format!(
-                "nobody can be revoked for longer than auth.revocation_max_s, {}: the log is kept no longer",
-                self.longest.as_secs()
-            ));
-        }
-        let revocation = Revocation { revoked: Revoked { whom, issuer }, until_ms };
-        let reads_back = Revocation::from_json(&revocation.to_json()).is_some();
-        if reads_back {
-            Ok(revocation)
-        } else {
-            Err("a subject, an id and an issuer have 1 to 256 bytes".to_owned())
+        replicas.inspect_err(unknown).ok()
+    }
+
+    /// Writes one down; its id, and how many replicas have it.
+    async fn append(&self, revocation: &Revocation, replicas: usize) -> Result<(EventId, usize), Refused> {
+        let event = NewEvent::new(self.topic.clone(), revocation.to_json());
+        let replicas = u8::try_from(replicas).unwrap_or(u8::MAX);
+        let wait = ReplicaWait { replicas, timeout: REPLICAS_WITHIN };
+        let appended = self.broker.append_replicated(&[event], wait).await.pop();
+        match appended.unwrap_or_else(|| Err(BrokerError::Unexpected("no answer".to_owned()))) {
+            Ok(appended) => Ok((appended.id, usize::from(replicas))),
+            Err(BrokerError::NotReplicated { id, confirmed, .. }) => Ok((id, confirmed)),
+            Err(error) => Err(Refused::Unavailable(format!(
+                "it may or may not have been written; send it again, which harms nothing: {error}"
+            ))),
         }
     }
-}
-
-fn shown(revocation: &Revocation) -> Value {
-    // An entry of the log holds any number; `null` is a moment after the year 9999.
-    let until = rfc3339(revocation.until_ms);
-    let Revoked { whom, issuer } = &revocation.revoked;
-    let mut shown = match whom {
-        Whom::Subject(subject) => json!({ "subject": subject, "until": until }),
-        Whom::TokenId(token_id) => json!({ "token_id": token_id, "until": until }),
-    };
-    if let Some(issuer) = issuer {
-        shown["issuer"] = json!(issuer);
-    }
-    shown
-}
-
-fn millis(moment: SystemTime) -> u64 {
-    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        /// An entry of the log may hold any number, since anybody who may XADD chooses it.
-        #[test]
-        fn a_revocation_until_any_moment_is_listed(until_ms: u64) {
-            let entry = format!(r#"{{"subject":"u","until_ms":{until_ms}}}"#);
-            let shown = shown(&Revocation::from_json(&entry).unwrap());
-            prop_assert_eq!(&shown["subject"], "u");
-            prop_assert_eq!(shown["until"].as_str().map(str::to_owned), rfc3339(until_ms));
-        }
-    }
-}
+mod tests;

@@ -24,6 +24,7 @@ pub(super) fn settings(config: &Config) -> anyhow::Result<AccessSettings> {
         anonymous: Grants {
             subscribe: auth.anonymous.subscribe.clone(),
             publish: auth.anonymous.publish.clone(),
+            revoke: false,
         },
         subject_subscribe: auth.subject.subscribe.clone(),
         subject_publish: auth.subject.publish.clone(),
@@ -72,6 +73,10 @@ fn api_key(configured: &config::ApiKey) -> anyhow::Result<ApiKeySettings> {
     Ok(ApiKeySettings {
         name: configured.name.clone(),
         hash: configured.hash.parse().with_context(|| format!("auth: API key {}", configured.name))?,
-        grants: Grants { subscribe: configured.subscribe.clone(), publish: configured.publish.clone() },
+        grants: Grants {
+            subscribe: configured.subscribe.clone(),
+            publish: configured.publish.clone(),
+            revoke: configured.revoke,
+        },
     })
 }

@@ -69,7 +69,8 @@ async fn a_token_opens_what_it_grants_and_each_refusal_says_why() {
 
     let expired = format!("Bearer {}", token(&json!({"exp": now_s() - 60})));
     let forged = format!("Bearer {}x", &good[..good.len() - 1]);
-    let sse = ("accept", "text/event-stream");
+    // A browser, which sends nothing but the media type, is told otherwise.
+    let sse = ("accept", "text/event-stream, */*");
     for (method, path, credentials, status, expected) in [
         ("GET", "/v1/events?topic=orders/1", None, 401, "unauthorized"),
         ("GET", "/v1/events?topic=orders/1", Some(&expired), 401, "invalid-token"),

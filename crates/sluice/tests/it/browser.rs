@@ -11,7 +11,7 @@ use sluice_testkit::{
 use tokio::time::timeout;
 
 use crate::stage::{SLUICE, SOON, open, publisher};
-use chromium::{Browser, CLOSED, CONNECTING, LISTENING, OPEN};
+use chromium::{Browser, CONNECTING, LISTENING, OPEN};
 
 /// A message that no log holds and that moves no cursor.
 const KNOCK: &str = "knock";
@@ -278,13 +278,14 @@ async fn eight_streams_by_https_share_a_connection() {
     assert_eq!((report.what.as_str(), report.data.as_str()), ("event", "by h2"));
 }
 
-/// A page of another origin, its cookie, and the end of its token: told, tried again, refused for good.
+/// A page of another origin, its cookie, and the end of its token: told while it is awake, and told again when it comes back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_reads_by_cookie_until_its_token_ends() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let node = crate::access::dev()
         .env("SLUICE_STREAMS__RETRY_MS", "300")
+        .env("SLUICE_LIMITS__REFUSED_RETRY_MS", "1000")
         .env("SLUICE_CORS__ORIGINS", &origin)
         .env("SLUICE_CORS__CREDENTIALS", "true")
         .env("SLUICE_AUTH__LEEWAY_S", "0")
@@ -306,5 +307,24 @@ async fn a_browser_reads_by_cookie_until_its_token_ends() {
     assert_eq!((seen.data.as_str(), seen.state), ("for u7", OPEN));
     let last = browser.until("event sluice.expired", &mut Vec::new()).await;
     assert_eq!(last.data, r#"{"reason":"expired"}"#);
-    while browser.until("error", &mut Vec::new()).await.state != CLOSED {}
+    // As after a sleep: EventSource comes back with the same cookie.
+    for _ in 0..2 {
+        assert_eq!(browser.until("error", &mut Vec::new()).await.state, CONNECTING);
+        let again = browser.until("event sluice.expired", &mut Vec::new()).await;
+        assert_eq!((again.data, again.id), (r#"{"reason":"expired"}"#.to_owned(), last.id.clone()));
+    }
+}
+
+/// A quiet page can keep its cursor: `event.lastEventId` is there from the first frame on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_sees_its_cursor_before_any_event_of_its_topics() {
+    let node = dev().env("SLUICE_STREAMS__HEARTBEAT_MS", "1000").spawn().await.unwrap();
+    let stream = format!("{}?topic=a&topic=b&cursor_events=1", node.events_url());
+    let Some(mut browser) = Browser::listen(&stream, &["sluice.cursor"]).await else { return };
+    let first = browser.until("event sluice.cursor", &mut Vec::new()).await;
+    assert!(first.data == "{}" && first.id.starts_with("v1."), "{first:?}");
+    let checkpoint = browser.until("event sluice.cursor", &mut Vec::new()).await;
+    assert!(checkpoint.id.starts_with("v1.") && checkpoint.id != first.id, "{checkpoint:?}");
+    publish_http(node.publisher_addr(), "b", "x").await.unwrap();
+    assert_eq!(browser.until("event message", &mut Vec::new()).await.data, "x");
 }

@@ -25,7 +25,8 @@ fn routes() -> BTreeMap<&'static str, Vec<(&'static str, &'static str)>> {
         } else if indent == 4 && METHODS.contains(&text.trim_end_matches(':')) {
             method = text.trim_end_matches(':');
         } else if let Some(tag) = text.strip_prefix("tags: [") {
-            routes.entry(path).or_default().push((method, tag.trim_end_matches(']')));
+            let tags = tag.trim_end_matches(']').split(", ");
+            routes.entry(path).or_default().extend(tags.map(|tag| (method, tag)));
         }
     }
     routes

@@ -46,6 +46,18 @@ pub(super) async fn the_old_go_by_age(make: impl AsyncFn(Retention) -> Stage) {
     }
 }
 
+pub(super) async fn what_its_owner_needs_no_more_goes(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::UNLIMITED).await;
+    let ids = stage.fill("t", 0..300).await;
+    stage.broker.trim(&topic("t"), ids[120]).await.unwrap();
+    assert_eq!(retained(&stage).await, ids[120..], "exactly what is older goes");
+    stage.broker.trim(&topic("t"), ids[299].after()).await.unwrap();
+    stage.broker.trim(&topic("never-used"), EventId::MAX).await.unwrap();
+    assert_eq!(retained(&stage).await, []);
+    assert_eq!(stage.broker.heads(&[topic("t")]).await.unwrap()[0].last, ids[299], "ids go on from there");
+    assert_eq!(stage.broker.heads(&[topic("never-used")]).await.unwrap()[0], LogHead::default());
+}
+
 pub(super) async fn an_idle_topic_is_forgotten(make: impl AsyncFn(Retention) -> Stage) {
     let idle_max = Some(Duration::from_secs(2));
     let stage = make(Retention { idle_max, ..Retention::UNLIMITED }).await;

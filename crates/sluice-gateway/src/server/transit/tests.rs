@@ -170,14 +170,8 @@ async fn ends_of(transit: Transit, mut parcel: Parcel, every: Duration) -> (Give
 }
 
 fn place(admission: &Admission) -> Place {
-    let grants = Arc::new(Grants::default());
-    let identity = Identity {
-        subject: Some("mallory".into()),
-        token_id: None,
-        issuer: None,
-        expires_at_ms: None,
-        grants,
-    };
+    let nobody = Identity::anonymous(Arc::new(Grants::default()));
+    let identity = Identity { subject: Some("mallory".into()), ..nobody };
     let applicant = Applicant { identity: Some(&identity), ..Applicant::default() };
     admission.admit(Instant::now().into_std(), &applicant, || Ok(None)).unwrap()
 }

@@ -19,6 +19,8 @@ pub struct ApiKey {
     pub subscribe: Vec<TopicPattern>,
     /// Topics that it may publish to.
     pub publish: Vec<TopicPattern>,
+    /// Whether it may revoke credentials.
+    pub revoke: bool,
 }
 
 const RIGHT: &str = "must be an array of tables such as { name = \"shop\", hash = \"sha256:..\", publish = [\"orders/**\"] }; \
@@ -36,18 +38,25 @@ impl ApiKey {
             Column::required("hash", Form::Text),
             Column::optional("subscribe", Form::Texts),
             Column::optional("publish", Form::Texts),
+            Column::optional("revoke", Form::Switch),
         ]
     }
 
     fn read(table: &Dict) -> Result<Self, String> {
-        let mut key =
-            Self { name: String::new(), hash: String::new(), subscribe: Vec::new(), publish: Vec::new() };
+        let mut key = Self {
+            name: String::new(),
+            hash: String::new(),
+            subscribe: Vec::new(),
+            publish: Vec::new(),
+            revoke: false,
+        };
         for (name, value) in table {
             match name.as_str() {
                 "name" => key.name = raw::text(value).unwrap_or_default(),
                 "hash" => key.hash = raw::text(value).unwrap_or_default(),
                 "subscribe" => key.subscribe = patterns(name, value)?,
                 "publish" => key.publish = patterns(name, value)?,
+                "revoke" => key.revoke = switch(name, value)?,
                 _ => {}
             }
         }
@@ -68,12 +77,18 @@ impl ApiKey {
             format!("[{}]", patterns.join(", "))
         };
         format!(
-            "{{ name = {}, hash = \"sha256:***\", subscribe = {}, publish = {} }}",
+            "{{ name = {}, hash = \"sha256:***\", subscribe = {}, publish = {}, revoke = {} }}",
             raw::quoted(&self.name),
             list(&self.subscribe),
-            list(&self.publish)
+            list(&self.publish),
+            self.revoke
         )
     }
+}
+
+fn switch(key: &str, value: &Value) -> Result<bool, String> {
+    let given = raw::text(value).and_then(|text| text.parse().ok());
+    given.ok_or_else(|| format!("{key} must be true or false"))
 }
 
 fn patterns(key: &str, value: &Value) -> Result<Vec<TopicPattern>, String> {

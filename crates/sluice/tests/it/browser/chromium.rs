@@ -26,8 +26,6 @@ const WITHIN: Duration = Duration::from_secs(60);
 pub(crate) const CONNECTING: u64 = 0;
 /// `EventSource.OPEN`
 pub(crate) const OPEN: u64 = 1;
-/// `EventSource.CLOSED`: it has given up.
-pub(crate) const CLOSED: u64 = 2;
 
 /// What the page told.
 #[derive(Debug, Clone, PartialEq, Eq)]
