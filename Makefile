@@ -17,12 +17,15 @@ CLIENTS ?=
 ONLY ?=
 SEED ?=
 SECONDS ?= 60
+# Sequences that `make hands` plays, such as 12..13 for one alone, and after how many failures it ends.
+SEQUENCES ?=
+FAILURES ?=
 # What `make histories` plays, and how many of each kind from each seed.
 SEEDS ?= $(shell date +%s)
 HISTORIES ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test reliability chaos histories lint fuzz fmt bench loom load doc chart chart-server cluster observability stack image clients openapi proxies
+.PHONY: help run test reliability chaos hands histories lint fuzz fmt bench loom load doc chart chart-server cluster observability stack image clients openapi proxies
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +39,7 @@ test: ## all tests, with every program that they run (installed where there is a
 	set -a; . target/test-tools/env; NEXT_CURSOR=required $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 	@echo "Not part of this: the model check of the shards' queue (make loom), benchmarks (make bench)," \
 	    "load scenarios and the comparison with nchan (make load), every fault in every topology (make reliability)," \
-	    "faults at random (make chaos), the fuzzer's search (make fuzz)."
+	    "faults at random (make chaos), foreign commands at random (make hands), the fuzzer's search (make fuzz)."
 
 reliability: ## every fault in every shape of Redis, a row each (six minutes): make reliability ONLY=Sentinel
 	SLUICE_RELIABILITY_ONLY='$(ONLY)' $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::table --ignored --nocapture
@@ -44,6 +47,11 @@ reliability: ## every fault in every shape of Redis, a row each (six minutes): m
 chaos: ## faults at random, one minute for each shape of Redis: make chaos SECONDS=600 ONLY=Cluster SEED=7
 	SLUICE_CHAOS_SECONDS='$(SECONDS)' SLUICE_CHAOS_TOPOLOGY='$(ONLY)' SLUICE_CHAOS_SEED='$(SEED)' \
 	    $(CARGO) test $(LOCKED) -p sluice --test it -- reliability::chaos --ignored --nocapture
+
+hands: ## foreign commands at random beside honest publishers: make hands SECONDS=600 SEED=7 ONLY=Cluster SEQUENCES=12..13
+	SLUICE_HANDS_SECONDS='$(SECONDS)' SLUICE_HANDS_SEED='$(SEED)' SLUICE_HANDS_TOPOLOGY='$(ONLY)' \
+	    SLUICE_HANDS_SEQUENCES='$(SEQUENCES)' SLUICE_HANDS_FAILURES='$(FAILURES)' \
+	    $(CARGO) test $(LOCKED) -p sluice --test it -- hands::soak --ignored --nocapture
 
 histories: ## random histories of nodes, faults and failovers with other seeds: make histories SEEDS='7 8 9' HISTORIES=5000
 	@set -e; for seed in $(SEEDS); do \

@@ -24,6 +24,7 @@ use tokio::time::sleep;
 
 pub use self::fault::Fault;
 pub use self::outcome::{Outcome, Recovery};
+pub(crate) use self::servers::Servers;
 pub use self::servers::Topology;
 
 use self::audience::Audience;

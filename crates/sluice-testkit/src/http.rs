@@ -96,8 +96,14 @@ pub(crate) fn build(
     version: Version,
     body: Bytes,
 ) -> Result<hyper::Request<Full<Bytes>>> {
-    let mut request = hyper::Request::builder().method(method).uri(path).version(version);
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    let mut request = hyper::Request::builder().method(method).version(version);
+    if version == Version::HTTP_2 {
+        // HTTP/2 says in the target what HTTP/1.1 says in `host`.
+        request = request.uri(format!("https://{address}{path}"));
+    } else {
+        request = request.uri(path);
+    }
+    if version != Version::HTTP_2 && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         request = request.header("host", address.to_string());
     }
     for (name, value) in headers {

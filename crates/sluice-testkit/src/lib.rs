@@ -5,6 +5,7 @@
 //! start is an error that says what to install. A test is skipped only for want of an optional program, and says so
 //! ([`find_tool`]). Everything that is started ends when its value is dropped.
 
+mod books;
 mod certificates;
 mod continuity;
 mod deadline;
@@ -20,11 +21,14 @@ mod redis_cli;
 mod redis_cluster;
 mod redis_server;
 mod resuming;
+mod secure;
 mod sentinel_set;
+mod soak;
 mod sse;
 mod tokens;
 mod tools;
 
+pub use self::books::{Books, ClientBook, Duty, Told, Verdict};
 pub use self::certificates::Certificates;
 pub use self::continuity::{ClientLedger, Continuity, Ledger, Publication, Start};
 pub use self::deadline::{Attempt, eventually};
@@ -40,7 +44,8 @@ pub use self::redis_cluster::{RedisCluster, RedisClusterBuilder, SlotMigration};
 pub use self::redis_server::{RedisServer, RedisServerBuilder};
 pub use self::resuming::Resuming;
 pub use self::sentinel_set::{SentinelSet, SentinelSetBuilder};
-pub use self::sse::{SseOptions, SseStream, is_control};
+pub use self::soak::{Soak, SoakFailure, SoakReport};
+pub use self::sse::{SseOptions, SseStream, Transport, is_control};
 pub use self::tokens::{DocumentServer, TokenSigner, key_set};
 pub use self::tools::{find_tool, skip_without};
 pub use sluice_wire::sse::{Item, Received};

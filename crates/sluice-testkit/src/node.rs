@@ -5,7 +5,7 @@
 use std::fs::{self, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -214,6 +214,16 @@ impl Node {
     /// SIGCONT: ends [`Node::pause`].
     pub fn resume(&self) -> Result<()> {
         self.running()?.signal(Signal::CONT)
+    }
+
+    /// How the process ended, if it has.
+    pub fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.process.as_mut().context("the node is not running")?.exited()
+    }
+
+    /// The id of the process.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.running()?.pid())
     }
 
     /// Resident memory of the process.

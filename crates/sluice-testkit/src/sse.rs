@@ -7,20 +7,37 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::{HeaderMap, Version};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use sluice_wire::sse::{Decoder, Item, Received};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::certificates::Certificates;
 use crate::http::{build, connect};
+use crate::secure;
+
+/// The protocol that carries a stream.
+#[derive(Debug, Clone, Default)]
+pub enum Transport {
+    /// HTTP/1.1 in plain text.
+    #[default]
+    Plain,
+    /// HTTP/1.1 over TLS; the server shows one of these certificates.
+    Tls(Certificates),
+    /// HTTP/2 over TLS, on a connection of its own.
+    Http2(Certificates),
+}
 
 /// How a stream is asked for.
 #[derive(Debug, Clone)]
 pub struct SseOptions {
+    /// The protocol.
+    pub transport: Transport,
     /// Sent as the `Last-Event-ID` header unless empty.
     pub last_event_id: String,
     /// Sent as `?since=`.
@@ -38,6 +55,7 @@ pub struct SseOptions {
 impl Default for SseOptions {
     fn default() -> Self {
         Self {
+            transport: Transport::Plain,
             last_event_id: String::new(),
             since: None,
             headers: Vec::new(),
@@ -81,15 +99,23 @@ impl SseStream {
             headers.push(("last-event-id", &options.last_event_id));
         }
         headers.extend(options.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let version = if options.http10 { Version::HTTP_10 } else { Version::HTTP_11 };
+        let version = match options.transport {
+            Transport::Http2(_) => Version::HTTP_2,
+            _ if options.http10 => Version::HTTP_10,
+            _ => Version::HTTP_11,
+        };
         let path = path(topics, options.since.as_deref());
         let request = build(address, "GET", &path, &headers, version, Bytes::new())?;
-        let stream = connect(address, options.receive_buffer).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let stop = CancellationToken::new();
-        TaskTracker::new().spawn(stop.clone().run_until_cancelled_owned(connection));
-        let guard = stop.drop_guard();
-        let (head, body) = sender.send_request(request).await?.into_parts();
+        let socket = connect(address, options.receive_buffer).await?;
+        let (head, body, guard) = match &options.transport {
+            Transport::Plain => ask(socket, request).await?,
+            Transport::Tls(trusted) => {
+                ask(secure::shake_hands(socket, trusted, b"http/1.1").await?, request).await?
+            }
+            Transport::Http2(trusted) => {
+                ask_http2(secure::shake_hands(socket, trusted, b"h2").await?, request).await?
+            }
+        };
         Ok(Self {
             status: head.status.as_u16(),
             headers: head.headers,
@@ -192,6 +218,41 @@ impl SseStream {
             }
         }
     }
+}
+
+type Asked = (http::response::Parts, Incoming, DropGuard);
+
+async fn ask<I>(io: I, request: hyper::Request<Full<Bytes>>) -> Result<Asked>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await?;
+    let guard = drive(connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok((head, body, guard))
+}
+
+async fn ask_http2<I>(io: I, request: hyper::Request<Full<Bytes>>) -> Result<Asked>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await?;
+    // The sender stays with the connection, which would end without one.
+    let mut keeper = sender.clone();
+    let guard = drive(async move {
+        let ended = connection.await;
+        let _ = keeper.ready().await;
+        ended
+    });
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok((head, body, guard))
+}
+
+/// Drives a connection for as long as the guard lives.
+fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) -> DropGuard {
+    let stop = CancellationToken::new();
+    TaskTracker::new().spawn(stop.clone().run_until_cancelled_owned(connection));
+    stop.drop_guard()
 }
 
 /// Whether the event comes from the gateway itself: a gap, a shed, an expiry, the loss and return of Redis.

@@ -41,14 +41,14 @@ impl fmt::Display for Topology {
     }
 }
 
-pub(super) enum Servers {
+pub(crate) enum Servers {
     Single(Box<RedisServer>),
     Sentinel(Box<SentinelSet>),
     Cluster(Box<RedisCluster>),
 }
 
 impl Servers {
-    pub(super) async fn start(topology: Topology) -> Result<Self> {
+    pub(crate) async fn start(topology: Topology) -> Result<Self> {
         let durable = || RedisServer::builder().appendonly(true).arg("appendfsync", "always");
         Ok(match topology {
             Topology::Standalone => Self::single(durable()).await?,
@@ -70,12 +70,12 @@ impl Servers {
     }
 
     /// Where one redis-server listens: the one shape that a proxy can stand before.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         if let Self::Single(server) = self { Some(server.addr()) } else { None }
     }
 
     /// The node's address of Redis, by way of a proxy where there is one.
-    pub(super) fn given_to(&self, node: NodeBuilder, through: Option<SocketAddr>) -> NodeBuilder {
+    pub(crate) fn given_to(&self, node: NodeBuilder, through: Option<SocketAddr>) -> NodeBuilder {
         match self {
             Self::Single(server) => {
                 let url = server.url_through(through.unwrap_or(server.addr()));
@@ -94,7 +94,7 @@ impl Servers {
     }
 
     /// All servers with data, primaries and replicas.
-    pub(super) fn all(&self) -> Vec<&RedisServer> {
+    pub(crate) fn all(&self) -> Vec<&RedisServer> {
         match self {
             Self::Single(server) => vec![server],
             Self::Sentinel(set) => set.servers().iter().collect(),
@@ -103,7 +103,7 @@ impl Servers {
     }
 
     /// The primary that has the log of `topic`.
-    pub(super) async fn primary_of(&self, topic: &str) -> Result<&RedisServer> {
+    pub(crate) async fn primary_of(&self, topic: &str) -> Result<&RedisServer> {
         match self {
             Self::Single(server) => Ok(server),
             Self::Sentinel(set) => set.primary().await,
@@ -112,7 +112,7 @@ impl Servers {
     }
 
     /// Waits until every server has its place and every replica is in sync.
-    pub(super) async fn settled(&self) -> Result<()> {
+    pub(crate) async fn settled(&self) -> Result<()> {
         match self {
             Self::Single(_) => Ok(()),
             Self::Sentinel(set) => set.settled().await.map(drop),
@@ -121,7 +121,7 @@ impl Servers {
     }
 
     /// What the log of `topic` holds: the first two words of each event.
-    pub(super) async fn log_of(&self, topic: &str) -> Result<Vec<String>> {
+    pub(crate) async fn log_of(&self, topic: &str) -> Result<Vec<String>> {
         let cli: RedisCli = self.primary_of(topic).await?.redis_cli();
         let log = cli.json(&["XRANGE", &format!("sluice:{{{topic}}}:log"), "-", "+"]).await?;
         log.as_array().context("XRANGE gave no array")?.iter().map(payload).collect()

@@ -17,6 +17,7 @@ mod ending;
 mod exhausted;
 mod extremes;
 mod foreign;
+mod hands;
 mod inspecting;
 mod killed;
 mod limits;
