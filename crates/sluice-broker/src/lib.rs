@@ -31,7 +31,7 @@ pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
 pub use follower::{Follower, FollowerSettings, FollowerStatus, Reserved, Sink};
 pub use holding::Holding;
-pub use memory::{MemoryBroker, MemorySettings};
+pub use memory::{ForeignWrite, MemoryBroker, MemorySettings};
 pub use partition::Partition;
 pub use redis::{
     Asked, ClockSkew, Fields, PUBLISH_SCRIPT, RedisBroker, RedisFacts, RedisLogin, RedisSettings, RedisTls,

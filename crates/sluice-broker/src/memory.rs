@@ -5,6 +5,7 @@
 //! bounded by [`MemorySettings`]: beyond, the oldest events of the node go first, whatever their topic.
 
 mod announce;
+mod foreign;
 mod holdings;
 mod log;
 mod once;
@@ -18,6 +19,7 @@ use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{ByteString, EventId, NewEvent, Topic};
 use tokio_util::task::TaskTracker;
 
+pub use self::foreign::ForeignWrite;
 use self::state::State;
 use crate::broker::Announcement;
 use crate::clock::now_ms;
@@ -113,6 +115,7 @@ impl Broker for MemoryBroker {
 
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
         let (mut state, now_ms) = (self.state(), (self.clock)());
+        topics.iter().try_for_each(|topic| state.readable(topic))?;
         Ok(topics
             .iter()
             .map(|topic| state.log(topic, now_ms).map_or_else(LogHead::default, log::Log::head))
@@ -126,34 +129,38 @@ impl Broker for MemoryBroker {
         to: EventId,
         limit: usize,
     ) -> Result<Page, BrokerError> {
-        Ok(self
-            .state()
-            .log(topic, (self.clock)())
-            .map_or_else(Page::default, |log| log.read(from, to, limit)))
+        let mut state = self.state();
+        state.readable(topic)?;
+        Ok(state.log(topic, (self.clock)()).map_or_else(Page::default, |log| log.read(from, to, limit)))
     }
 
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError> {
-        Ok(self.state().log(topic, (self.clock)()).and_then(|log| log.newest_until(at)))
+        let mut state = self.state();
+        state.readable(topic)?;
+        Ok(state.log(topic, (self.clock)()).and_then(|log| log.newest_until(at)))
     }
 
     async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        Ok(self
-            .state()
-            .log(topic, (self.clock)())
-            .map_or(EventId::ZERO, |log| log.position_before_last(count)))
+        let mut state = self.state();
+        state.readable(topic)?;
+        Ok(state.log(topic, (self.clock)()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
         let (mut state, time_ms) = (self.state(), (self.clock)());
-        let mut behind = Vec::new();
+        let (mut behind, mut unreadable) = (Vec::new(), Vec::new());
         for (index, (topic, position)) in positions.iter().enumerate() {
+            if state.readable(topic).is_err() {
+                unreadable.push(index);
+                continue;
+            }
             let Some(log) = state.log(topic, time_ms) else { continue };
             let page = log.read(position.after(), EventId::MAX, limit);
             if page.first.is_some() {
                 behind.push(Tail { index, page });
             }
         }
-        Ok(Tails { time_ms, behind, unreadable: Vec::new() })
+        Ok(Tails { time_ms, behind, unreadable })
     }
 
     async fn hold(&self, holding: Holding<'_>) -> Result<Vec<u64>, BrokerError> {

@@ -4,6 +4,7 @@
 
 mod client;
 mod faults;
+mod foreign;
 mod history;
 mod ledger;
 mod node;

@@ -1,6 +1,6 @@
 //! The log of one topic: its retained events and the last id it generated. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use sluice_wire::{Event, EventId};
 
@@ -10,10 +10,14 @@ use crate::{LogHead, Page};
 pub(super) const EVENT_OVERHEAD_BYTES: usize = 128;
 
 /// Events by rising id. The ids it removes are always the oldest.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Log {
     events: VecDeque<Event>,
+    /// Of those, the ones that no client can be given. Only tests write such.
+    left_out: BTreeSet<EventId>,
     last: EventId,
+    /// The greatest id that was deleted by hand.
+    deleted: EventId,
     /// Something was removed.
     trimmed: bool,
     /// When the whole log is forgotten, if nothing is appended before.
@@ -34,9 +38,34 @@ impl Log {
         self.events.push_back(event);
     }
 
+    /// The entry that comes next is none that a client can be given.
+    pub(super) fn leave_out(&mut self, id: EventId) {
+        self.left_out.insert(id);
+    }
+
     pub(super) fn pop_oldest(&mut self) -> Option<Event> {
         self.trimmed = true;
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        self.left_out.remove(&event.id);
+        Some(event)
+    }
+
+    /// Takes one entry out, as XDEL does.
+    pub(super) fn delete(&mut self, id: EventId) -> Option<Event> {
+        let index = self.events.binary_search_by_key(&id, |event| event.id).ok()?;
+        self.trimmed = true;
+        self.deleted = self.deleted.max(id);
+        self.left_out.remove(&id);
+        self.events.remove(index)
+    }
+
+    /// Sets the last id, as XSETID does, unless an entry is greater.
+    pub(super) fn set_last(&mut self, id: EventId) -> bool {
+        let fits = self.events.back().is_none_or(|newest| newest.id <= id);
+        if fits {
+            self.last = id;
+        }
+        fits
     }
 
     /// Takes back the newest event, as if it had never been.
@@ -63,7 +92,7 @@ impl Log {
             last: self.last,
             oldest: self.oldest(),
             whole: !self.trimmed && !self.events.is_empty(),
-            ..LogHead::default()
+            deleted: self.deleted,
         }
     }
 
@@ -75,14 +104,22 @@ impl Log {
     pub(super) fn read(&self, from: EventId, to: EventId, limit: usize) -> Page {
         let start = self.events.partition_point(|event| event.id < from);
         let within = self.events.range(start..).take_while(|event| event.id <= to);
-        let events: Vec<Event> = within.take(limit).cloned().collect();
-        Page {
+        let mut events: Vec<Event> = within.take(limit).cloned().collect();
+        let mut page = Page {
             first: events.first().map(|event| event.id),
             last: events.last().map(|event| event.id),
             more: events.len() == limit,
-            skipped: Vec::new(),
-            events,
-        }
+            ..Page::default()
+        };
+        events.retain(|event| {
+            let left_out = self.left_out.contains(&event.id);
+            if left_out {
+                page.skipped.push(event.id);
+            }
+            !left_out
+        });
+        page.events = events;
+        page
     }
 
     pub(super) fn newest_until(&self, at: EventId) -> Option<EventId> {
@@ -91,11 +128,8 @@ impl Log {
     }
 
     pub(super) fn position_before_last(&self, count: usize) -> EventId {
-        let wanted = count.min(self.events.len());
-        match self.events.get(self.events.len() - wanted) {
-            Some(event) => event.id.before(),
-            None => self.last,
-        }
+        let events = self.events.iter().rev().filter(|event| !self.left_out.contains(&event.id));
+        events.take(count).last().map_or(self.last, |event| event.id.before())
     }
 }
 

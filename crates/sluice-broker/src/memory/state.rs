@@ -1,7 +1,7 @@
 //! All logs of the embedded broker under one lock: appending, retention, and the bound on memory. No clock of
 //! its own; the time is always an argument.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use sluice_wire::envelope::LiveMessage;
@@ -18,12 +18,15 @@ use crate::{Appended, BrokerError, Retention};
 pub(super) struct State {
     pub(super) listeners: Listeners,
     pub(super) holdings: Holdings,
-    logs: HashMap<Topic, Log>,
+    pub(super) logs: HashMap<Topic, Log>,
     /// Every retained event by id, which is unique over all topics: who is oldest.
-    by_age: BTreeMap<EventId, Topic>,
+    pub(super) by_age: BTreeMap<EventId, Topic>,
+    /// What foreign writes made of keys: logs to be put back, and keys that are no logs.
+    pub(super) kept: HashMap<Topic, Log>,
+    pub(super) wrong_type: HashSet<Topic>,
     once: Once,
     last: EventId,
-    event_bytes: usize,
+    pub(super) event_bytes: usize,
     bytes_max: usize,
     topics_max: usize,
     once_window_ms: u64,
@@ -36,6 +39,8 @@ impl State {
             holdings: Holdings::default(),
             logs: HashMap::new(),
             by_age: BTreeMap::new(),
+            kept: HashMap::new(),
+            wrong_type: HashSet::new(),
             once: Once::default(),
             last: EventId::ZERO,
             event_bytes: 0,
@@ -52,6 +57,7 @@ impl State {
         retention: Retention,
         now_ms: u64,
     ) -> Result<Appended, BrokerError> {
+        self.readable(&new.topic)?;
         if let Some(key) = &new.key
             && let Some(id) = self.once.touch(&new.topic, key, now_ms, self.once_window_ms)
         {
@@ -62,9 +68,16 @@ impl State {
             let why = format!("the embedded broker holds {} topics at most", self.topics_max);
             return Err(BrokerError::Refused(why));
         }
-        let id = self.next_id(now_ms);
-        self.last = id;
+        let given = self.next_id(now_ms);
         let log = self.logs.entry(new.topic.clone()).or_default();
+        if log.last() == EventId::MAX {
+            return Err(BrokerError::Refused("the log has given the greatest id that there is".to_owned()));
+        }
+        // A log whose last id somebody made greater goes on behind that, and no other log does.
+        let id = given.max(log.last().after());
+        if id == given {
+            self.last = id;
+        }
         let event = Event {
             id,
             prev: Some(log.last()),
@@ -102,6 +115,14 @@ impl State {
             self.event_bytes -= event.as_ref().map_or(0, bytes_of);
         }
         self.last = self.logs.values().map(Log::last).max().unwrap_or_default();
+    }
+
+    /// An error where the key of `topic` is no log.
+    pub(super) fn readable(&self, topic: &Topic) -> Result<(), BrokerError> {
+        if self.wrong_type.contains(topic) {
+            return Err(BrokerError::Unexpected("the key holds something that is not a log".to_owned()));
+        }
+        Ok(())
     }
 
     /// The log of `topic`, unless it was idle for too long.
@@ -151,7 +172,7 @@ impl State {
         }
     }
 
-    fn pop_oldest(&mut self, topic: &Topic) {
+    pub(super) fn pop_oldest(&mut self, topic: &Topic) {
         if let Some(event) = self.logs.get_mut(topic).and_then(Log::pop_oldest) {
             self.by_age.remove(&event.id);
             self.event_bytes -= bytes_of(&event);

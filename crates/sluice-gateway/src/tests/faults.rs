@@ -11,7 +11,7 @@ use sluice_broker::{
     Subscriber, SubscriberHealth, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How bad the way between a node and the logs is.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,9 @@ struct State {
     cut: bool,
     held: Option<VecDeque<(String, Announcement)>>,
     failing: u32,
+    reads: u64,
+    /// Reads at the same moment of the clock: one that never moves on spins.
+    at_once: (Option<Instant>, u64),
 }
 
 impl std::fmt::Debug for State {
@@ -64,6 +67,8 @@ impl Faulty {
             cut: false,
             held: None,
             failing: 0,
+            reads: 0,
+            at_once: (None, 0),
         };
         Self { inner, state: Arc::new(Mutex::new(state)) }
     }
@@ -146,10 +151,20 @@ impl Faulty {
         }
     }
 
+    /// Reads so far.
+    pub(super) fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
     /// What every read goes through first.
     async fn trouble(&self) -> Result<(), BrokerError> {
+        const AT_ONCE_MAX: u64 = 50_000;
         self.pause().await;
         let mut state = self.state();
+        state.reads += 1;
+        let now = Some(Instant::now());
+        state.at_once = (now, if state.at_once.0 == now { state.at_once.1 + 1 } else { 1 });
+        assert!(state.at_once.1 < AT_ONCE_MAX, "logs are read again and again while the clock stands still");
         if state.failing == 0 {
             return Ok(());
         }

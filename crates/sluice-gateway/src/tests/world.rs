@@ -40,7 +40,7 @@ struct Era {
     behind_ms: u64,
 }
 
-fn virtual_ms() -> u64 {
+pub(super) fn virtual_ms() -> u64 {
     let began = BEGAN.get().expect("the clock was started");
     let Era { number, behind_ms } = ERA.get();
     let elapsed_ms = EPOCH_MS + u64::try_from(began.elapsed().as_millis()).unwrap();

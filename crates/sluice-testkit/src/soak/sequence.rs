@@ -102,7 +102,6 @@ impl Soak {
         if let Err(error) = done {
             played.faults.push(format!("{error:#}"));
         }
-        visitors.iter().for_each(CancellationToken::cancel);
         let quiet = !commands.iter().any(command::Command::disturbs);
         if quiet && played.gaps > 0 {
             played.faults.push(format!("{} gaps were told, although nothing was taken away", played.gaps));
@@ -111,6 +110,7 @@ impl Soak {
             Ok(busiest) => played.busiest = busiest,
             Err(error) => played.faults.push(format!("{error:#}")),
         }
+        visitors.iter().for_each(CancellationToken::cancel);
         if !played.faults.is_empty() {
             played.faults.extend(checks::last_words(stage));
         }
