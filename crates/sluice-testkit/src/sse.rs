@@ -13,6 +13,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sluice_wire::sse::{Decoder, Item, Received};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -107,15 +108,8 @@ impl SseStream {
         let path = path(topics, options.since.as_deref());
         let request = build(address, "GET", &path, &headers, version, Bytes::new())?;
         let socket = connect(address, options.receive_buffer).await?;
-        let (head, body, guard) = match &options.transport {
-            Transport::Plain => ask(socket, request).await?,
-            Transport::Tls(trusted) => {
-                ask(secure::shake_hands(socket, trusted, b"http/1.1").await?, request).await?
-            }
-            Transport::Http2(trusted) => {
-                ask_http2(secure::shake_hands(socket, trusted, b"h2").await?, request).await?
-            }
-        };
+        // Handshakes keep much on the stack, and every reader of a stream would carry that along.
+        let (head, body, guard) = Box::pin(ask_by(&options.transport, socket, request)).await?;
         Ok(Self {
             status: head.status.as_u16(),
             headers: head.headers,
@@ -221,6 +215,22 @@ impl SseStream {
 }
 
 type Asked = (http::response::Parts, Incoming, DropGuard);
+
+async fn ask_by(
+    transport: &Transport,
+    socket: TcpStream,
+    request: hyper::Request<Full<Bytes>>,
+) -> Result<Asked> {
+    match transport {
+        Transport::Plain => ask(socket, request).await,
+        Transport::Tls(trusted) => {
+            ask(secure::shake_hands(socket, trusted, b"http/1.1").await?, request).await
+        }
+        Transport::Http2(trusted) => {
+            ask_http2(secure::shake_hands(socket, trusted, b"h2").await?, request).await
+        }
+    }
+}
 
 async fn ask<I>(io: I, request: hyper::Request<Full<Bytes>>) -> Result<Asked>
 where

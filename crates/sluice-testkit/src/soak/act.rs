@@ -267,7 +267,7 @@ impl Hand<'_> {
         match odd {
             Odd::Argument(place, text) => arguments[place - 1] = text,
             Odd::NotUtf8 => {
-                (arguments, input) = (Vec::new(), Some([payload.as_bytes(), b"\xff\xfe"].concat()))
+                (arguments, input) = (Vec::new(), Some([payload.as_bytes(), b"\xff\xfe"].concat()));
             }
             Odd::WrongKey => key = "sluice:not-a-log",
         }

@@ -87,7 +87,7 @@ impl Reader {
                 Ok(Some(Item::Id(id))) => *cursor = id,
                 Ok(Some(Item::Retry(_) | Item::Comment(_))) => {}
                 Ok(Some(Item::Overlong)) => {
-                    self.book.fault("an event was too long for the decoder".to_owned())
+                    self.book.fault("an event was too long for the decoder".to_owned());
                 }
                 Ok(None) | Err(_) => return false,
             }
