@@ -161,7 +161,7 @@ impl World {
                 foreign(topic, ForeignWrite::Forge(event));
             }
             Op::Garbage { topic } => _ = foreign(topic, ForeignWrite::Garbage),
-            _ => unreachable!("{op:?} writes nothing"),
+            _ => panic!("{op:?} writes nothing"),
         }
     }
 
