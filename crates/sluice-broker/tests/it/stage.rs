@@ -96,6 +96,14 @@ pub(crate) fn settings(url: &str, retention: Retention) -> BrokerSettings {
     let mut settings = BrokerSettings::new(url.parse::<BrokerUrl>().unwrap());
     settings.retention = RetentionPolicies::uniform(retention);
     settings.redis.probe_interval = Duration::from_millis(200);
+    // No machine is so busy that a connection is given up for it, where a test says that none is lost.
+    settings.redis.probe_deadline = Duration::from_secs(10);
+    settings
+}
+
+/// The same where a test waits for a hang to be noticed.
+pub(crate) fn impatient(url: &str, retention: Retention) -> BrokerSettings {
+    let mut settings = settings(url, retention);
     settings.redis.probe_deadline = Duration::from_secs(2);
     settings
 }

@@ -6,7 +6,7 @@ use sluice_wire::{EventId, Topic};
 use tokio::time::timeout;
 
 use crate::journal::{Following, Journal, quick, without_tail_check};
-use crate::stage::{SOON, Stage, settings, topic};
+use crate::stage::{SOON, Stage, impatient, topic};
 
 /// A cluster of which the shard of topic `t0` can hang.
 struct Scene {
@@ -18,7 +18,7 @@ impl Scene {
     async fn new() -> Self {
         let cluster =
             RedisCluster::builder().arg("cluster-require-full-coverage", "no").start().await.unwrap();
-        let stage = Stage::with(settings(&cluster.url(), Retention::UNLIMITED), None);
+        let stage = Stage::with(impatient(&cluster.url(), Retention::UNLIMITED), None);
         stage.fill("t0", 0..1).await;
         Self { cluster, stage }
     }
@@ -117,7 +117,7 @@ async fn a_node_that_starts_while_a_shard_hangs_opens_what_it_can() {
     let (hanging, well) = scene.topics("t", 20);
     let servers = scene.of_t0().await;
     servers.iter().for_each(|server| server.pause().unwrap());
-    let late = Stage::with(settings(&scene.cluster.url(), Retention::UNLIMITED), None);
+    let late = Stage::with(impatient(&scene.cluster.url(), Retention::UNLIMITED), None);
     let following = Following::with(&late, quick());
     let follower = following.follower.clone();
     let topics = [hanging.clone(), well.clone()].concat();
