@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs every program that a test of `make test` runs: redis-server and redis-cli (7.0 or newer), Chromium, nginx, HAProxy, curl, and
-# an OTLP receiver (rotel-agent, from PyPI). What is already there is left alone, so a second run takes a fraction of a second.
+# Installs every program that a test of `make test` runs: redis-server and redis-cli (7.0 or newer), Chromium, nginx, HAProxy, curl, Node,
+# and an OTLP receiver (rotel-agent, from PyPI). What is already there is left alone, so a second run takes a fraction of a second.
 #
 # Redis is required: without it this script fails. The other programs are optional: where one cannot be installed, this script
 # says which tests will be skipped. `target/test-tools/env` then names what was found; `make test` reads it, so that a test whose
@@ -33,6 +33,7 @@ present() {
     case $1 in
         redis) any redis-server && any redis-cli ;;
         chromium) any chromium chromium-browser google-chrome ;;
+        node) any node nodejs ;;
         rotel-agent) [ -n "$(rotel_agent)" ] ;;
         *) any "$1" ;;
     esac
@@ -42,6 +43,7 @@ present() {
 packages_of() {
     case $1 in
         redis) echo redis-server redis-tools ;;
+        node) echo nodejs ;;
         *) echo "$1" ;;
     esac
 }
@@ -53,6 +55,7 @@ tests_of() {
         nginx) echo "the tests of docker/nginx.conf and of sluice doctor behind nginx" ;;
         haproxy) echo "the tests of docker/haproxy.cfg" ;;
         curl) echo "the tests with curl as the client" ;;
+        node) echo "the test with Node's fetch as the client" ;;
         rotel-agent) echo "the test with an independent OTLP receiver" ;;
     esac
 }
@@ -127,7 +130,7 @@ check_redis() {
     say "redis-server $version: $(command -v redis-server)"
 }
 
-packaged="redis chromium nginx haproxy curl"
+packaged="redis chromium nginx haproxy curl node"
 missing=
 for tool in $packaged; do present "$tool" || missing="$missing $tool"; done
 if [ -n "$missing" ] && any apt-get && can_be_root; then
@@ -143,7 +146,7 @@ check_redis
 present rotel-agent || install_rotel || true
 
 found=
-for tool in redis chromium nginx haproxy curl rotel-agent; do
+for tool in $packaged rotel-agent; do
     if present "$tool"; then
         found="$found${found:+,}$tool"
     else

@@ -293,7 +293,7 @@ async fn a_browser_reads_by_cookie_until_its_token_ends() {
         .spawn()
         .await
         .unwrap();
-    let token = crate::access::token(&serde_json::json!({"exp": crate::access::now_s() + 20}));
+    let token = crate::access::token(&serde_json::json!({"exp": crate::access::now_s() + 40}));
     let stream = format!("{}?topic=orders/1&since=earliest", node.events_url());
     let query = [("token", token.as_str()), ("stream", &stream), ("type", "sluice.expired")];
     let shown = Browser::show_on(listener, LISTENING.to_owned(), &query).await;
