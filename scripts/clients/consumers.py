@@ -102,7 +102,7 @@ def run(sluice, page, report):
         browsers = [program for program, _ in programs.values() if isinstance(program, Browser)]
         stage.kill()
         stage.environment["SLUICE_CORS__ORIGINS"] = str([browser.origin for browser in browsers]).replace("'", '"')
-        stage.environment["SLUICE_TOPICS__EVENT_BYTES_MAX"] = LARGEST
+        stage.environment |= {"SLUICE_TOPICS__EVENT_BYTES_MAX": LARGEST, "SLUICE_PUBLISHER__LINE_BYTES_MAX": str(2 << 20)}
         stage.start()
         for program, code in programs.values():
             program.start(code)
