@@ -5,6 +5,7 @@
 mod conformance;
 mod faults;
 mod follower;
+mod foreign;
 mod journal;
 mod listening;
 mod redis;
