@@ -75,9 +75,26 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// The newest retained id at or before `at`, if there is one.
     async fn newest_until(&self, topic: &Topic, at: EventId) -> Result<Option<EventId>, BrokerError>;
 
-    /// The position behind which exactly the last `count` retained events stand (all of them if there are
-    /// fewer; the head for a count of 0).
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError>;
+    /// [`Broker::newest_until`] for each of `points`, in order. Backends that can do so answer in one round trip.
+    async fn newest_until_each(
+        &self,
+        points: &[(Topic, EventId)],
+    ) -> Result<Vec<Option<EventId>>, BrokerError> {
+        let mut newest = Vec::with_capacity(points.len());
+        for (topic, at) in points {
+            newest.push(self.newest_until(topic, *at).await?);
+        }
+        Ok(newest)
+    }
+
+    /// Counts retained events from `from` backwards, of at most `entries` entries. One round trip, whose cost grows with
+    /// the size of these entries: see [`position_before_last`](crate::position_before_last).
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError>;
 
     /// Compares positions with logs: what stands behind each of `positions`, at most `limit` events a topic.
     /// Each topic stands in `positions` at most once. Never blocks for new events. One round trip.
@@ -271,6 +288,32 @@ pub struct Page {
     /// The ids of the entries left out, ascending: without a `data` field, or not UTF-8, so that no client can be
     /// given them. Positions move over them as over events.
     pub skipped: Vec<EventId>,
+}
+
+/// What [`Broker::count_back`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CountedBack {
+    /// Events among the entries; others are not counted.
+    pub events: usize,
+    /// The place directly before the oldest of these events; `None` when there is none.
+    pub before: Option<EventId>,
+    /// Where counting goes on; `None` when the log begins with these entries.
+    pub next: Option<EventId>,
+    /// The size of the events' data. Bytes.
+    pub bytes: usize,
+}
+
+impl CountedBack {
+    /// Counts a page that was read backwards, the newest entry first.
+    #[must_use]
+    pub fn of(page: &Page) -> Self {
+        Self {
+            events: page.events.len(),
+            before: page.events.last().map(|event| event.id.before()),
+            next: page.last.filter(|last| page.more && *last > EventId::ZERO).map(EventId::before),
+            bytes: page.events.iter().map(|event| event.data.len()).sum(),
+        }
+    }
 }
 
 /// What [`Broker::tails`] found.

@@ -24,8 +24,8 @@ mod url;
 
 pub use away::Away;
 pub use broker::{
-    AccessCheck, Announcement, Appended, Broker, BrokerError, Duties, Listener, LogHead, Page, ReplicaWait,
-    Replicas, Subscriber, SubscriberHealth, Tail, Tails,
+    AccessCheck, Announcement, Appended, Broker, BrokerError, CountedBack, Duties, Listener, LogHead, Page,
+    ReplicaWait, Replicas, Subscriber, SubscriberHealth, Tail, Tails,
 };
 pub use clock::now_ms;
 pub use connect::{BrokerSettings, connect};
@@ -38,7 +38,8 @@ pub use redis::{
     SettingsFault, settings_faults,
 };
 pub use replay::{
-    Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, resolve_since, settle, settled_ms,
+    Gap, GapReason, Replay, ReplayPage, ReplaySettings, Start, position_before_last, resolve_since,
+    resolve_since_each, settle, settle_each, settled_ms,
 };
 pub use retention::{Retention, RetentionPolicies};
 pub use url::{BrokerUrl, BrokerUrlError};

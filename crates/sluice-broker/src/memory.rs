@@ -24,7 +24,7 @@ use self::state::State;
 use crate::broker::Announcement;
 use crate::clock::now_ms;
 use crate::{
-    Appended, Broker, BrokerError, BrokerSettings, Holding, Listener, LogHead, Page, Retention,
+    Appended, Broker, BrokerError, BrokerSettings, CountedBack, Holding, Listener, LogHead, Page, Retention,
     RetentionPolicies, Subscriber, Tail, Tails,
 };
 
@@ -140,10 +140,16 @@ impl Broker for MemoryBroker {
         Ok(state.log(topic, (self.clock)()).and_then(|log| log.newest_until(at)))
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
         let mut state = self.state();
         state.readable(topic)?;
-        Ok(state.log(topic, (self.clock)()).map_or(EventId::ZERO, |log| log.position_before_last(count)))
+        let page = state.log(topic, (self.clock)()).map(|log| log.read_back(from, entries));
+        Ok(CountedBack::of(&page.unwrap_or_default()))
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {

@@ -43,8 +43,8 @@ use self::servers::Servers;
 pub use self::settings::{RedisLogin, RedisSettings, RedisTls};
 use crate::url::{Form, Place, RedisPlace};
 use crate::{
-    AccessCheck, Appended, Broker, BrokerError, BrokerSettings, Duties, Holding, Listener, LogHead, Page,
-    Partition, ReplicaWait, Replicas, Retention, RetentionPolicies, Subscriber, Tails,
+    AccessCheck, Appended, Broker, BrokerError, BrokerSettings, CountedBack, Duties, Holding, Listener,
+    LogHead, Page, Partition, ReplicaWait, Replicas, Retention, RetentionPolicies, Subscriber, Tails,
 };
 
 /// The broker behind `redis://`, `redis+sentinel://` and `redis+cluster://`.
@@ -176,8 +176,21 @@ impl Broker for RedisBroker {
         Ok(page.first)
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        read::position_before_last(&self.servers, &self.keys, topic, count).await
+    async fn newest_until_each(
+        &self,
+        points: &[(Topic, EventId)],
+    ) -> Result<Vec<Option<EventId>>, BrokerError> {
+        read::newest_until_each(&self.servers, &self.keys, points).await
+    }
+
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
+        let page = read::backwards(&self.servers, &self.keys, topic, from, entries).await?;
+        Ok(CountedBack::of(&page))
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {

@@ -15,7 +15,9 @@ use sluice_wire::{Event, EventId, Topic};
 
 pub use self::gap::{Gap, GapReason};
 use self::judge::{Evidence, First, Verdict};
-pub use self::since::{resolve_since, settle, settled_ms};
+pub use self::since::{
+    position_before_last, resolve_since, resolve_since_each, settle, settle_each, settled_ms,
+};
 use crate::{Broker, BrokerError, LogHead, Page};
 
 /// What a replay starts from.

@@ -2,10 +2,16 @@
 //! responses, which hyper drives.
 //!
 //! They share one view under a mutex. A polled stream is a sequence number and a waker; it keeps its own
-//! positions, so that it knows where it stands when the ring has passed it. Heartbeats are frames of the
-//! ring, pushed to feeds that were silent for long enough: no timer per stream.
+//! positions, so that it knows where it stands when the ring has passed it. A frame leaves its ring as soon as every
+//! stream of the feed has taken it. Heartbeats are frames of the ring, pushed to feeds that were silent for long
+//! enough: no timer per stream.
+//!
+//! Notices are queued, and taken in by a task of the owner's: [`PolledView::tell`] costs the same however many streams
+//! there are, and a stream is woken once for all notices that were taken in together.
 
 mod audience;
+mod needs;
+mod queue;
 mod stream;
 
 use std::ops::Deref;
@@ -17,6 +23,7 @@ use std::time::{Duration, Instant};
 use sluice_wire::sse::Frame;
 
 use self::audience::{Audience, Seat, State};
+use self::queue::Queue;
 pub use self::stream::{Polled, PolledStream};
 use crate::feed::RingLimits;
 use crate::fence::Fence;
@@ -31,6 +38,8 @@ pub struct PolledView {
 
 #[derive(Debug)]
 struct Shared {
+    /// Notices that the view has not taken in yet. Locked for a moment only, possibly with the view locked.
+    queue: Mutex<Queue>,
     view: Mutex<View<Audience>>,
     limits: RingLimits,
     closed: AtomicBool,
@@ -51,6 +60,7 @@ impl PolledView {
     #[must_use]
     pub fn new(limits: RingLimits) -> Self {
         let shared = Shared {
+            queue: Mutex::new(Queue::new(limits)),
             view: Mutex::default(),
             limits,
             closed: AtomicBool::new(false),
@@ -59,17 +69,55 @@ impl PolledView {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Takes in what the hub tells, and wakes the streams that it concerns.
-    pub fn apply(&self, notice: Notice, now: Instant) {
+    /// Queues `notice`. Returns whether the view's task must be woken, to call [`PolledView::take_in`].
+    ///
+    /// A queue that holds as much as a ring may is taken in at once.
+    #[must_use]
+    pub fn tell(&self, notice: Notice) -> bool {
+        let mut queue = self.shared.queue();
+        let must_wake = queue.push(notice);
+        let is_full = queue.is_full();
+        drop(queue);
+        if is_full {
+            self.take_in(Instant::now()).into_iter().for_each(Waker::wake);
+        }
+        must_wake && !is_full
+    }
+
+    /// Takes in what was queued. Returns the wakers of the streams that have something to do now.
+    #[must_use]
+    pub fn take_in(&self, now: Instant) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        let witness = notice.witness().cloned();
-        self.shared.lock().apply(notice, |_, entry| {
-            self.grew(entry, now, &mut wakers);
-            if let Some(witness) = &witness {
-                witness.reached(entry.extra.seats.len());
-            }
-        });
-        wakers.into_iter().for_each(Waker::wake);
+        self.take_in_locked(&mut self.shared.lock(), now, &mut wakers);
+        wakers
+    }
+
+    /// [`PolledView::tell`] and [`PolledView::take_in`] at once, for callers that have no task.
+    pub fn apply(&self, notice: Notice, now: Instant) {
+        let _ = self.shared.queue().push(notice);
+        self.take_in(now).into_iter().for_each(Waker::wake);
+    }
+
+    /// The bytes of the frames that the rings hold.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        let view = self.shared.lock();
+        let rings = view.ids().into_iter().filter_map(|feed| view.get(feed));
+        rings.map(|entry| entry.feed.ring().bytes()).sum()
+    }
+
+    /// Notices are taken off the queue with the view locked, so that they keep their order whoever takes them in.
+    fn take_in_locked(&self, view: &mut View<Audience>, now: Instant, wakers: &mut Vec<Waker>) {
+        let notices = self.shared.queue().take();
+        for notice in notices {
+            let witness = notice.witness().cloned();
+            view.apply(notice, |_, entry| {
+                self.grew(entry, now, wakers);
+                if let Some(witness) = &witness {
+                    witness.reached(entry.extra.seats.len());
+                }
+            });
+        }
     }
 
     /// Sends a heartbeat to every feed that was silent for `interval`: a checkpoint where the floor has
@@ -108,6 +156,7 @@ impl PolledView {
         let mut wakers = Vec::new();
         let mut left = count;
         let mut view = self.shared.lock();
+        self.take_in_locked(&mut view, Instant::now(), &mut wakers);
         for _ in 0..=view.extent() {
             if let Some(entry) = view.get_mut(FeedId(*hand)) {
                 for (_, seat) in &mut entry.extra.seats {
@@ -137,6 +186,7 @@ impl PolledView {
     pub fn sweep(&self, hand: u32, count: usize, sentenced: impl Fn(u32) -> bool) -> Option<u32> {
         let (mut wakers, mut ended, mut looks, mut at) = (Vec::new(), 0, 0, hand);
         let mut view = self.shared.lock();
+        self.take_in_locked(&mut view, Instant::now(), &mut wakers);
         let extent = view.extent();
         while (at as usize) < extent && looks < count {
             if let Some(entry) = view.get_mut(FeedId(at)) {
@@ -162,6 +212,7 @@ impl PolledView {
         self.shared.closed.store(true, Ordering::Release);
         let mut wakers = Vec::new();
         let mut view = self.shared.lock();
+        self.take_in_locked(&mut view, Instant::now(), &mut wakers);
         for feed in view.ids() {
             let Some(entry) = view.get_mut(feed) else { continue };
             wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
@@ -174,11 +225,19 @@ impl PolledView {
     /// fence is held.
     #[must_use]
     pub fn fence(&self, feed: FeedId) -> Option<HeldFence> {
+        let mut wakers = Vec::new();
         let mut view = self.shared.lock();
+        // The feed may be in the queue still.
+        self.take_in_locked(&mut view, Instant::now(), &mut wakers);
         view.refresh_floor(feed);
-        let entry = view.get_mut(feed)?;
-        entry.extra.pins += 1;
-        Some(HeldFence { shared: self.shared.clone(), feed, fence: Fence::of(&entry.feed) })
+        let fence = view.get_mut(feed).map(|entry| {
+            let fence = Fence::of(&entry.feed);
+            entry.extra.needs.enter(entry.feed.ring(), fence.sequence);
+            HeldFence { shared: self.shared.clone(), feed, fence }
+        });
+        drop(view);
+        wakers.into_iter().for_each(Waker::wake);
+        fence
     }
 
     /// A stream of `principal` that has everything up to `fence`; `None` when the ring no longer holds what comes behind.
@@ -190,6 +249,7 @@ impl PolledView {
             return None;
         }
         let place = entry.extra.seats.insert(Seat { principal, state: State::Awake });
+        entry.extra.needs.enter(entry.feed.ring(), fence.sequence);
         self.shared.standing.fetch_add(1, Ordering::Relaxed);
         let positions = fence.positions.clone();
         Some(PolledStream { shared: self.shared.clone(), feed, place, sequence: fence.sequence, positions })
@@ -197,11 +257,12 @@ impl PolledView {
 
     fn grew(&self, entry: &mut Entry<Audience>, now: Instant, wakers: &mut Vec<Waker>) {
         entry.extra.grown = Some(now);
-        entry.extra.forget_what_nobody_needs(&mut entry.feed);
-        while entry.feed.is_over(self.shared.limits) {
-            entry.feed.ring_mut().evict();
+        let Entry { feed, extra } = entry;
+        extra.needs.drop_spare_frames(feed.ring_mut());
+        while feed.is_over(self.shared.limits) {
+            feed.ring_mut().evict();
         }
-        wakers.extend(entry.extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
+        wakers.extend(extra.seats.iter_mut().filter_map(|(_, seat)| seat.wake()));
     }
 }
 
@@ -216,8 +277,7 @@ impl Deref for HeldFence {
 impl Drop for HeldFence {
     fn drop(&mut self) {
         if let Some(Entry { feed, extra }) = self.shared.lock().get_mut(self.feed) {
-            extra.pins -= 1;
-            extra.forget_what_nobody_needs(feed);
+            extra.needs.leave(feed.ring_mut(), self.fence.sequence);
         }
     }
 }
@@ -225,5 +285,9 @@ impl Drop for HeldFence {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, View<Audience>> {
         self.view.lock().unwrap_or_else(sluice_failure::poisoned)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(sluice_failure::poisoned)
     }
 }

@@ -83,6 +83,17 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// The message that streams are sent.
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        match self {
+            Self::Event { frame, .. }
+            | Self::Plain { frame, .. }
+            | Self::Jump { frame, .. }
+            | Self::Broadcast { frame } => Some(frame),
+            Self::Open { .. } | Self::Close { .. } | Self::Skip { .. } | Self::Confirmed { .. } => None,
+        }
+    }
+
     /// Who came with the event.
     pub(crate) fn witness(&self) -> Option<&Arc<Witness>> {
         match self {

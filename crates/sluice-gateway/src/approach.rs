@@ -10,24 +10,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sluice_broker::{BrokerError, GapReason, Start, now_ms};
-use sluice_fanout::{Fence, Projection, RingFrame, cursor_of};
+use sluice_fanout::{Fence, Projection, RingFrame};
 use sluice_wire::EventId;
 use sluice_wire::cursor::Cursor;
 use sluice_wire::sse::Frame;
 use tokio::time::{sleep, timeout};
 
 use self::pacing::Pacing;
+use crate::beginning::{PATIENCE, StartingPlace, find};
 use crate::catch_up::{CatchUp, LogAccess, Progress};
 use crate::control;
 use crate::hub::feeds::ViewKey;
 use crate::hub::{FeedHold, Hub};
 use crate::settings::StreamSettings;
-use crate::subscription::{Origin, Subscription, starts};
+use crate::subscription::{Origin, Subscription};
 
-/// How long a client waits for its first frame when the broker does not answer.
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Between attempts to read a log that cannot be read now.
-const READ_AGAIN: Duration = Duration::from_millis(250);
+pub(crate) const READ_AGAIN: Duration = Duration::from_millis(250);
 /// How long a page is kept for a client that does not take it at once: then it is read again when its turn comes.
 const PAGE_KEPT: Duration = Duration::from_millis(100);
 
@@ -71,8 +70,7 @@ pub(crate) enum Halt {
 pub(crate) struct Approach {
     ground: Ground,
     hold: FeedHold,
-    /// `None`: the stream begins at the first fence.
-    catch_up: Option<CatchUp>,
+    catch_up: CatchUp,
     greeting: Greeting,
     pacing: Pacing,
 }
@@ -89,7 +87,7 @@ struct Greeting {
 }
 
 impl Ground {
-    fn catch_up(&self, hold: &FeedHold, starts: Vec<Start>, floor_ms: u64) -> CatchUp {
+    pub(crate) fn catch_up(&self, hold: &FeedHold, starts: Vec<Start>, floor_ms: u64) -> CatchUp {
         CatchUp::new(self.hub.clone(), self.logs.clone(), hold.set().clone(), starts, floor_ms)
     }
 
@@ -105,12 +103,13 @@ impl Ground {
 }
 
 impl Approach {
-    /// Opens the feed and finds where the stream begins, waiting for the broker as long as it takes; the
-    /// client is greeted meanwhile.
+    /// Greets the client. Where its stream begins is found first if it is not fixed yet, waiting for Redis as long as
+    /// it takes; the client is greeted meanwhile.
     pub(crate) async fn begin(
         ground: &Ground,
         view: ViewKey,
         subscription: &Subscription,
+        place: StartingPlace,
         outlet: &mut impl Outlet,
     ) -> Result<Self, Halt> {
         let unknown_cursor = subscription.origin == Origin::UnknownCursor;
@@ -121,24 +120,28 @@ impl Approach {
             said: false,
             told_stale: false,
         };
-        let beginning = find_beginning(ground, view, subscription);
-        tokio::pin!(beginning);
-        let mut patience = PATIENCE;
-        let (hold, starts) = loop {
-            tokio::select! {
-                found = &mut beginning => break found.ok_or(Halt::Gone)?,
-                // Proxies give up on silence, and whoever has gone is noticed by a write only.
-                () = sleep(patience) => {
-                    outlet.write(greeting.meanwhile(&ground.hub, subscription.cursor())).await?;
-                    patience = ground.streams.heartbeat;
+        let (latest, cursor) = (place.latest(), place.cursor(subscription));
+        let (hold, catch_up) = if let StartingPlace::Fixed(hold, catch_up) = place {
+            (hold, catch_up)
+        } else {
+            // Whoever has waited for the head has waited enough.
+            let mut patience = if latest.is_some() { Duration::ZERO } else { PATIENCE };
+            let beginning = find(ground, view, subscription, latest);
+            tokio::pin!(beginning);
+            loop {
+                tokio::select! {
+                    biased;
+                    found = &mut beginning, if patience > Duration::ZERO => break found.ok_or(Halt::Gone)?,
+                    // Proxies give up on silence, and whoever has gone is noticed by a write only.
+                    () = sleep(patience) => {
+                        outlet.write(greeting.meanwhile(&ground.hub, cursor.as_ref(), latest.is_some())).await?;
+                        patience = ground.streams.heartbeat;
+                    }
                 }
             }
         };
-        let catch_up = starts.map(|(starts, floor_ms)| ground.catch_up(&hold, starts, floor_ms));
-        if let Some(catch_up) = &catch_up {
-            outlet.write(greeting.frames(&ground.hub, Some(&catch_up.cursor()))).await?;
-            outlet.stands_at(catch_up.positions());
-        }
+        outlet.write(greeting.frames(&ground.hub, Some(&catch_up.cursor()), false)).await?;
+        outlet.stands_at(catch_up.positions());
         let pacing = Pacing::new(ground.streams.heartbeat);
         Ok(Self { ground: ground.clone(), hold, catch_up, greeting, pacing })
     }
@@ -147,7 +150,7 @@ impl Approach {
     pub(crate) fn resume(ground: &Ground, hold: FeedHold, positions: &[EventId]) -> Self {
         let starts = positions.iter().map(|position| Start::seen(*position)).collect();
         let floor_ms = ground.hub.floor_at(hold.set(), positions);
-        let catch_up = Some(ground.catch_up(&hold, starts, floor_ms));
+        let catch_up = ground.catch_up(&hold, starts, floor_ms);
         let greeting = Greeting {
             retry: ground.retry(),
             projection: hold.set().projection().clone(),
@@ -171,16 +174,7 @@ impl Approach {
 
     /// Writes what lies between the client and `fence`. `false` when a newer fence is needed.
     pub(crate) async fn go_to<O: Outlet>(&mut self, fence: &Fence, outlet: &mut O) -> Result<bool, Halt> {
-        let Some(catch_up) = &mut self.catch_up else {
-            let cursor = cursor_of(self.hold.set(), &fence.positions, fence.floor_ms);
-            let frames = self.greeting.frames(&self.ground.hub, Some(&cursor));
-            let starts = fence.positions.iter().map(|position| Start::seen(*position)).collect();
-            // Should the ring not be joined at this fence, the stream goes on from it.
-            self.catch_up = Some(self.ground.catch_up(&self.hold, starts, fence.floor_ms));
-            outlet.write(frames).await?;
-            outlet.stands_at(fence.positions.to_vec());
-            return self.arrive(outlet).await;
-        };
+        let catch_up = &mut self.catch_up;
         loop {
             if let Ok(ready) = timeout(PAGE_KEPT, outlet.ready()).await {
                 ready?;
@@ -223,8 +217,9 @@ impl Approach {
 }
 
 impl Greeting {
-    /// The opening; a later call only tells where the client stands.
-    fn frames(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
+    /// The opening; a later call only tells where the client stands. A stream of which it is `uncertain` where it
+    /// begins is told that the node is stale.
+    fn frames(&mut self, hub: &Hub, cursor: Option<&Cursor>, uncertain: bool) -> Vec<RingFrame> {
         let mut frames = Vec::new();
         if !self.said {
             self.said = true;
@@ -238,7 +233,7 @@ impl Greeting {
                 hub.tallies().gap(GapReason::UnknownCursor);
                 frames.push(control::unknown_cursor());
             }
-            self.told_stale = !hub.is_live();
+            self.told_stale = uncertain || !hub.is_live();
             frames.extend(self.told_stale.then(control::stale));
         } else if let Some(cursor) = cursor {
             frames.push(self.projection.checkpoint(cursor));
@@ -255,8 +250,8 @@ impl Greeting {
     }
 
     /// What a client hears that has to wait: the opening, then heartbeats.
-    fn meanwhile(&mut self, hub: &Hub, cursor: Option<&Cursor>) -> Vec<RingFrame> {
-        if self.said { vec![heartbeat()] } else { self.frames(hub, cursor) }
+    fn meanwhile(&mut self, hub: &Hub, cursor: Option<&Cursor>, uncertain: bool) -> Vec<RingFrame> {
+        if self.said { vec![heartbeat()] } else { self.frames(hub, cursor, uncertain) }
     }
 }
 
@@ -264,35 +259,8 @@ fn heartbeat() -> RingFrame {
     RingFrame::whole(Frame::comment(""), None)
 }
 
-/// Opens the feed and finds where the stream begins, however long that takes; `None` when the node stops.
-async fn find_beginning(
-    ground: &Ground,
-    view: ViewKey,
-    subscription: &Subscription,
-) -> Option<(FeedHold, Option<(Vec<Start>, u64)>)> {
-    let hold = ground.hub.open(view, &subscription.topics, &subscription.projection).await?;
-    loop {
-        match starts_in(ground, &subscription.origin, &hold).await {
-            Ok(starts) => return Some((hold, starts)),
-            Err(error) => {
-                report(&error);
-                sleep(READ_AGAIN).await;
-            }
-        }
-    }
-}
-
-async fn starts_in(
-    ground: &Ground,
-    origin: &Origin,
-    hold: &FeedHold,
-) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
-    let topics: Vec<_> = hold.set().members().iter().map(|(_, topic)| topic.clone()).collect();
-    starts(origin, &topics, ground.logs.broker.as_ref(), now_ms()).await
-}
-
 /// Every waiting stream comes here several times a second: one line a minute speaks for all of them.
-fn report(error: &BrokerError) {
+pub(crate) fn report(error: &BrokerError) {
     static LOGGED_MINUTE: AtomicU64 = AtomicU64::new(0);
     let minute = now_ms() / 60_000;
     if LOGGED_MINUTE.swap(minute, Ordering::Relaxed) != minute {

@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use crate::admission::{Place, Standing};
 use crate::approach::{Approach, Halt, Outlet};
+use crate::beginning::Beginning;
 use crate::control;
 use crate::ends::Ends;
 use crate::hub::FeedHold;
@@ -66,14 +67,22 @@ enum Part {
 
 impl SseBody {
     /// The body of a stream that was admitted.
-    pub(crate) fn new(runs: Arc<Runs>, subscription: Subscription, place: Place, ends: Option<Ends>) -> Self {
+    pub(crate) fn new(
+        runs: Arc<Runs>,
+        subscription: Subscription,
+        beginning: Beginning,
+        place: Place,
+        ends: Option<Ends>,
+    ) -> Self {
         let (parts, received) = supply();
-        let context = runs.ground.hub.spans().subscribe(&subscription);
+        let Beginning { context, place: starting_place } = beginning;
         let task = {
             let (runs, standing) = (runs.clone(), place.standing());
             async move {
                 let mut outlet = ToBody { parts, standing };
-                let begun = Approach::begin(&runs.ground, ViewKey::Polled, &subscription, &mut outlet).await;
+                let view = ViewKey::Polled;
+                let begun =
+                    Approach::begin(&runs.ground, view, &subscription, starting_place, &mut outlet).await;
                 if let Ok(approach) = begun {
                     join(&runs, approach, outlet).await;
                 }
@@ -245,6 +254,8 @@ async fn join(runs: &Runs, mut approach: Approach, mut outlet: ToBody) {
         }
         if let Some(stream) = view.join(feed, &fence, outlet.standing.principal()) {
             trace::arrived("joined");
+            // Before the hold is given away: the feed may end with it, and its number go to another.
+            drop(fence);
             // The body being gone, both are given back here.
             let _ = outlet.parts.give(Part::Joined(stream, approach.into_hold())).await;
             return;

@@ -23,9 +23,10 @@ use tokio::time::timeout;
 
 pub use self::memory::ReplayMemory;
 pub(crate) use self::memory::{Grant, PageMemory};
-pub(crate) use self::reads::SharedReads;
+pub(crate) use self::reads::{ReadBudget, SharedReads};
 use self::source::Source;
 use crate::hub::Hub;
+use crate::tallies::Tallies;
 
 /// How long a step waits for the node to get somewhere before it fails, to be taken again.
 const REACHED_WITHIN: Duration = Duration::from_secs(1);
@@ -39,6 +40,19 @@ pub(crate) struct LogAccess {
     /// Memory for what they bring.
     pub(crate) memory: PageMemory,
     pub(crate) replay: ReplaySettings,
+}
+
+impl LogAccess {
+    /// Access to the logs of `broker` within `budget`.
+    pub(crate) fn new(
+        broker: Arc<dyn Broker>,
+        budget: ReadBudget,
+        replay: ReplaySettings,
+        tallies: &Tallies,
+    ) -> Self {
+        let ReadBudget { readers, memory } = budget.clone();
+        Self { broker: Arc::new(SharedReads::new(broker, budget, tallies.clone())), readers, memory, replay }
+    }
 }
 
 /// What a step towards a fence came to.

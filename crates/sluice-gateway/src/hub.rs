@@ -8,6 +8,7 @@
 pub(crate) mod feeds;
 mod hold;
 mod place;
+mod polling;
 mod sink;
 mod sizes;
 pub(crate) mod topics;
@@ -15,11 +16,11 @@ pub(crate) mod window;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Instant;
 
 use sluice_broker::{Broker, Follower, FollowerStatus, Partition, Reserved};
 use sluice_fanout::{FeedId, Notice, PolledView, Projection, Shard, ShardStatus, TopicSet};
 use sluice_wire::{EventId, Topic};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -40,6 +41,8 @@ pub(crate) struct Hub {
 struct Shared {
     state: Mutex<State>,
     polled: PolledView,
+    /// The polled view was told something.
+    polled_told: Notify,
     shards: Vec<Shard>,
     follower: OnceLock<Follower>,
     /// Whether the node hears its broker.
@@ -77,6 +80,7 @@ impl Hub {
             shared: Arc::new(Shared {
                 state: Mutex::new(state),
                 polled: PolledView::new(rings),
+                polled_told: Notify::new(),
                 shards,
                 follower: OnceLock::new(),
                 live: AtomicBool::new(false),
@@ -84,6 +88,7 @@ impl Hub {
                 spans: Spans::new(traced),
             }),
         };
+        tracker.spawn(stop.clone().run_until_cancelled_owned(polling::run(hub.clone())));
         let follower = Follower::start(broker, Arc::new(hub.clone()), follower, tracker, stop);
         hub.shared.follower.get_or_init(|| follower);
         hub
@@ -242,12 +247,19 @@ impl Hub {
         for shard in &self.shared.shards {
             shard.tell(notice.clone());
         }
-        self.shared.polled.apply(notice, Instant::now());
+        self.tell_polled(notice);
+    }
+
+    /// Queues a notice for the polled view: it costs the same however many streams are to be woken for it.
+    fn tell_polled(&self, notice: Notice) {
+        if self.shared.polled.tell(notice) {
+            self.shared.polled_told.notify_one();
+        }
     }
 
     fn tell_one(&self, view: ViewKey, notice: Notice) {
         match view {
-            ViewKey::Polled => self.shared.polled.apply(notice, Instant::now()),
+            ViewKey::Polled => self.tell_polled(notice),
             ViewKey::Shard(number) => self.shard(number).tell(notice),
         }
     }

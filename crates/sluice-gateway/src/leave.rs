@@ -18,8 +18,10 @@ use sluice_fanout::Framing;
 use tokio::net::TcpStream;
 
 use crate::admission::Place;
+use crate::beginning::Beginning;
 use crate::body::{Carrier, SseBody};
 use crate::ends::Ends;
+use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
 use crate::server::{Guest, Transit, What};
 use crate::socket::{self, Departed};
@@ -76,8 +78,17 @@ impl Exit {
 /// Where a leaving stream waits for its connection's driver. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Gangway {
-    waiting: Arc<Mutex<Option<(Admitted, Framing, Bytes)>>>,
+    waiting: Arc<Mutex<Option<Waiting>>>,
     guest: Arc<Guest>,
+}
+
+/// A stream whose beginning is fixed, and its head.
+struct Waiting {
+    admitted: Admitted,
+    shard: u16,
+    beginning: Beginning,
+    framing: Framing,
+    head: Bytes,
 }
 
 impl Gangway {
@@ -86,8 +97,8 @@ impl Gangway {
         Self { waiting: Arc::default(), guest: guest.clone() }
     }
 
-    /// Lets a response that carries a ticket leave, or gives it a body.
-    pub(crate) fn pass(
+    /// Lets a response that carries a ticket leave, or gives it a body, once it is fixed where its stream begins.
+    pub(crate) async fn pass(
         &self,
         mut response: Response<Body>,
         exit: Exit,
@@ -96,7 +107,14 @@ impl Gangway {
     ) -> Result<Response<Body>, Leaving> {
         let ticket = response.extensions_mut().remove::<Ticket>();
         let Some(admitted) = ticket.and_then(|ticket| ticket.take()) else { return Ok(response) };
-        let Some(framing) = exit.0 else {
+        let shard = exit.0.map(|_| admitted.runs.ground.hub.lightest_shard());
+        let beginning = {
+            // It has a place among the streams, and needs none in the lobby.
+            let _doing = self.guest.does(What::Stream);
+            let view = shard.map_or(ViewKey::Polled, ViewKey::Shard);
+            Beginning::fix(&admitted.runs.ground, view, &admitted.subscription).await
+        };
+        let (Some(framing), Some(shard)) = (exit.0, shard) else {
             let Admitted { runs, subscription, place, ends } = admitted;
             // The router has measured the empty body that stood here for the stream.
             response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -105,19 +123,21 @@ impl Gangway {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             let carrier = Carrier { doing: self.guest.does(What::Stream), transit: transit.clone() };
-            let body = SseBody::new(runs, subscription, place, ends).carried_by(carrier);
+            let body = SseBody::new(runs, subscription, beginning, place, ends).carried_by(carrier);
             return Ok(response.map(|_| Body::new(body)));
         };
         let head = head(&response, framing);
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some((admitted, framing, head));
+        let waiting = Waiting { admitted, shard, beginning, framing, head };
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(waiting);
         Err(Leaving)
     }
 
     /// Serves the stream that waits on `socket`.
     pub(crate) fn board(&self, socket: TcpStream) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((Admitted { runs, subscription, place, ends }, framing, head)) = waiting else { return };
-        socket::start(&runs, Departed { socket, framing, head, subscription, place, ends });
+        let Some(Waiting { admitted, shard, beginning, framing, head }) = waiting else { return };
+        let Admitted { runs, subscription, place, ends } = admitted;
+        socket::start(&runs, Departed { socket, framing, head, subscription, shard, beginning, place, ends });
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod admission;
 mod approach;
+mod beginning;
 mod body;
 mod catch_up;
 mod census;
@@ -49,7 +50,7 @@ use crate::admission::Admission;
 pub use crate::admission::{Principal, Sentence};
 use crate::approach::Ground;
 pub use crate::catch_up::ReplayMemory;
-use crate::catch_up::{LogAccess, PageMemory, SharedReads};
+use crate::catch_up::{LogAccess, PageMemory, ReadBudget};
 pub use crate::census::{Census, Listed};
 use crate::cluster::Cluster;
 pub use crate::drain::Drained;
@@ -116,12 +117,11 @@ impl Gateway {
         let harbour = Arc::new(Harbour::default());
         let shards = start_shards(&settings, &harbour)?;
         let hub = Hub::start(broker.clone(), &settings, shards, tracker, stop.clone());
-        let logs = LogAccess {
-            broker: Arc::new(SharedReads::new(broker.clone(), hub.tallies().clone())),
+        let budget = ReadBudget {
             readers: Arc::new(Semaphore::new(settings.catch_up_readers_max.max(1))),
             memory: PageMemory::new(settings.catch_up_bytes_max, hub.tallies().clone()),
-            replay: follower.replay,
         };
+        let logs = LogAccess::new(broker.clone(), budget, follower.replay, hub.tallies());
         let admission = Admission::new(
             &settings.limits,
             settings.pressure.clone(),
@@ -170,6 +170,12 @@ impl Gateway {
             follower: ground.hub.follower_status(),
             unread: ground.hub.unread(),
         }
+    }
+
+    /// The bytes of frames that streams over TLS and HTTP/2 have not taken yet.
+    #[must_use]
+    pub fn polled_ring_bytes(&self) -> usize {
+        self.edge.runs.ground.hub.polled().ring_bytes()
     }
 
     /// How long events took to their streams, and streams to their rings.

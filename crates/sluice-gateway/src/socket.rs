@@ -23,6 +23,7 @@ pub(crate) use self::harbour::Harbour;
 use self::outlet::ToSocket;
 use crate::admission::Place;
 use crate::approach::{Approach, Halt};
+use crate::beginning::Beginning;
 use crate::ends::Ends;
 use crate::hub::feeds::ViewKey;
 use crate::runs::Runs;
@@ -36,6 +37,9 @@ pub(crate) struct Departed {
     /// The response's head.
     pub(crate) head: Bytes,
     pub(crate) subscription: Subscription,
+    /// The shard that the beginning was fixed for.
+    pub(crate) shard: u16,
+    pub(crate) beginning: Beginning,
     pub(crate) place: Place,
     pub(crate) ends: Option<Ends>,
 }
@@ -43,10 +47,9 @@ pub(crate) struct Departed {
 /// Brings a stream from its head into the ring.
 pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
     let own = runs.clone();
-    let context = runs.ground.hub.spans().subscribe(&departed.subscription);
+    let Departed { socket, framing, head, subscription, shard, beginning, place, ends } = departed;
+    let Beginning { context, place: starting_place } = beginning;
     let approach = async move {
-        let Departed { socket, framing, head, subscription, place, ends } = departed;
-        let shard = own.ground.hub.lightest_shard();
         let stall = own.ground.streams.write_stall;
         let standing = place.standing();
         let mut outlet = ToSocket {
@@ -62,7 +65,7 @@ pub(crate) fn start(runs: &Arc<Runs>, departed: Departed) {
             return;
         }
         let view = ViewKey::Shard(shard);
-        match Approach::begin(&own.ground, view, &subscription, &mut outlet).await {
+        match Approach::begin(&own.ground, view, &subscription, starting_place, &mut outlet).await {
             Ok(approach) => {
                 let ends = Ends::deadline(ends, own.ground.hub.shard(shard));
                 let opened_s = own.ground.hub.shard(shard).seconds_from_now(Duration::ZERO);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use http::HeaderMap;
-use sluice_broker::{Broker, BrokerError, Start, resolve_since, settle, settled_ms};
+use sluice_broker::{Broker, BrokerError, Start, resolve_since_each, settle_each, settled_ms};
 use sluice_fanout::Projection;
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
@@ -173,27 +173,25 @@ pub(crate) async fn starts(
     now_ms: u64,
 ) -> Result<Option<(Vec<Start>, u64)>, BrokerError> {
     match origin {
-        Origin::Cursor(cursor) => {
+        // The id of an event of one topic is only a moment of the others; a floor is one of all.
+        Origin::Cursor(cursor @ Cursor::Plain { .. }) if topics.len() > 1 => {
             let floor_ms = floor_of(cursor);
-            let mut starts = Vec::with_capacity(topics.len());
-            for topic in topics {
-                let position = cursor.position(topic, topics.len());
-                let is_id = position != EventId::ZERO && position.seq != u64::MAX;
-                starts.push(match cursor {
-                    // The id of an event of one topic is only a moment of the others; a floor is one of all.
-                    Cursor::Plain { .. } if topics.len() > 1 && is_id => {
-                        settle(broker, topic, position).await?
-                    }
-                    _ => Start::Seen { id: position, floor_ms },
-                });
-            }
+            let position = topics.first().map_or(EventId::ZERO, |first| cursor.position(first, topics.len()));
+            let starts = if position == EventId::ZERO || position.seq == u64::MAX {
+                vec![Start::Seen { id: position, floor_ms }; topics.len()]
+            } else {
+                let points: Vec<_> = topics.iter().map(|topic| (topic.clone(), position)).collect();
+                settle_each(broker, &points).await?
+            };
             Ok(Some((starts, floor_ms)))
         }
+        Origin::Cursor(cursor) => {
+            let floor_ms = floor_of(cursor);
+            let start = |topic| Start::Seen { id: cursor.position(topic, topics.len()), floor_ms };
+            Ok(Some((topics.iter().map(start).collect(), floor_ms)))
+        }
         Origin::Since(since) => {
-            let mut starts = Vec::with_capacity(topics.len());
-            for topic in topics {
-                starts.push(resolve_since(broker, topic, since, now_ms).await?);
-            }
+            let starts = resolve_since_each(broker, topics, since, now_ms).await?;
             Ok(Some((starts, floor_of_since(since, now_ms))))
         }
         Origin::Live | Origin::UnknownCursor | Origin::NewerCursor => Ok(None),

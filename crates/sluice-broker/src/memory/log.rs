@@ -127,9 +127,19 @@ impl Log {
         end.checked_sub(1).map(|index| self.events[index].id)
     }
 
-    pub(super) fn position_before_last(&self, count: usize) -> EventId {
-        let events = self.events.iter().rev().filter(|event| !self.left_out.contains(&event.id));
-        events.take(count).last().map_or(self.last, |event| event.id.before())
+    /// The newest `limit` entries with `id <= from`, the newest first.
+    pub(super) fn read_back(&self, from: EventId, limit: usize) -> Page {
+        let end = self.events.partition_point(|event| event.id <= from);
+        let entries: Vec<&Event> = self.events.range(..end).rev().take(limit).collect();
+        let (skipped, events): (Vec<&Event>, Vec<&Event>) =
+            entries.iter().copied().partition(|entry| self.left_out.contains(&entry.id));
+        Page {
+            first: entries.first().map(|entry| entry.id),
+            last: entries.last().map(|entry| entry.id),
+            more: entries.len() >= limit,
+            skipped: skipped.into_iter().map(|entry| entry.id).collect(),
+            events: events.into_iter().cloned().collect(),
+        }
     }
 }
 
@@ -161,9 +171,10 @@ mod tests {
     #[test]
     fn finds_positions_before_the_newest() {
         let log = log_of(&[10, 20, 30]);
-        assert_eq!(log.position_before_last(0), EventId::at(30));
-        assert_eq!(log.position_before_last(2), EventId::at(20).before());
-        assert_eq!(log.position_before_last(9), EventId::at(10).before());
+        let back = |from, limit| -> Vec<u64> {
+            log.read_back(EventId::at(from), limit).events.iter().map(|event| event.id.ms).collect()
+        };
+        assert_eq!((back(99, 2), back(29, 9), back(9, 9)), (vec![30, 20], vec![20, 10], vec![]));
         assert_eq!(log.newest_until(EventId::at(25)), Some(EventId::at(20)));
         assert_eq!(log.newest_until(EventId::at(9)), None);
     }

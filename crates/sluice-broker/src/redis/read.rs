@@ -8,9 +8,6 @@ use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse};
 use crate::{BrokerError, LogHead, Page, Tail, Tails};
 
-/// Entries of one read where only their ids are wanted.
-const COUNTING_PAGE: usize = 512;
-
 /// The oldest `limit` entries with `from <= id <= to`.
 pub(super) async fn range(
     servers: &Servers,
@@ -32,9 +29,13 @@ pub(super) async fn backwards(
     from: EventId,
     limit: usize,
 ) -> Result<Page, BrokerError> {
+    parse::page(servers.read(keys.slot(topic), read_back(keys, topic, from, limit)).await?, limit)
+}
+
+fn read_back(keys: &Keys, topic: &Topic, from: EventId, limit: usize) -> Cmd {
     let mut command = redis::cmd("XREVRANGE");
     command.arg(keys.log(topic)).arg(from.to_string()).arg("-").arg("COUNT").arg(limit);
-    parse::page(servers.read(keys.slot(topic), command).await?, limit)
+    command
 }
 
 /// Removes the entries with ids less than `before`.
@@ -75,36 +76,26 @@ pub(super) async fn heads(
         .collect()
 }
 
-pub(super) async fn position_before_last(
+/// The newest id at or before each of `points`, in one round trip. There is none where a key cannot be read.
+pub(super) async fn newest_until_each(
     servers: &Servers,
     keys: &Keys,
-    topic: &Topic,
-    count: usize,
-) -> Result<EventId, BrokerError> {
-    if count == 0 {
-        let heads = heads(servers, keys, std::slice::from_ref(topic)).await?;
-        return Ok(heads.first().map_or(EventId::ZERO, |head| head.last));
+    points: &[(Topic, EventId)],
+) -> Result<Vec<Option<EventId>>, BrokerError> {
+    if points.is_empty() {
+        return Ok(Vec::new());
     }
-    let (mut missing, mut from, mut before) = (count, EventId::MAX, None);
-    while missing > 0 {
-        // Entries that are no events do not count, so what is missing may take several reads.
-        let page = backwards(servers, keys, topic, from, missing.min(COUNTING_PAGE)).await?;
-        let counted = page.events.iter().take(missing);
-        before = counted.map(|event| event.id.before()).last().or(before);
-        missing -= page.events.len().min(missing);
-        match page.last {
-            Some(oldest) if page.more => from = oldest.before(),
-            _ => break,
-        }
-    }
-    match before {
-        Some(position) => Ok(position),
-        // No events: the position that all later ones stand behind.
-        None => Ok(heads(servers, keys, std::slice::from_ref(topic))
-            .await?
-            .first()
-            .map_or(EventId::ZERO, |h| h.last)),
-    }
+    let commands = points
+        .iter()
+        .map(|(topic, at)| Routed { slot: keys.slot(topic), command: read_back(keys, topic, *at, 1) });
+    let answers = servers.ask(Request::reading(commands.collect())).await.answers;
+    answers
+        .into_iter()
+        .map(|answer| match answer? {
+            Value::ServerError(error) if failure::is_of_one_key(&error) => Ok(None),
+            answer => Ok(parse::page(failure::checked(answer)?, 1)?.first),
+        })
+        .collect()
 }
 
 pub(super) async fn tails(

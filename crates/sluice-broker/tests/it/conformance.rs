@@ -97,6 +97,7 @@ conformance! {
     super::reading::heads_come_in_the_order_asked as heads_come_in_the_order_asked,
     super::reading::positions_before_the_last as positions_before_the_last,
     super::reading::the_newest_until_a_moment as the_newest_until_a_moment,
+    super::reading::moments_of_many_topics_are_settled_together as moments_of_many_topics_are_settled_together,
     super::reading::tails_tell_who_is_behind as tails_tell_who_is_behind,
     super::announcing::what_is_appended_is_announced_in_order as what_is_appended_is_announced_in_order,
     super::announcing::only_subscribed_topics_are_heard as only_subscribed_topics_are_heard,

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use slab::Slab;
 
-use crate::feed::Feed;
+use super::needs::Needs;
 
 /// The polled streams of one feed.
 #[derive(Debug, Default)]
 pub(super) struct Audience {
     pub(super) seats: Slab<Seat>,
-    /// Fences that are held.
-    pub(super) pins: usize,
+    /// The numbers at which streams and held join points stand.
+    pub(super) needs: Needs,
     /// When the ring last grew; `None` until it first did.
     pub(super) grown: Option<Instant>,
 }
@@ -53,14 +53,6 @@ impl Seat {
             State::Asleep(waker) => (true, Some(waker)),
             State::Awake => (true, None),
             State::Ended => (false, None),
-        }
-    }
-}
-
-impl Audience {
-    pub(super) fn forget_what_nobody_needs(&self, feed: &mut Feed) {
-        if self.seats.is_empty() && self.pins == 0 && !feed.ring().is_empty() {
-            feed.ring_mut().clear();
         }
     }
 }

@@ -48,8 +48,8 @@ impl PolledStream {
     /// The frames that the stream lacks, when there are some; else `context` is woken when there are.
     pub fn poll(&mut self, context: &Context<'_>) -> Poll<Polled> {
         let mut view = self.shared.lock();
-        let Some(entry) = view.get_mut(self.feed) else { return Poll::Ready(Polled::Closed) };
-        let Some(frames) = entry.feed.ring().since(self.sequence) else {
+        let Some(Entry { feed, extra }) = view.get_mut(self.feed) else { return Poll::Ready(Polled::Closed) };
+        let Some(frames) = feed.ring().since(self.sequence) else {
             return Poll::Ready(Polled::Passed);
         };
         let mut bytes = 0;
@@ -60,15 +60,17 @@ impl PolledStream {
         };
         let frames: Vec<_> = frames.take(FRAMES_PER_POLL).take_while(fits).cloned().collect();
         if frames.is_empty() {
-            let seat = &mut entry.extra.seats[self.place];
+            let seat = &mut extra.seats[self.place];
             if self.shared.closed.load(Ordering::Acquire) || matches!(seat.state, State::Ended) {
                 return Poll::Ready(Polled::Closed);
             }
             seat.state = State::Asleep(context.waker().clone());
             return Poll::Pending;
         }
+        let reached = self.sequence + frames.len() as u64;
+        extra.needs.advance(feed.ring_mut(), self.sequence, reached);
         drop(view);
-        self.sequence += frames.len() as u64;
+        self.sequence = reached;
         for step in frames.iter().filter_map(RingFrame::step) {
             self.positions[usize::from(step.index)] = step.to;
         }
@@ -82,7 +84,7 @@ impl Drop for PolledStream {
             if extra.seats.try_remove(self.place).is_some_and(|mut seat| seat.end().0) {
                 self.shared.standing.fetch_sub(1, Ordering::Relaxed);
             }
-            extra.forget_what_nobody_needs(feed);
+            extra.needs.leave(feed.ring_mut(), self.sequence);
         }
     }
 }

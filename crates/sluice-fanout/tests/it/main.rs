@@ -4,6 +4,7 @@
 
 mod ending;
 mod lagging;
+mod polling;
 mod serving;
 mod stage;
 mod surveying;

@@ -18,51 +18,120 @@ use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use sluice_broker::{
-    Appended, Away, Broker, BrokerError, Listener, LogHead, Page, Partition, Retention, Subscriber, Tails,
+    Appended, Away, Broker, BrokerError, CountedBack, Listener, LogHead, Page, Partition, Retention,
+    Subscriber, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::memory::{Grant, PageMemory};
+
+/// About what one point of [`Broker::newest_until_each`] brings: the entry there. Bytes.
+const POINT_BYTES: usize = 16 << 10;
+/// About what is read at once only to be counted. Bytes.
+const COUNT_BYTES: usize = 256 << 10;
 
 type Question = (Topic, EventId, usize);
-type Answer = Result<Arc<Page>, BrokerError>;
-type Asking = BoxFuture<'static, Answer>;
+type Reading<A> = BoxFuture<'static, Result<A, BrokerError>>;
+type Asking<A> = Shared<Reading<A>>;
+
+/// The reads of one kind that are under way.
+#[derive(Debug)]
+struct UnderWay<A: Clone>(Mutex<HashMap<Question, WeakShared<Reading<A>>>>);
 
 /// A broker whose reads under way are shared.
 #[derive(Debug)]
 pub(crate) struct SharedReads {
     broker: Arc<dyn Broker>,
     away: Arc<Away>,
-    under_way: Mutex<HashMap<Question, WeakShared<Asking>>>,
+    pages: UnderWay<Arc<Page>>,
+    counts: UnderWay<CountedBack>,
+    budget: ReadBudget,
     tallies: crate::tallies::Tallies,
 }
 
-impl SharedReads {
-    pub(crate) fn new(broker: Arc<dyn Broker>, tallies: crate::tallies::Tallies) -> Self {
-        Self { broker, away: Arc::default(), under_way: Mutex::default(), tallies }
+/// What reads for the clients of a node may take together. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReadBudget {
+    /// Reads that may be under way.
+    pub(crate) readers: Arc<Semaphore>,
+    /// Memory for what they bring.
+    pub(crate) memory: PageMemory,
+}
+
+impl ReadBudget {
+    /// Waits for a reader's place and memory for `bytes`. To be waited for by those who hold neither.
+    async fn take(&self, bytes: usize) -> (Grant, Option<SemaphorePermit<'_>>) {
+        let grant = self.memory.grant(bytes).await;
+        (grant, self.readers.acquire().await.ok())
+    }
+}
+
+impl<A: Clone> UnderWay<A> {
+    fn new() -> Self {
+        Self(Mutex::default())
     }
 
-    /// The read under way that answers `question`, unless that is `stale`; else one that begins now. Whether
-    /// it was under way.
-    fn ask(&self, question: &Question, stale: Option<&Shared<Asking>>) -> (Shared<Asking>, bool) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(sluice_failure::poisoned);
+    /// The read under way that answers `question`, unless that is `stale`; else `read`, which begins now. Returns
+    /// whether it was under way.
+    fn ask(
+        &self,
+        question: &Question,
+        stale: Option<&Asking<A>>,
+        read: impl Future<Output = Result<A, BrokerError>> + Send + 'static,
+    ) -> (Asking<A>, bool) {
+        let mut under_way = self.0.lock().unwrap_or_else(sluice_failure::poisoned);
         let known = under_way.get(question).and_then(WeakShared::upgrade);
         if let Some(asking) = known.filter(|known| stale.is_none_or(|stale| !known.ptr_eq(stale))) {
-            self.tallies.read_saved();
             return (asking, true);
         }
         // Whoever asks sweeps up behind those who have their answers.
         under_way.retain(|_, asking| asking.upgrade().is_some());
-        self.tallies.read_made();
-        let (broker, away) = (self.broker.clone(), self.away.clone());
-        let (topic, from, limit) = question.clone();
-        let asking = async move {
-            let reading = broker.read(&topic, from, EventId::MAX, limit);
-            away.unless(&broker.partition(&topic), reading).await.map(Arc::new)
-        };
-        let asking = asking.boxed().shared();
+        let asking = read.boxed().shared();
         if let Some(weak) = asking.downgrade() {
             under_way.insert(question.clone(), weak);
         }
         (asking, false)
+    }
+}
+
+impl SharedReads {
+    pub(crate) fn new(broker: Arc<dyn Broker>, budget: ReadBudget, tallies: crate::tallies::Tallies) -> Self {
+        let (pages, counts) = (UnderWay::new(), UnderWay::new());
+        Self { broker, away: Arc::default(), pages, counts, budget, tallies }
+    }
+
+    /// A page, read now or under way already unless that is `stale`.
+    fn ask(&self, question: &Question, stale: Option<&Asking<Arc<Page>>>) -> (Asking<Arc<Page>>, bool) {
+        let (broker, away) = (self.broker.clone(), self.away.clone());
+        let (topic, from, limit) = question.clone();
+        let asked = self.pages.ask(question, stale, async move {
+            let reading = broker.read(&topic, from, EventId::MAX, limit);
+            away.unless(&broker.partition(&topic), reading).await.map(Arc::new)
+        });
+        self.note(asked.1);
+        asked
+    }
+
+    fn note(&self, was_under_way: bool) {
+        if was_under_way {
+            self.tallies.read_saved();
+        } else {
+            self.tallies.read_made();
+        }
+    }
+
+    /// Counts entries within the budget of all reads.
+    fn count(&self, question: &Question) -> impl Future<Output = Result<CountedBack, BrokerError>> + use<> {
+        let (broker, away, budget) = (self.broker.clone(), self.away.clone(), self.budget.clone());
+        let (topic, from, entries) = question.clone();
+        async move {
+            let (mut grant, _reader) = budget.take(COUNT_BYTES).await;
+            let counting = broker.count_back(&topic, from, entries);
+            let counted = away.unless(&broker.partition(&topic), counting).await?;
+            grant.cover(counted.bytes);
+            Ok(counted)
+        }
     }
 
     /// An error while the logs of the topic's server cannot be read and somebody tries already: whoever joined the
@@ -118,8 +187,33 @@ impl Broker for SharedReads {
         self.of_first(Some(topic), self.broker.newest_until(topic, at)).await
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        self.of_first(Some(topic), self.broker.position_before_last(topic, count)).await
+    /// One question that takes a reader's place and memory once, however large the events are that it finds.
+    async fn newest_until_each(
+        &self,
+        points: &[(Topic, EventId)],
+    ) -> Result<Vec<Option<EventId>>, BrokerError> {
+        let first = points.first().map(|(topic, _)| topic);
+        let _budget = self.budget.take(points.len() * POINT_BYTES).await;
+        self.of_first(first, self.broker.newest_until_each(points)).await
+    }
+
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
+        self.check_away(topic)?;
+        let question = (topic.clone(), from, entries);
+        let counting = self.count(&question);
+        if from == EventId::MAX {
+            // Where the log ends is asked anew: an answer that is under way may have looked before.
+            self.note(false);
+            return counting.await;
+        }
+        let (asking, was_under_way) = self.counts.ask(&question, None, counting);
+        self.note(was_under_way);
+        asking.await
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {

@@ -45,6 +45,23 @@ impl Hub {
         self.lock().topics.get(key).map_or_else(Default::default, |active| (active.position, active.floor_ms))
     }
 
+    /// Where each topic of `set` stands on this node, and the moment up to which it has everything of all of them.
+    /// Milliseconds.
+    pub(crate) fn positions(&self, set: &TopicSet) -> (Vec<EventId>, u64) {
+        let state = self.lock();
+        let mut floor_ms = u64::MAX;
+        let position_of = |key| {
+            let (position, floor) = state
+                .topics
+                .get(key)
+                .map_or_else(Default::default, |active| (active.position, active.floor_ms));
+            floor_ms = floor_ms.min(floor);
+            position
+        };
+        let positions = set.keys().map(position_of).collect();
+        (positions, floor_ms)
+    }
+
     /// The moment up to which a stream of `set` that stands at `positions` has everything. Milliseconds.
     pub(crate) fn floor_at(&self, set: &TopicSet, positions: &[EventId]) -> u64 {
         let state = self.lock();

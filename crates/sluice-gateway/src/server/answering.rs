@@ -81,7 +81,7 @@ impl Answering {
                 Ok(Ok(response)) => response,
                 Err(Panicked) => Answer::from(failed(&method)).into_response(),
             };
-            let answered = gangway.pass(response, exit, version, &transit);
+            let answered = gangway.pass(response, exit, version, &transit).await;
             drop(doing);
             // Until its answers have been taken, an HTTP/2 connection does not rest.
             let doing = (version == Version::HTTP_2).then(|| guest.does(What::Answer));

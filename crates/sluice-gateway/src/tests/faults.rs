@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_broker::{
-    Announcement, Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Retention,
-    Subscriber, SubscriberHealth, Tails,
+    Announcement, Appended, Broker, BrokerError, CountedBack, Listener, LogHead, MemoryBroker, Page,
+    Retention, Subscriber, SubscriberHealth, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::time::{Instant, sleep};
@@ -241,9 +241,14 @@ impl Broker for Faulty {
         answer
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
         self.trouble().await?;
-        let answer = self.inner.position_before_last(topic, count).await;
+        let answer = self.inner.count_back(topic, from, entries).await;
         self.pause().await;
         answer
     }

@@ -16,8 +16,9 @@ use super::history::MARGIN_MS;
 use super::world::UNITS;
 use crate::admission::{Admission, Applicant};
 use crate::approach::Ground;
+use crate::beginning::Beginning;
 use crate::body::SseBody;
-use crate::catch_up::{LogAccess, PageMemory, ReplayMemory, SharedReads};
+use crate::catch_up::{LogAccess, PageMemory, ReadBudget, ReplayMemory};
 use crate::hub::{Hub, HubSizes};
 use crate::runs::Runs;
 use crate::settings::{GatewaySettings, Limits, OnLag, StreamSettings, WindowLimits};
@@ -58,12 +59,11 @@ impl Node {
             ..GatewaySettings::default()
         };
         let hub = Hub::start(broker.clone(), &settings, Vec::new(), tracker, stop.clone());
-        let logs = LogAccess {
-            broker: Arc::new(SharedReads::new(broker, hub.tallies().clone())),
+        let budget = ReadBudget {
             readers: Arc::new(Semaphore::new(2)),
             memory: PageMemory::new(catch_up_bytes_max, hub.tallies().clone()),
-            replay: FOLLOWER.replay,
         };
+        let logs = LogAccess::new(broker, budget, FOLLOWER.replay, hub.tallies());
         let limits = Limits { accept_per_second: u32::MAX, accept_burst: u32::MAX, ..Limits::default() };
         let admission = Admission::new(
             &limits,
@@ -89,7 +89,8 @@ impl Node {
         headers.insert("last-event-id", HeaderValue::from_str(last_event_id).unwrap());
         let subscription = Subscription::parse(query, &headers, 9).unwrap();
         let place = self.runs.admission.admit(Instant::now(), &Applicant::default(), || Ok(None)).unwrap();
-        Box::pin(SseBody::new(self.runs.clone(), subscription, place, None))
+        let beginning = Beginning::left_open(&self.runs.ground, &subscription);
+        Box::pin(SseBody::new(self.runs.clone(), subscription, beginning, place, None))
     }
 
     /// A heartbeat to every feed.

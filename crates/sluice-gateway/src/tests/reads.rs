@@ -6,13 +6,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sluice_broker::{Broker, BrokerSettings, BrokerUrl, MemoryBroker};
 use sluice_wire::{EventId, NewEvent};
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
 use super::faults::{Badness, Faulty};
 use super::ledger::{Counts, topic};
 use super::world::on_virtual_clock;
-use crate::catch_up::SharedReads;
+use crate::catch_up::{PageMemory, ReadBudget, SharedReads};
 use crate::tallies::Tallies;
 
 struct Shelf {
@@ -27,7 +28,11 @@ impl Shelf {
         let log = Arc::new(MemoryBroker::new(BrokerSettings::new(BrokerUrl::memory()), TaskTracker::new()));
         let badness = Badness { lost_percent: 0, doubled_percent: 0, slow_ms: 9 };
         let faulty = Faulty::new(log.clone(), badness, 7);
-        let reads = SharedReads::new(Arc::new(faulty.clone()), Tallies::register());
+        let budget = ReadBudget {
+            readers: Arc::new(Semaphore::new(8)),
+            memory: PageMemory::new(1 << 20, Tallies::register()),
+        };
+        let reads = SharedReads::new(Arc::new(faulty.clone()), budget, Tallies::register());
         Self { log, faulty, reads }
     }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod addresses;
+mod beginning;
 mod crowd;
 mod flood;
 mod gone;
@@ -12,6 +13,7 @@ mod lingering;
 mod pages;
 mod principals;
 mod replaying;
+mod rings;
 mod secure;
 mod smuggling;
 mod stage;

@@ -12,6 +12,7 @@ use http::Request;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use sluice_broker::{Broker, BrokerSettings, MemoryBroker};
 use sluice_gateway::{GatewaySettings, ListenerSettings, Tls, TlsSettings};
 use sluice_testkit::Certificates;
 use tempfile::TempDir;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::task::TaskTracker;
 
 use crate::stage::{SOON, Stage, get_stream, get_stream_as};
 
@@ -45,6 +47,19 @@ impl Secure {
         asks_clients: bool,
         settle: impl FnOnce(&mut ListenerSettings),
     ) -> Self {
+        let tracker = TaskTracker::new();
+        let broker = MemoryBroker::new(BrokerSettings::new("memory://".parse().unwrap()), tracker.clone());
+        Self::start_before(Arc::new(broker), tracker, settle_gateway, asks_clients, settle).await
+    }
+
+    /// The same before a broker of the caller's.
+    pub(crate) async fn start_before(
+        broker: Arc<dyn Broker>,
+        tracker: TaskTracker,
+        settle_gateway: impl FnOnce(&mut GatewaySettings),
+        asks_clients: bool,
+        settle: impl FnOnce(&mut ListenerSettings),
+    ) -> Self {
         let directory = TempDir::new().unwrap();
         let certificates = Certificates::create_in(directory.path()).unwrap();
         let tls = Tls::load(TlsSettings {
@@ -56,7 +71,7 @@ impl Secure {
         .unwrap();
         let mut listener = ListenerSettings { tls: Some(tls.clone()), ..Default::default() };
         settle(&mut listener);
-        let stage = Stage::start_on(settle_gateway, listener).await;
+        let stage = Stage::start_before(broker, tracker, settle_gateway, listener).await;
         stage.tracker.spawn(tls.clone().keep(stage.stop.clone()));
         Self { stage, tls, certificates, directory }
     }

@@ -21,7 +21,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// A gateway that serves; it stops with its value.
 pub(crate) struct Stage {
     pub(crate) gateway: Gateway,
-    pub(crate) broker: Arc<MemoryBroker>,
+    pub(crate) broker: Arc<dyn Broker>,
     pub(crate) address: SocketAddr,
     pub(crate) tracker: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -48,15 +48,25 @@ impl Stage {
         settle: impl FnOnce(&mut GatewaySettings),
         listening: ListenerSettings,
     ) -> Self {
+        let tracker = TaskTracker::new();
+        let broker = MemoryBroker::new(BrokerSettings::new("memory://".parse().unwrap()), tracker.clone());
+        Self::start_before(Arc::new(broker), tracker, settle, listening).await
+    }
+
+    /// Both, before a broker of the caller's.
+    pub(crate) async fn start_before(
+        broker: Arc<dyn Broker>,
+        tracker: TaskTracker,
+        settle: impl FnOnce(&mut GatewaySettings),
+        listening: ListenerSettings,
+    ) -> Self {
         let access = Access::open(vec!["**".parse().unwrap()], Vec::new());
         let mut settings = GatewaySettings { access, ..Default::default() };
         settings.streams.shards = 2;
         settings.follower.linger = Duration::ZERO;
         settle(&mut settings);
-        let (tracker, stop) = (TaskTracker::new(), CancellationToken::new());
+        let stop = CancellationToken::new();
         let leaving = stop.child_token();
-        let broker =
-            Arc::new(MemoryBroker::new(BrokerSettings::new("memory://".parse().unwrap()), tracker.clone()));
         let gateway = Gateway::start(broker.clone(), settings.clone(), &tracker, &stop).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_broker::{
-    Appended, Broker, BrokerError, Listener, LogHead, MemoryBroker, Page, Partition, Retention, Subscriber,
-    Tails,
+    Appended, Broker, BrokerError, CountedBack, Listener, LogHead, MemoryBroker, Page, Partition, Retention,
+    Subscriber, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
 use tokio::sync::Semaphore;
@@ -111,8 +111,13 @@ impl Broker for Gate {
         self.broker.newest_until(topic, at).await
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        self.broker.position_before_last(topic, count).await
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
+        self.broker.count_back(topic, from, entries).await
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::*;
-use crate::{Appended, Listener, LogHead, Subscriber, Tails};
+use crate::{Appended, CountedBack, Listener, LogHead, Subscriber, Tails};
 
 /// A broker to whose log an event is appended before each look at a head.
 #[derive(Debug)]
@@ -38,8 +38,13 @@ impl Broker for Late {
         self.0.newest_until(topic, at).await
     }
 
-    async fn position_before_last(&self, topic: &Topic, count: usize) -> Result<EventId, BrokerError> {
-        self.0.position_before_last(topic, count).await
+    async fn count_back(
+        &self,
+        topic: &Topic,
+        from: EventId,
+        entries: usize,
+    ) -> Result<CountedBack, BrokerError> {
+        self.0.count_back(topic, from, entries).await
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {

@@ -1,6 +1,6 @@
 //! Reading.
 
-use sluice_broker::{LogHead, Page, Retention};
+use sluice_broker::{LogHead, Page, Retention, Start, position_before_last, settle, settle_each};
 use sluice_wire::EventId;
 
 use crate::stage::{Stage, topic};
@@ -26,7 +26,8 @@ pub(super) async fn a_topic_without_events_is_empty(make: impl AsyncFn(Retention
     assert_eq!(stage.broker.heads(std::slice::from_ref(&none)).await.unwrap(), [LogHead::default()]);
     assert_eq!(stage.broker.newest_until(&none, EventId::MAX).await.unwrap(), None);
     for count in [0, 5] {
-        assert_eq!(stage.broker.position_before_last(&none, count).await.unwrap(), EventId::ZERO);
+        let position = position_before_last(stage.broker.as_ref(), &none, count).await.unwrap();
+        assert_eq!(position, EventId::ZERO);
     }
     let tails = stage.broker.tails(&[(none, EventId::ZERO)], 5).await.unwrap();
     assert!(tails.behind.is_empty() && tails.time_ms > 1_700_000_000_000);
@@ -50,11 +51,11 @@ pub(super) async fn positions_before_the_last(make: impl AsyncFn(Retention) -> S
     let stage = make(Retention::UNLIMITED).await;
     let ids = stage.fill("t", 0..1200).await;
     for (count, expected) in [(0, 0), (1, 1), (3, 3), (511, 511), (1100, 1100), (1200, 1200), (9999, 1200)] {
-        let position = stage.broker.position_before_last(&topic("t"), count).await.unwrap();
+        let position = position_before_last(stage.broker.as_ref(), &topic("t"), count).await.unwrap();
         let page = stage.broker.read(&topic("t"), position.after(), EventId::MAX, 9999).await.unwrap();
         assert_eq!(page.events.len(), expected, "{count}");
     }
-    assert_eq!(stage.broker.position_before_last(&topic("t"), 0).await.unwrap(), ids[1199]);
+    assert_eq!(position_before_last(stage.broker.as_ref(), &topic("t"), 0).await.unwrap(), ids[1199]);
 }
 
 pub(super) async fn the_newest_until_a_moment(make: impl AsyncFn(Retention) -> Stage) {
@@ -65,6 +66,35 @@ pub(super) async fn the_newest_until_a_moment(make: impl AsyncFn(Retention) -> S
     assert_eq!(newest(ids[1]).await, Some(ids[1]));
     assert_eq!(newest(ids[1].before()).await, Some(ids[0]));
     assert_eq!(newest(ids[0].before()).await, None);
+    let points = [(topic("t"), ids[1]), (topic("none"), EventId::MAX), (topic("t"), ids[1].before())];
+    let each = stage.broker.newest_until_each(&points).await.unwrap();
+    assert_eq!(each, [Some(ids[1]), None, Some(ids[0])]);
+}
+
+pub(super) async fn moments_of_many_topics_are_settled_together(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::UNLIMITED).await;
+    let (a, b) = (stage.fill("a", 0..3).await, stage.fill("b", 0..3).await);
+    let (c, _) = (stage.fill("c", 0..3).await, stage.fill("d", 0..3).await);
+    let points = [
+        (topic("a"), a[1]),
+        (topic("b"), b[0].before()),
+        (topic("none"), b[2]),
+        (topic("d"), EventId::ZERO),
+        (topic("c"), EventId::MAX),
+    ];
+    let settled = settle_each(stage.broker.as_ref(), &points).await.unwrap();
+    let expected = [
+        Start::seen(a[1]),
+        // Nothing was there before the first event.
+        Start::seen(EventId::ZERO),
+        Start::seen(EventId::ZERO),
+        Start::Moment(EventId::ZERO),
+        Start::seen(c[2]),
+    ];
+    assert_eq!(settled, expected);
+    for ((topic, at), expected) in points.iter().zip(expected) {
+        assert_eq!(settle(stage.broker.as_ref(), topic, *at).await.unwrap(), expected, "one by one");
+    }
 }
 
 pub(super) async fn tails_tell_who_is_behind(make: impl AsyncFn(Retention) -> Stage) {

@@ -9,7 +9,9 @@ use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{ByteString, Event, EventId, NewEvent, Topic};
 
 use crate::broker::Announcement;
-use crate::{Appended, Broker, BrokerError, Listener, LogHead, Page, Retention, Subscriber, Tail, Tails};
+use crate::{
+    Appended, Broker, BrokerError, CountedBack, Listener, LogHead, Page, Retention, Subscriber, Tail, Tails,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Model(Mutex<Log>);
@@ -147,8 +149,8 @@ impl Broker for Model {
         Ok(log.retained().iter().rev().map(|event| event.id).find(|id| *id <= at))
     }
 
-    async fn position_before_last(&self, _: &Topic, _: usize) -> Result<EventId, BrokerError> {
-        Ok(EventId::ZERO)
+    async fn count_back(&self, _: &Topic, _: EventId, _: usize) -> Result<CountedBack, BrokerError> {
+        Ok(CountedBack::default())
     }
 
     async fn tails(&self, positions: &[(Topic, EventId)], limit: usize) -> Result<Tails, BrokerError> {
