@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use http::HeaderMap;
-use sluice_broker::{Broker, BrokerError, Start, resolve_since_each, settle_each, settled_ms};
+use sluice_broker::{Broker, BrokerError, Start, now_ms, resolve_since_each, settle_each, settled_ms};
 use sluice_fanout::Projection;
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
@@ -139,7 +139,7 @@ fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) 
     match since {
         Some(text) => {
             let since = text.parse().map_err(|error| bad_since(&error))?;
-            Ok(Origin::Since(since))
+            Ok(Origin::Since(not_in_future(since, now_ms())?))
         }
         None => Ok(Origin::Live),
     }
@@ -157,6 +157,26 @@ pub fn topics_asked_for(query: &str, headers: &HeaderMap, topics_max: usize) -> 
 /// The answer to a `since` that cannot be read.
 pub(crate) fn bad_since(error: &sluice_wire::SinceError) -> Problem {
     bad("invalid-since", "Not a beginning", error)
+}
+
+/// How far a client's clock may be ahead of this node's. Milliseconds.
+const CLOCK_AHEAD_MAX_MS: u64 = 5 * 60 * 1_000;
+
+/// `since`, if it does not lie in the future. One that lies less than five minutes ahead is a client's clock that is ahead:
+/// its stream begins with the next event.
+fn not_in_future(since: Since, now_ms: u64) -> Result<Since, Problem> {
+    let moment_ms = match since {
+        Since::After(id) => id.ms,
+        Since::At { ms } => ms,
+        Since::Earliest | Since::Last(_) | Since::Ago(_) => return Ok(since),
+    };
+    if moment_ms <= now_ms.saturating_add(CLOCK_AHEAD_MAX_MS) {
+        return Ok(since);
+    }
+    let ahead_s = (moment_ms - now_ms) / 1_000;
+    let detail =
+        format!("since is {ahead_s} s ahead of this node's clock; leave it out to begin with the next event");
+    Err(bad("invalid-since", "Not a beginning", detail))
 }
 
 /// A 400 that says what is wrong.
@@ -239,6 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn a_beginning_in_the_future_is_refused_unless_a_clock_is_a_little_ahead() {
+        let now_ms = 1_790_000_000_000;
+        for ahead_ms in [0, CLOCK_AHEAD_MAX_MS] {
+            let since = Since::At { ms: now_ms + ahead_ms };
+            assert_eq!(not_in_future(since, now_ms).unwrap(), since);
+        }
+        for since in [
+            Since::At { ms: now_ms + CLOCK_AHEAD_MAX_MS + 1 },
+            Since::After(EventId::at(now_ms + CLOCK_AHEAD_MAX_MS + 1)),
+        ] {
+            let problem = not_in_future(since, now_ms).unwrap_err();
+            assert!(problem.slug == "invalid-since" && problem.detail.contains("300 s ahead"), "{problem:?}");
+        }
+        for since in [Since::Earliest, Since::Last(1), Since::Ago(std::time::Duration::ZERO)] {
+            assert_eq!(not_in_future(since, now_ms).unwrap(), since);
+        }
+    }
+
+    #[test]
     fn a_bad_cursor_is_an_error_in_the_query_only() {
         assert_eq!(parse("topic=a", Some("nonsense")).unwrap().origin, Origin::UnknownCursor);
         assert_eq!(parse("topic=a", Some("v9.x")).unwrap().origin, Origin::NewerCursor);
@@ -281,6 +320,8 @@ mod tests {
             ("topic=a&topic=b&topic=c&topic=d", "too-many-topics"),
             ("topic=a&topic=b&topic=c&topic=d&topic=%20", "too-many-topics"),
             ("topic=a&since=yesterday", "invalid-since"),
+            ("topic=a&since=9999-01-01T00:00:00Z", "invalid-since"),
+            ("topic=a&since=18446744073709551615-0", "invalid-since"),
             ("topic=a&cursor_events=yes", "invalid-query"),
             ("topic=a&auth=no", "invalid-query"),
         ] {
