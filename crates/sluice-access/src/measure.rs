@@ -40,6 +40,10 @@ pub(crate) fn register() {
             counter!("sluice_auth_key_loads_total", "source" => source, "outcome" => outcome).increment(0);
         }
     }
+    for reason in ["expired", "revoked", "missing"] {
+        counter!("sluice_auth_renewals_asked_total", "reason" => reason).increment(0);
+    }
+    counter!("sluice_auth_revocations_restored_total").increment(0);
     jwks_age(Duration::ZERO);
     revocations(0);
 }

@@ -108,7 +108,7 @@ metrics_list! {
     STREAMS_OPEN = Kind::Gauge, "sluice_streams_open", [], "Streams open on this node.";
     STREAMS_OPENED = Kind::Counter, "sluice_streams_opened_total", [], "Streams opened.";
     STREAMS_CLOSED = Kind::Counter, "sluice_streams_closed_total", ["reason"], "Streams closed, by why: client, aged, expired, revoked, drained, cut, stalled, lag, stop or poller.";
-    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why: accept-rate, streams-max, streams-per-address-max, streams-per-subject-max, cluster-streams-per-subject-max, streams-per-topic-max, topics-max, memory or draining.";
+    ADMISSION_REFUSED = Kind::Counter, "sluice_admission_refused_total", ["reason"], "Streams refused or shed, by why: expired-rate, accept-rate, streams-max, streams-per-address-max, streams-per-subject-max, cluster-streams-per-subject-max, streams-per-topic-max, topics-max, memory or draining.";
     CLUSTER_LIMIT_ROUNDS = Kind::Counter, "sluice_cluster_limit_rounds_total", ["outcome"], "Times that this node told the others how many streams its subjects have, and asked them: answered or failed. Where limits.cluster_streams_per_subject_max is on.";
     CLUSTER_LIMIT_UNCHECKED = Kind::Counter, "sluice_cluster_limit_unchecked_total", [], "Streams that were judged by this node's own count, since the others could not be asked in time.";
     STREAMS_BLOCKED = Kind::Gauge, "sluice_streams_blocked", [], "Streams that lack frames of their ring and take nothing now.";

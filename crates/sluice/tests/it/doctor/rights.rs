@@ -47,7 +47,7 @@ async fn what_a_user_may_not_do_is_named() {
     assert!(visit.seen("redis.permissions").contains("may not: XREAD\""), "{}", visit.printed);
     let visit = Visit::of_redis(&with("sluice-publisher", "p"), &["publisher"]).await;
     assert!(visit.seen("redis.permissions").contains("may not: XADD\""), "{}", visit.printed);
-    redis.cli(&["acl", "setuser", "sluice-publisher", "+xadd"]).await.unwrap();
+    redis.cli(&["acl", "setuser", "sluice-publisher", "+xadd", "-wait"]).await.unwrap();
     let waiting = ["publisher", "--set", "publisher.wait_replicas=1"];
     let visit = Visit::of_redis(&with("sluice-publisher", "p"), &waiting).await;
     assert!(visit.seen("redis.permissions").contains("may not: WAIT\""), "{}", visit.printed);
