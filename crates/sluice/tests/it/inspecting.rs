@@ -35,7 +35,9 @@ async fn the_one_bad_client_among_many_is_found() {
     assert_eq!((told["open"].as_u64(), told["listed"].as_u64()), (Some(21), Some(20)), "{told}");
     for stream in told["streams"].as_array().unwrap() {
         assert_eq!((stream["state"].as_str(), stream["behind_frames"].as_u64()), (Some("live"), Some(0)));
-        assert!(stream["age_s"].as_u64().unwrap() < 600 && stream["ends_in_s"].is_null(), "{stream}");
+        // Of `streams.max_age_s` each stream has between four fifths and all.
+        let whole_s = stream["age_s"].as_u64().unwrap() + stream["ends_in_s"].as_u64().unwrap();
+        assert!((2_870..=3_610).contains(&whole_s), "{stream}");
     }
     for wrong in ["limit=0", "limit=1001", "topic=", "colour=red"] {
         let refused = get(ops, &format!("/v1/streams?{wrong}")).await.unwrap();
