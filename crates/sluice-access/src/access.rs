@@ -127,13 +127,14 @@ impl Access {
         judged.inspect_err(measure::refused)
     }
 
-    /// Looks again at somebody who was let in.
+    /// Judges again a caller who was let in earlier, as of `now_ms`.
     ///
     /// # Errors
     ///
-    /// When they were revoked meanwhile.
+    /// When its token has expired or it was revoked meanwhile.
     pub fn recheck(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
-        self.shared.check_revoked(identity, now_ms).inspect_err(measure::refused)
+        let judged = self.shared.check_expired(identity, now_ms);
+        judged.and_then(|()| self.shared.check_revoked(identity, now_ms)).inspect_err(measure::refused)
     }
 
     /// By what the credentials of `request` are recognised when they come back: their digest. `None` if it has none that

@@ -29,6 +29,13 @@ pub enum Denial {
         /// Whether the caller has credentials.
         named: bool,
     },
+    /// There is no topic with which it may be done.
+    NothingGranted {
+        /// What was wanted.
+        action: Action,
+        /// Whether the caller has shown any credentials.
+        has_credentials: bool,
+    },
     /// The topic is Sluice's own.
     Reserved {
         /// Which.
@@ -65,7 +72,8 @@ impl Denial {
             Self::Missing => "missing",
             Self::RevokeNotGranted { named: false } => "anonymous",
             Self::RevokeNotGranted { named: true } => "not-granted",
-            Self::NotGranted { .. } => "not-granted",
+            Self::NothingGranted { has_credentials: false, .. } => "anonymous",
+            Self::NotGranted { .. } | Self::NothingGranted { .. } => "not-granted",
             Self::Reserved { .. } => "reserved",
             Self::Invalid { reason, .. } | Self::Unavailable { reason, .. } => reason,
             Self::Origin => "origin",
@@ -127,6 +135,22 @@ impl Denial {
                               (Authorization: Bearer ..)";
                 Problem::new(status, slug, title, detail)
             }
+            Self::NothingGranted { action, has_credentials: true } => Problem::new(
+                403,
+                "forbidden",
+                "Not granted",
+                format!("these credentials do not grant to {} to any topic", action.as_str()),
+            ),
+            Self::NothingGranted { action, has_credentials: false } => Problem::new(
+                401,
+                "unauthorized",
+                "Authentication needed",
+                format!(
+                    "to {} needs a token or an API key (Authorization: Bearer ..); auth.anonymous.{} is empty",
+                    action.as_str(),
+                    action.as_str()
+                ),
+            ),
             Self::Reserved { topic } => Problem::new(
                 403,
                 "reserved-topic",
@@ -153,12 +177,13 @@ impl Denial {
     #[must_use]
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
-            Self::Anonymous { .. } | Self::Missing | Self::RevokeNotGranted { named: false } => {
-                Some(r#"Bearer realm="sluice""#)
-            }
-            Self::NotGranted { .. } | Self::RevokeNotGranted { named: true } => {
-                Some(r#"Bearer realm="sluice", error="insufficient_scope""#)
-            }
+            Self::Anonymous { .. }
+            | Self::Missing
+            | Self::RevokeNotGranted { named: false }
+            | Self::NothingGranted { has_credentials: false, .. } => Some(r#"Bearer realm="sluice""#),
+            Self::NotGranted { .. }
+            | Self::RevokeNotGranted { named: true }
+            | Self::NothingGranted { .. } => Some(r#"Bearer realm="sluice", error="insufficient_scope""#),
             Self::Invalid { reason, .. } => Some(match *reason {
                 "expired" => {
                     r#"Bearer realm="sluice", error="invalid_token", error_description="the token has expired""#

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sluice_wire::{Topic, TopicPattern};
 
+use crate::cache::digest_of;
 use crate::denial::Denial;
 use crate::grants::is_reserved;
 
@@ -121,6 +122,37 @@ impl Identity {
         !self.is_named() && self.expires_at_ms.is_none()
     }
 
+    /// A short digest of who it is: of the issuer and the subject. The same for every token of a subject, and the
+    /// same for all callers that have no subject.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let of =
+            |name: Option<&str>| name.map_or_else(|| "-".to_owned(), |name| format!("{}:{name}", name.len()));
+        let digest = digest_of(&format!("{} {}", of(self.issuer.as_deref()), of(self.subject.as_deref())));
+        let mut short = [0; 16];
+        for (to, from) in short.iter_mut().zip(digest) {
+            *to = from;
+        }
+        short
+    }
+
+    /// Whether it may do `action` with any topic at all.
+    ///
+    /// # Errors
+    ///
+    /// The denial, when nothing is granted.
+    pub fn check_any(&self, action: Action) -> Result<(), Denial> {
+        let granted = match action {
+            Action::Subscribe => &self.grants.subscribe,
+            Action::Publish => &self.grants.publish,
+        };
+        if granted.is_empty() {
+            let has_credentials = !self.is_anonymous();
+            return Err(Denial::NothingGranted { action, has_credentials });
+        }
+        Ok(())
+    }
+
     /// Whether it may do `action` with every one of `topics`.
     ///
     /// # Errors
@@ -141,5 +173,32 @@ impl Identity {
             Some(topic) if !self.is_anonymous() => Err(Denial::NotGranted { action, topic: topic.clone() }),
             Some(topic) => Err(Denial::Anonymous { action, topic: topic.clone() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_tells_issuers_and_subjects_apart() {
+        let of = |issuer: Option<&str>, subject: Option<&str>| {
+            let (issuer, subject) = (issuer.map(Into::into), subject.map(Into::into));
+            Identity { issuer, subject, ..Identity::anonymous(Arc::default()) }.fingerprint()
+        };
+        let all = [
+            of(None, None),
+            of(None, Some("a")),
+            of(Some("a"), None),
+            of(Some("i"), Some("a")),
+            of(Some("j"), Some("a")),
+            of(Some("i"), Some("b")),
+            of(Some("i 1:a"), None),
+            of(None, Some("-")),
+        ];
+        for (at, fingerprint) in all.iter().enumerate() {
+            assert!(!all[at + 1..].contains(fingerprint), "{at}");
+        }
+        assert_eq!(of(Some("i"), Some("a")), all[3]);
     }
 }

@@ -75,6 +75,12 @@ struct Expiry {
     exp: f64,
 }
 
+/// Reads a JSON object. Of an array the items would be taken for the fields, in their order.
+pub(crate) fn object<T: serde::de::DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
+}
+
 impl<'t> Unverified<'t> {
     /// Takes `token` apart.
     pub(crate) fn parse(token: &'t str) -> Result<Self, Denial> {
@@ -91,12 +97,12 @@ impl<'t> Unverified<'t> {
             ));
         };
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
-        let header: Option<Header> = decode(header).and_then(|json| serde_json::from_slice(&json).ok());
+        let header: Option<Header> = decode(header).and_then(|json| object(&json));
         let header = header.ok_or_else(|| malformed("the token's header is not readable"))?;
         let payload = decode(payload);
         // What is not of its form is refused with the other claims, once the signature is known to be good.
-        let expiry: Option<Expiry> = payload.as_ref().and_then(|json| serde_json::from_slice(json).ok());
-        let claims: Option<Issuer> = payload.and_then(|json| serde_json::from_slice(&json).ok());
+        let expiry: Option<Expiry> = payload.as_ref().and_then(|json| object(json));
+        let claims: Option<Issuer> = payload.and_then(|json| object(&json));
         let claims = claims.ok_or_else(|| malformed("the token's claims are not readable"))?;
         header.check()?;
         Ok(Self { token, header, issuer: claims.iss, expires_s: expiry.map(|expiry| expiry.exp) })

@@ -2,10 +2,12 @@
 //!
 //! # Semantics that every backend has
 //!
+//! - **A key names one event.** A second event with the key, type and data of the first is not appended and is
+//!   answered with the first one's id; one whose type or data differ is refused ([`BrokerError::KeyReused`]).
 //! - **Append is atomic with its announcement.** An event is first in the log, then announced; no other
 //!   event of its topic comes between. When `append` has answered `Ok`, the event is in the log. When it has
-//!   answered an error, the event may or may not be in the log: a retry with the same key is safe, one
-//!   without may repeat it.
+//!   answered [`BrokerError::Unavailable`], the event may or may not be in the log: a retry with the same key is safe,
+//!   one without may repeat it. [`BrokerError::NotReplicated`] says that it is, every other error that it is not.
 //! - **The log is the truth.** Ids of a topic grow strictly. Reading returns what is retained, in order.
 //!   Trimming removes from the old end only.
 //! - **Announcements are a fast path that may lose.** Those that arrive of one topic arrive in the order of
@@ -21,6 +23,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sluice_wire::envelope::LiveMessage;
 use sluice_wire::{Event, EventId, NewEvent, Topic};
+use tokio::sync::Notify;
 
 use crate::{Holding, Partition, Retention};
 
@@ -58,6 +61,19 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// The default is right for a backend that hands its topics on.
     async fn trim(&self, _topic: &Topic, _before: EventId) -> Result<(), BrokerError> {
         Ok(())
+    }
+
+    /// As [`Broker::append_replicated`]; `appended` is notified as soon as nothing but replicas is waited for. What is
+    /// appended from then on comes after `events`.
+    async fn append_and_confirm(
+        &self,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+        appended: &Notify,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        let answers = self.append_replicated(events, wait).await;
+        appended.notify_one();
+        answers
     }
 
     /// Where the logs of `topics` stand, in order. One round trip.
@@ -345,12 +361,19 @@ pub enum BrokerError {
     /// again later is right.
     #[error("{0}")]
     Unavailable(String),
+    /// As [`BrokerError::Unavailable`], of an append of which it is known that nothing was appended: the server could not be
+    /// reached, or refused the event for now.
+    #[error("the broker is unavailable: {0}; nothing was appended")]
+    NotAppended(String),
     /// The server refused the request and will refuse it again.
     #[error("{0}")]
     Refused(String),
     /// The key holds something that is not a log, or the answer is not of the expected form.
     #[error("{0}")]
     Unexpected(String),
+    /// The event's idempotency key belongs to an event with another type or other data. Nothing was appended.
+    #[error("the idempotency key belongs to an event with another type or other data")]
+    KeyReused,
     /// The event is in the log, but fewer replicas than wanted said in time that they have it: a failover may
     /// lose it. Appending it again with the same key waits again and repeats nothing.
     #[error("event {id} is on {confirmed} replicas, not on {wanted}")]
@@ -368,6 +391,6 @@ impl BrokerError {
     /// Whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::NotReplicated { .. })
+        matches!(self, Self::Unavailable(_) | Self::NotAppended(_) | Self::NotReplicated { .. })
     }
 }

@@ -18,6 +18,7 @@ mod parse;
 mod pool;
 mod read;
 mod reckoning;
+mod reports;
 mod role;
 mod scout;
 mod scripts;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_wire::{EventId, NewEvent, Topic};
+use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use self::append::Appending;
@@ -144,7 +146,16 @@ impl Broker for RedisBroker {
         events: &[NewEvent],
         wait: ReplicaWait,
     ) -> Vec<Result<Appended, BrokerError>> {
-        self.appending.append(&self.servers, &self.keys, &self.retention, events, wait).await
+        self.append_and_confirm(events, wait, &Notify::new()).await
+    }
+
+    async fn append_and_confirm(
+        &self,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+        appended: &Notify,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        self.appending.append(&self.servers, &self.keys, &self.retention, events, wait, appended).await
     }
 
     async fn replicas(&self, topic: &Topic) -> Result<Replicas, BrokerError> {

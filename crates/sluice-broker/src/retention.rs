@@ -11,7 +11,7 @@ use sluice_wire::{Topic, TopicPattern};
 pub struct Retention {
     /// The newest this many events are kept; `None` for all.
     pub events_max: Option<u64>,
-    /// Events older than this may go; `None` for never.
+    /// Events older than this may go; `None` for never. The whole log expires with its newest event.
     pub age_max: Option<Duration>,
     /// The whole topic is forgotten when nothing was published to it for this long; `None` for never. A plain
     /// XADD does not renew it.
@@ -19,7 +19,7 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// 10,000 events and 24 hours; topics are never forgotten.
+    /// 10,000 events and 24 hours; a topic is forgotten with its newest event.
     fn default() -> Self {
         Self { events_max: Some(10_000), age_max: Some(Duration::from_secs(24 * 60 * 60)), idle_max: None }
     }
@@ -29,7 +29,8 @@ impl Retention {
     /// Keeps everything.
     pub const UNLIMITED: Self = Self { events_max: None, age_max: None, idle_max: None };
 
-    /// The age from which an event may be gone because of its age; `None` when age alone removes nothing.
+    /// The age from which an event may be gone because of its age, and of the newest event, the whole log; `None` when age
+    /// alone removes nothing.
     #[must_use]
     pub fn horizon(&self) -> Option<Duration> {
         match (self.age_max, self.idle_max) {

@@ -16,7 +16,9 @@ pub(crate) fn topic(input: &mut Unstructured<'_>) -> Result<Topic> {
             input.bytes(length)?.iter().map(|b| char::from(TOPIC_ALPHABET[usize::from(b % 64)])).collect()
         }
     };
-    Ok(Topic::parse(&name).unwrap())
+    // Slashes stand where they like in it; a topic has none at its ends and no two together.
+    let name: Vec<&str> = name.split('/').filter(|segment| !segment.is_empty()).collect();
+    Ok(Topic::parse(&name.join("/")).unwrap_or_else(|_| Topic::parse("t").unwrap()))
 }
 
 pub(crate) fn number(input: &mut Unstructured<'_>) -> Result<u64> {

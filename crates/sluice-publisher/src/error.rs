@@ -18,9 +18,17 @@ pub enum PublishError {
         /// How much it may have.
         bytes_max: usize,
     },
-    /// The broker did not answer, or has not been answering and was not asked. The event may have been
-    /// published all the same: retry with the same key, or accept that it may appear twice.
-    #[error("{why}; try again in {retry_after:?}")]
+    /// The broker could not be asked, or refused the event for now. It was not published: a retry repeats nothing.
+    #[error("{why}; the event was not published, try again in {retry_after:?}")]
+    NotSent {
+        /// What the broker's connection said last.
+        why: String,
+        /// When the broker is looked after next.
+        retry_after: Duration,
+    },
+    /// The broker was asked and did not answer. The event may have been published all the same: retry with the same
+    /// key, or accept that it may appear twice.
+    #[error("{why}; the event may have been published, try again with the same key in {retry_after:?}")]
     Unavailable {
         /// What the broker's connection said last.
         why: String,
@@ -38,20 +46,25 @@ pub enum PublishError {
         /// How many were to have it.
         wanted: u8,
     },
+    /// The event's idempotency key belongs to an event with another type or other data. It was not published.
+    #[error(
+        "the idempotency key belongs to an event with another type or other data; the event was not published"
+    )]
+    KeyReused,
     /// The broker refused the event and will do so again.
     #[error("the event was refused: {0}")]
     Refused(String),
     /// The queue is full and the caller did not want to wait. The event was not sent.
-    #[error("too many events are waiting to be published")]
+    #[error("the queue of events is full; the event was not published")]
     TooBusy,
     /// The publisher is closed. The event was not sent.
-    #[error("the publisher is closed")]
+    #[error("the publisher is closed; the event was not published")]
     Closed,
 }
 
 impl From<Open> for PublishError {
     fn from(Open { why, retry_after }: Open) -> Self {
-        Self::Unavailable { why, retry_after }
+        Self::NotSent { why, retry_after }
     }
 }
 
@@ -59,7 +72,14 @@ impl PublishError {
     /// Whether the same event may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::NotReplicated { .. } | Self::TooBusy | Self::Closed)
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::NotSent { .. }
+                | Self::NotReplicated { .. }
+                | Self::TooBusy
+                | Self::Closed
+        )
     }
 
     pub(crate) fn from_broker(error: &BrokerError, retry_after: Duration) -> Self {
@@ -67,6 +87,8 @@ impl PublishError {
             BrokerError::NotReplicated { id, confirmed, wanted } => {
                 Self::NotReplicated { id, confirmed, wanted }
             }
+            BrokerError::NotAppended(ref why) => Self::NotSent { why: why.clone(), retry_after },
+            BrokerError::KeyReused => Self::KeyReused,
             _ if error.is_transient() => Self::Unavailable { why: error.to_string(), retry_after },
             _ => Self::Refused(error.to_string()),
         }

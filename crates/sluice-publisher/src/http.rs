@@ -8,10 +8,13 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use sluice_access::{Access, Action, Identity, Pressure};
+use sluice_broker::now_ms;
 use sluice_wire::{NewEvent, Topic};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::{PublishError, Publisher, Receipt, trace};
+use limiter::{RequestLimiter, RequestPermit};
 use pace::{Pace, Sender};
 use refusal::Refusal;
 
@@ -20,12 +23,14 @@ mod body;
 mod headers;
 mod identify;
 mod json;
+mod limiter;
 mod lines;
 mod one;
 mod pace;
 mod refusal;
 mod report;
 mod revocations;
+mod tracked;
 
 pub use json::read_event;
 pub use pace::PaceSettings;
@@ -46,10 +51,18 @@ pub struct RouteSettings {
     pub batch_events_max: usize,
     /// How many events of one batch may wait for their answers at once.
     pub batch_in_flight_max: usize,
-    /// How many requests may be read or answered at once.
+    /// How many requests with one event or a JSON array may be read or answered at once.
     pub requests_max: usize,
+    /// How many batches of lines may be open at once; they take no place of the others.
+    pub uploads_max: usize,
+    /// How many replicas a request may wait for.
+    pub wait_replicas_max: u8,
     /// How long a body may pause.
     pub body_idle_max: Duration,
+    /// When this is cancelled, no more lines of open batches are read: each is answered with its report.
+    pub draining: CancellationToken,
+    /// Has a token of every request until its answer was handed to the connection.
+    pub requests: TaskTracker,
     /// How fast events may come.
     pub pace: PaceSettings,
     /// Whether the process is short of memory: then nothing is taken in.
@@ -71,7 +84,11 @@ impl Default for RouteSettings {
             batch_events_max: 10_000,
             batch_in_flight_max: 1_024,
             requests_max: 1_024,
-            body_idle_max: Duration::from_secs(30),
+            uploads_max: 256,
+            wait_replicas_max: 3,
+            body_idle_max: Duration::from_secs(120),
+            draining: CancellationToken::new(),
+            requests: TaskTracker::new(),
             pace: PaceSettings::default(),
             pressure: Pressure::default(),
             revoking: None,
@@ -85,15 +102,17 @@ impl Default for RouteSettings {
 /// No fallbacks are set, so that a gateway's GET routes on the same paths can be merged in; give the whole to
 /// [`with_problem_fallbacks`].
 pub fn routes(publisher: Publisher, settings: RouteSettings) -> Router {
-    let requests = Arc::new(Semaphore::new(settings.requests_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let requests = RequestLimiter::new(settings.requests_max);
+    let uploads = RequestLimiter::new(settings.uploads_max);
     let spans = publisher.spans().clone();
     let pace = Arc::new(Pace::new(settings.pace, Instant::now()));
-    let service = Service { publisher, settings: Arc::new(settings), requests, pace };
+    let service = Service { publisher, settings: Arc::new(settings), requests, uploads, pace };
     Router::new()
         .route("/v1/events", post(batch::publish))
         .route("/v1/topics/{*rest}", post(one::publish))
         .route("/v1/revocations", get(revocations::list).post(revocations::revoke))
         .route_layer(from_fn_with_state(service.clone(), identify::identify))
+        .route_layer(from_fn_with_state(service.settings.requests.clone(), tracked::track))
         .route_layer(from_fn_with_state(spans, trace::around_request))
         .with_state(service)
 }
@@ -107,7 +126,8 @@ pub fn with_problem_fallbacks(router: Router) -> Router {
 struct Service {
     publisher: Publisher,
     settings: Arc<RouteSettings>,
-    requests: Arc<Semaphore>,
+    requests: RequestLimiter,
+    uploads: RequestLimiter,
     pace: Arc<Pace>,
 }
 
@@ -118,8 +138,18 @@ impl Service {
         Ok(granted.inspect_err(|denial| self.settings.access.count(denial))?)
     }
 
-    /// Room for one more request, while the broker is there for `topic`; without one, while any of it is.
-    fn admit(&self, topic: Option<&Topic>) -> Result<OwnedSemaphorePermit, Refusal> {
+    /// Whether the sender still is who it was when its request came.
+    fn recheck(&self, sender: &Identity) -> Result<(), Refusal> {
+        Ok(self.settings.access.recheck(sender, now_ms())?)
+    }
+
+    /// A place of `limiter` for one more request, while the broker is there for `topic`; without one, while any of it is.
+    fn admit(
+        &self,
+        limiter: &RequestLimiter,
+        sender: &Sender,
+        topic: Option<&Topic>,
+    ) -> Result<RequestPermit, Refusal> {
         if self.settings.pressure.is_on() {
             return Err(Refusal::memory());
         }
@@ -127,7 +157,7 @@ impl Service {
             Some(topic) => self.publisher.available_for(topic)?,
             None => self.publisher.available()?,
         }
-        Ok(self.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?)
+        limiter.acquire(sender).map_err(Refusal::no_place)
     }
 
     /// Whether it is time for one more event of `sender` for `topic`.
@@ -152,7 +182,7 @@ impl Service {
             None => match refusal.status() {
                 401 | 403 => measures.denied(),
                 429 => measures.limited(refusal.problem().slug),
-                503 => measures.memory(),
+                503 => measures.overloaded(refusal.problem().slug),
                 _ => measures.malformed(),
             },
         }

@@ -1,5 +1,6 @@
 //! A lane: one task, one flush under way. Invariant: the events of a topic all take the same lane, and a lane
-//! begins a flush only when its last one was answered, so no event overtakes another of its topic.
+//! begins a flush only when its last one was appended or answered, so no event overtakes another of its topic. A flush
+//! that was appended and waits for replicas goes on beside the lane: it holds up no other event.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,8 +8,9 @@ use std::time::{Duration, Instant};
 use opentelemetry::context::FutureExt as _;
 use sluice_broker::{Appended, ReplicaWait};
 use sluice_wire::NewEvent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::link::Link;
 use crate::measure::Measures;
@@ -28,26 +30,24 @@ pub(crate) struct Queued {
 
 pub(crate) struct Lane {
     queue: mpsc::UnboundedReceiver<Queued>,
-    link: Arc<Link>,
-    measures: Arc<Measures>,
-    spans: Spans,
+    sending: Sending,
     flush_events_max: usize,
     flush_bytes_max: usize,
-    wait_replicas_timeout: Duration,
+    tracker: TaskTracker,
+    /// Whom the publisher waits for when it closes.
+    running: TaskTracker,
 }
 
 impl Lane {
     pub(crate) fn new(
         queue: mpsc::UnboundedReceiver<Queued>,
-        link: Arc<Link>,
-        measures: Arc<Measures>,
-        spans: Spans,
+        sending: Sending,
         settings: &PublisherSettings,
+        (tracker, running): (TaskTracker, TaskTracker),
     ) -> Self {
         let flush_events_max = settings.flush_events_max.max(1);
         let flush_bytes_max = settings.flush_bytes_max;
-        let wait_replicas_timeout = settings.wait_replicas_timeout;
-        Self { queue, link, measures, spans, flush_events_max, flush_bytes_max, wait_replicas_timeout }
+        Self { queue, sending, flush_events_max, flush_bytes_max, tracker, running }
     }
 
     /// Flushes what is queued until the queue is closed and empty.
@@ -74,10 +74,37 @@ impl Lane {
         self.queue.recv_many(gathered, self.flush_events_max).await
     }
 
+    /// Sends a batch; returns when it was answered, or appended if it waits for replicas.
     async fn flush(&self, batch: Vec<Queued>) {
         sluice_failure::drill("publisher");
-        let oldest = batch.iter().map(|queued| queued.accepted).min().unwrap_or_else(Instant::now);
         let replicas = batch.first().map_or(0, |queued| queued.replicas);
+        let (sending, appended) = (self.sending.clone(), Arc::new(Notify::new()));
+        if replicas == 0 {
+            return sending.send(batch, replicas, &appended).await;
+        }
+        let told = Arc::clone(&appended);
+        let flush = async move { sending.send(batch, replicas, &told).await };
+        // The answers are the task's; the lane waits for its end in case nothing is appended.
+        let flush = self.tracker.spawn(self.running.track_future(flush));
+        tokio::select! {
+            () = appended.notified() => {}
+            _ = flush => {}
+        }
+    }
+}
+
+/// What a flush needs, beside its lane.
+#[derive(Clone)]
+pub(crate) struct Sending {
+    pub(crate) link: Arc<Link>,
+    pub(crate) measures: Arc<Measures>,
+    pub(crate) spans: Spans,
+    pub(crate) wait_replicas_timeout: Duration,
+}
+
+impl Sending {
+    async fn send(&self, batch: Vec<Queued>, replicas: u8, appended: &Notify) {
+        let oldest = batch.iter().map(|queued| queued.accepted).min().unwrap_or_else(Instant::now);
         let timeout = if replicas > 0 { self.wait_replicas_timeout } else { Duration::ZERO };
         let mut events = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
@@ -86,8 +113,8 @@ impl Lane {
             waiting.push((answer, room));
         }
         let spans = self.spans.flush(&mut events);
-        let results =
-            self.link.append(&events, ReplicaWait { replicas, timeout }).with_context(spans.context()).await;
+        let wait = ReplicaWait { replicas, timeout };
+        let results = self.link.append(&events, wait, appended).with_context(spans.context()).await;
         spans.end(&results);
         debug_assert_eq!(results.len(), waiting.len());
         self.measures.flushed(events.len(), oldest.elapsed());

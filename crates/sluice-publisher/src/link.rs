@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use sluice_broker::{Appended, Broker, BrokerError, Partition, ReplicaWait};
 use sluice_wire::{NewEvent, Topic};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,11 +59,13 @@ impl Link {
         self.with_circuits(|circuits| circuits.check(&partition, Instant::now()))
     }
 
-    /// Appends those of `events` whose circuit is closed; one result an event.
+    /// Appends those of `events` whose circuit is closed; one result an event. `appended` is notified when nothing but
+    /// replicas is waited for, if anything is sent.
     pub(crate) async fn append(
         self: &Arc<Self>,
         events: &[NewEvent],
         wait: ReplicaWait,
+        appended: &Notify,
     ) -> Vec<Result<Appended, PublishError>> {
         // Before they are sent: the layout may change under way, and whoever takes over was not asked.
         let partitions: Vec<_> = events.iter().map(|event| self.broker.partition(&event.topic)).collect();
@@ -71,7 +74,7 @@ impl Link {
             circuits.flush_began(began);
             partitions.iter().map(|partition| circuits.check(partition, began)).collect()
         });
-        let mut answers = self.send(events, &checks, wait).await.into_iter();
+        let mut answers = self.send(events, &checks, wait, appended).await.into_iter();
         let results: Vec<_> = checks
             .into_iter()
             .map(|check| match check {
@@ -99,16 +102,17 @@ impl Link {
         events: &[NewEvent],
         checks: &[Result<(), Open>],
         wait: ReplicaWait,
+        appended: &Notify,
     ) -> Vec<Result<Appended, BrokerError>> {
         if checks.iter().all(Result::is_ok) {
-            return self.broker.append_replicated(events, wait).await;
+            return self.broker.append_and_confirm(events, wait, appended).await;
         }
         let passing = events.iter().zip(checks).filter(|(_, check)| check.is_ok());
         let passing: Vec<_> = passing.map(|(event, _)| event.clone()).collect();
         if passing.is_empty() {
             return Vec::new();
         }
-        self.broker.append_replicated(&passing, wait).await
+        self.broker.append_and_confirm(&passing, wait, appended).await
     }
 
     /// Draws the conclusions from a flush: a partition of which nothing was answered is away.
@@ -120,12 +124,15 @@ impl Link {
     ) {
         let answers =
             || partitions.iter().zip(results).filter_map(|(at, result)| Some((at, result.as_ref().ok()?)));
-        let refusal = answers().filter_map(|(_, answer)| answer.as_ref().err()).find(|e| !e.is_transient());
+        // A sender's own mistake is told to the sender alone.
+        let is_of_the_broker = |e: &&BrokerError| !e.is_transient() && !matches!(e, BrokerError::KeyReused);
+        let refusal = answers().filter_map(|(_, answer)| answer.as_ref().err()).find(is_of_the_broker);
         if let Some(refusal) = refusal {
             tracing::warn!(error = %refusal, "the broker refused an event");
         }
         // A broker whose replicas are behind is not away: it has the events.
-        let is_away = |error: &&BrokerError| matches!(error, BrokerError::Unavailable(_));
+        let is_away =
+            |error: &&BrokerError| matches!(error, BrokerError::Unavailable(_) | BrokerError::NotAppended(_));
         let mut away: HashMap<&Partition, Option<&BrokerError>> = HashMap::new();
         for (partition, answer) in answers() {
             let failure = answer.as_ref().err().filter(is_away);

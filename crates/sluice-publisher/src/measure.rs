@@ -12,6 +12,7 @@ pub(crate) struct Measures {
     appended: Counter,
     repeated: Counter,
     invalid: Counter,
+    key_reused: Counter,
     denied: Counter,
     unavailable: Counter,
     unreplicated: Counter,
@@ -19,6 +20,7 @@ pub(crate) struct Measures {
     busy: Counter,
     closed: Counter,
     sender_rate: Counter,
+    sender_requests: Counter,
     topic_rate: Counter,
     memory: Counter,
     flush_seconds: Histogram,
@@ -42,6 +44,7 @@ impl Measures {
             appended: outcome("appended"),
             repeated: outcome("repeated"),
             invalid: outcome("invalid"),
+            key_reused: outcome("key-reused"),
             denied: outcome("denied"),
             unavailable: outcome("unavailable"),
             unreplicated: outcome("unreplicated"),
@@ -49,6 +52,7 @@ impl Measures {
             busy: outcome("busy"),
             closed: outcome("closed"),
             sender_rate: outcome("sender-rate"),
+            sender_requests: outcome("sender-requests"),
             topic_rate: outcome("topic-rate"),
             memory: outcome("memory"),
             flush_seconds: histogram!("sluice_publish_duration_seconds"),
@@ -62,7 +66,8 @@ impl Measures {
             Ok(Appended { repeated: false, .. }) => &self.appended,
             Ok(Appended { repeated: true, .. }) => &self.repeated,
             Err(PublishError::Invalid { .. }) => &self.invalid,
-            Err(PublishError::Unavailable { .. }) => &self.unavailable,
+            Err(PublishError::KeyReused) => &self.key_reused,
+            Err(PublishError::Unavailable { .. } | PublishError::NotSent { .. }) => &self.unavailable,
             Err(PublishError::NotReplicated { .. }) => &self.unreplicated,
             Err(PublishError::Refused(_)) => &self.refused,
             Err(PublishError::TooBusy) => &self.busy,
@@ -76,14 +81,20 @@ impl Measures {
         self.invalid.increment(1);
     }
 
-    /// An event came faster than it may, for the reason that its sender was told.
+    /// An event came faster than it may, or a request while too many of its sender were open; the reason is what the
+    /// sender was told.
     pub(crate) fn limited(&self, reason: &str) {
-        if reason == "topic-rate" { &self.topic_rate } else { &self.sender_rate }.increment(1);
+        match reason {
+            "topic-rate" => &self.topic_rate,
+            "sender-requests" => &self.sender_requests,
+            _ => &self.sender_rate,
+        }
+        .increment(1);
     }
 
-    /// A request found the process short of memory.
-    pub(crate) fn memory(&self) {
-        self.memory.increment(1);
+    /// A request found the process short of memory or of places.
+    pub(crate) fn overloaded(&self, reason: &str) {
+        if reason == "too-busy" { &self.busy } else { &self.memory }.increment(1);
     }
 
     /// A request or line was for a topic that its sender may not publish to.

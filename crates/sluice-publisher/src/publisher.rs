@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::circuit::Open;
-use crate::lane::{Lane, Queued};
+use crate::lane::{Lane, Queued, Sending};
 use crate::link::Link;
 use crate::measure::Measures;
 use crate::trace::Spans;
@@ -39,6 +39,9 @@ struct Shared {
     settings: PublisherSettings,
     events: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
+    /// The part of both that events may hold which wait for more replicas than the settings say.
+    waiting_events: Arc<Semaphore>,
+    waiting_bytes: Arc<Semaphore>,
     lanes: Vec<mpsc::UnboundedSender<Queued>>,
     hasher: RandomState,
     link: Arc<Link>,
@@ -79,7 +82,13 @@ impl Publisher {
         let lanes = (0..settings.lanes.max(1))
             .map(|_| {
                 let (sender, queue) = mpsc::unbounded_channel();
-                let lane = Lane::new(queue, link.clone(), measures.clone(), spans.clone(), &settings);
+                let sending = Sending {
+                    link: link.clone(),
+                    measures: measures.clone(),
+                    spans: spans.clone(),
+                    wait_replicas_timeout: settings.wait_replicas_timeout,
+                };
+                let lane = Lane::new(queue, sending, &settings, (tracker.clone(), running.clone()));
                 tracker.spawn(running.track_future(lane.run(closing.clone())));
                 sender
             })
@@ -88,6 +97,12 @@ impl Publisher {
             shared: Arc::new(Shared {
                 events: Arc::new(Semaphore::new(settings.queue_events_max.clamp(1, Semaphore::MAX_PERMITS))),
                 bytes: Arc::new(Semaphore::new(settings.queue_bytes_max.min(Semaphore::MAX_PERMITS))),
+                waiting_events: Arc::new(Semaphore::new(
+                    (settings.queue_events_max / 2).clamp(1, Semaphore::MAX_PERMITS),
+                )),
+                waiting_bytes: Arc::new(Semaphore::new(
+                    (settings.queue_bytes_max / 2).clamp(settings.event_bytes_max, Semaphore::MAX_PERMITS),
+                )),
                 settings,
                 lanes,
                 hasher: RandomState::new(),
@@ -157,16 +172,13 @@ impl Publisher {
         let shared = &*self.shared;
         let accepted = async {
             let bytes = shared.admit(&event)?;
-            let room = Room {
-                _event: shared.events.clone().acquire_owned().await.map_err(|_| PublishError::Closed)?,
-                _bytes: shared
-                    .bytes
-                    .clone()
-                    .acquire_many_owned(bytes)
-                    .await
-                    .map_err(|_| PublishError::Closed)?,
+            let waiting = if shared.waits_longer(replicas) {
+                Some(acquire(&shared.waiting_events, &shared.waiting_bytes, bytes).await?)
+            } else {
+                None
             };
-            shared.accept(event, room, replicas)
+            let queued = acquire(&shared.events, &shared.bytes, bytes).await?;
+            shared.accept(event, Room { _queued: queued, _waiting: waiting }, replicas)
         };
         accepted.await.inspect_err(|error| shared.measures.outcome(&Err(error.clone())))
     }
@@ -176,11 +188,11 @@ impl Publisher {
         let shared = &*self.shared;
         let accept = || {
             let bytes = shared.admit(&event)?;
-            let room = Room {
-                _event: shared.events.clone().try_acquire_owned().map_err(no_room)?,
-                _bytes: shared.bytes.clone().try_acquire_many_owned(bytes).map_err(no_room)?,
-            };
-            shared.accept(event, room, None)
+            let queued = (
+                shared.events.clone().try_acquire_owned().map_err(no_room)?,
+                shared.bytes.clone().try_acquire_many_owned(bytes).map_err(no_room)?,
+            );
+            shared.accept(event, Room { _queued: queued, _waiting: None }, None)
         };
         accept().inspect_err(|error| shared.measures.outcome(&Err(error.clone())))
     }
@@ -190,6 +202,8 @@ impl Publisher {
         let shared = &*self.shared;
         shared.events.close();
         shared.bytes.close();
+        shared.waiting_events.close();
+        shared.waiting_bytes.close();
         shared.closing.cancel();
         shared.running.close();
         shared.running.wait().await;
@@ -240,6 +254,11 @@ impl Shared {
         Ok(check(&self.link)?)
     }
 
+    /// Whether an event would be in the queue for longer than the settings mean events to be: it may not fill it.
+    fn waits_longer(&self, replicas: Option<u8>) -> bool {
+        replicas.is_some_and(|replicas| replicas > self.settings.wait_replicas)
+    }
+
     fn accept(&self, event: NewEvent, room: Room, replicas: Option<u8>) -> Result<Receipt, PublishError> {
         let replicas = replicas.unwrap_or(self.settings.wait_replicas);
         let (answer, receipt) = oneshot::channel();
@@ -254,8 +273,20 @@ impl Shared {
 /// An event's place in the queue; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
-    _event: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    _queued: Permits,
+    _waiting: Option<Permits>,
+}
+
+/// For one event, and for its bytes.
+type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+async fn acquire(
+    events: &Arc<Semaphore>,
+    bytes: &Arc<Semaphore>,
+    count: u32,
+) -> Result<Permits, PublishError> {
+    let event = events.clone().acquire_owned().await.map_err(|_| PublishError::Closed)?;
+    Ok((event, bytes.clone().acquire_many_owned(count).await.map_err(|_| PublishError::Closed)?))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]

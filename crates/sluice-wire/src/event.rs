@@ -45,10 +45,11 @@ impl NewEvent {
     }
 }
 
-/// The type of an event: 1 to 200 bytes of UTF-8 without control characters.
+/// The type of an event: 1 to 200 bytes of UTF-8 without control characters that do not begin with `sluice.`.
 ///
 /// A line break would end the SSE field and start another, so it is refused here, where every type comes
-/// from, and once more by the encoder's debug assertions.
+/// from, and once more by the encoder's debug assertions. Types that begin with `sluice.` tell clients about the
+/// stream itself (`sluice.gap`, `sluice.expired`); an event that carried one would be believed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EventType(ByteString);
 
@@ -61,6 +62,9 @@ pub enum EventTypeError {
     /// The type is too long.
     #[error("an event type has at most {max} bytes, this one has {0}", max = EventType::LEN_MAX)]
     TooLong(usize),
+    /// The type begins with [`EventType::RESERVED_PREFIX`].
+    #[error("event types that begin with `{prefix}` are reserved for Sluice itself; choose another type", prefix = EventType::RESERVED_PREFIX)]
+    Reserved,
     /// The type holds a control character, such as CR, LF or NUL.
     #[error("control character {character:?} at offset {offset} is not allowed in an event type")]
     Control {
@@ -75,6 +79,9 @@ impl EventType {
     /// The greatest length in bytes.
     pub const LEN_MAX: usize = 200;
 
+    /// What the types of Sluice's own events begin with; no event of a log has such a type.
+    pub const RESERVED_PREFIX: &str = "sluice.";
+
     /// Checks `text` and makes it a type.
     pub fn parse(text: impl Into<ByteString>) -> Result<Self, EventTypeError> {
         let text = text.into();
@@ -86,6 +93,9 @@ impl EventType {
         }
         if text.len() > Self::LEN_MAX {
             return Err(EventTypeError::TooLong(text.len()));
+        }
+        if text.starts_with(Self::RESERVED_PREFIX) {
+            return Err(EventTypeError::Reserved);
         }
         Ok(Self(text))
     }
@@ -110,8 +120,16 @@ impl fmt::Debug for EventType {
 }
 
 /// A publisher's name for one event: 1 to 200 printable ASCII characters without spaces and braces.
+///
+/// Keys of one topic share a namespace, so a service that takes events of several senders puts each sender's keys
+/// into a scope of its own ([`IdempotencyKey::within`]).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct IdempotencyKey(ByteString);
+pub struct IdempotencyKey {
+    /// The scope, if there is one, and the key as it was given.
+    name: ByteString,
+    /// Where the key begins as it was given.
+    given_from: usize,
+}
 
 /// A text that is not an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -127,16 +145,36 @@ impl IdempotencyKey {
         let text = text.into();
         let fits = (1..=Self::LEN_MAX).contains(&text.len());
         if fits && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'{' | b'}')) {
-            Ok(Self(text))
+            Ok(Self { name: text, given_from: 0 })
         } else {
             Err(IdempotencyKeyError)
         }
     }
 
-    /// The text.
+    /// The same key in the scope of a sender: it never equals one of another sender or one without a scope.
+    #[must_use]
+    pub fn within(&self, sender: [u8; 16]) -> Self {
+        let scope = format!("from:{:032x}:", u128::from_be_bytes(sender));
+        let name = format!("{scope}{}", self.given()).into();
+        Self { name, given_from: scope.len() }
+    }
+
+    /// What the event is remembered by: the key with its scope.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The key as its sender gave it.
+    #[must_use]
+    pub fn given(&self) -> &str {
+        self.name.get(self.given_from..).unwrap_or_default()
+    }
+
+    /// Whether the key is within the scope of a sender.
+    #[must_use]
+    pub fn is_scoped(&self) -> bool {
+        self.given_from > 0
     }
 }
 
@@ -155,10 +193,31 @@ mod tests {
     }
 
     #[test]
+    fn a_type_cannot_speak_for_the_server() {
+        for reserved in ["sluice.", "sluice.gap", "sluice.expired", "sluice.anything"] {
+            assert_eq!(EventType::parse(reserved), Err(EventTypeError::Reserved), "{reserved:?}");
+        }
+        for free in ["sluice", "sluices.gap", "Sluice.gap", " sluice.gap", "x.sluice.gap"] {
+            assert!(EventType::parse(free).is_ok(), "{free:?}");
+        }
+    }
+
+    #[test]
     fn keys_are_plain_tokens() {
         assert!(IdempotencyKey::parse("8f14e45f-ceea-4672-9b1c-2e8a4a1b6b1a").is_ok());
         for bad in ["", "a b", "a{b", "é", &"x".repeat(201)] {
             assert_eq!(IdempotencyKey::parse(bad), Err(IdempotencyKeyError));
         }
+    }
+
+    #[test]
+    fn keys_of_different_senders_differ_whatever_they_are() {
+        let key = IdempotencyKey::parse("k").unwrap();
+        let (one, two) = (key.within([1; 16]), key.within([2; 16]));
+        assert_eq!(one.as_str(), "from:01010101010101010101010101010101:k");
+        assert!(one != two && one != key && one.is_scoped() && !key.is_scoped());
+        assert_eq!((one.given(), key.given(), one.within([2; 16])), ("k", "k", two));
+        // A sender cannot name a key of another one.
+        assert_ne!(IdempotencyKey::parse(one.as_str()).unwrap().within([2; 16]), one);
     }
 }

@@ -55,6 +55,17 @@ impl Problem {
         format!("{TYPE_BASE}{}", self.slug)
     }
 
+    /// Its `type`, `title` and `status` alone, as a JSON object: for lists in which the same problem recurs.
+    #[must_use]
+    pub fn to_short_json(&self) -> String {
+        let mut json = String::from("{\"type\":");
+        push_json_string(&mut json, &self.type_uri());
+        json.push_str(",\"title\":");
+        push_json_string(&mut json, self.title);
+        let _ = write!(json, ",\"status\":{}}}", self.status);
+        json
+    }
+
     /// The problem as a JSON object: `type`, `title`, `status`, `detail` and, where they apply, `id` and
     /// `retry_after`.
     #[must_use]

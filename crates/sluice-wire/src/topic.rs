@@ -5,7 +5,11 @@ use std::str::FromStr;
 
 use arcstr::ArcStr;
 
-/// The name of a sequence of events: 1 to 200 characters of `[A-Za-z0-9._~:@/-]`.
+/// The name of a sequence of events: 1 to 200 characters of `[A-Za-z0-9._~:@/-]`, of which no segment between slashes is
+/// empty, `.` or `..`.
+///
+/// Proxies and HTTP libraries drop or resolve such segments in a path, so a topic that had one could be named in some
+/// requests and not in others.
 ///
 /// Braces are not among them, so that `{<topic>}` is always a whole Redis Cluster hash tag. Cloning shares
 /// the text, behind a pointer of eight bytes: a node holds each name in several tables, and where every stream
@@ -22,6 +26,16 @@ pub enum TopicError {
     /// The name is too long.
     #[error("a topic has at most {max} characters, this one has {0}", max = Topic::LEN_MAX)]
     TooLong(usize),
+    /// A segment is one that proxies drop or resolve in a path.
+    #[error(
+        "a topic must not begin or end with `/`, and no segment may be empty, `.` or `..`; segment {number} is {segment:?}"
+    )]
+    Segment {
+        /// Which segment, counted from 1.
+        number: usize,
+        /// The segment.
+        segment: &'static str,
+    },
     /// The name holds a character outside the alphabet.
     #[error(
         "character {character:?} at offset {offset} is not allowed in a topic; allowed are A-Z a-z 0-9 . _ ~ : @ / -"
@@ -53,6 +67,9 @@ impl Topic {
         if name.len() > Self::LEN_MAX {
             return Err(TopicError::TooLong(name.len()));
         }
+        if let Some((number, segment)) = (1..).zip(name.split('/')).find_map(dropped_segment) {
+            return Err(TopicError::Segment { number, segment });
+        }
         Ok(Self(name.into()))
     }
 
@@ -61,6 +78,11 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A segment that has no place in a path, with its number.
+fn dropped_segment((number, segment): (usize, &str)) -> Option<(usize, &'static str)> {
+    ["", ".", ".."].into_iter().find(|dropped| *dropped == segment).map(|segment| (number, segment))
 }
 
 pub(crate) fn is_topic_character(c: char) -> bool {
@@ -122,6 +144,18 @@ mod tests {
         for (name, character, offset) in [("a b", ' ', 1), ("{a}", '{', 0), ("é", 'é', 0), ("a\r", '\r', 1)]
         {
             assert_eq!(Topic::parse(name), Err(TopicError::Character { character, offset }));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_a_path_cannot_carry_is_none() {
+        for (name, number, segment) in
+            [("/t", 1, ""), ("t/", 2, ""), ("/", 1, ""), ("a//b", 2, ""), (".", 1, "."), ("a/../b", 2, "..")]
+        {
+            assert_eq!(Topic::parse(name), Err(TopicError::Segment { number, segment }), "{name:?}");
+        }
+        for name in ["a..b/...", "~/.a", "a/.../b", ":"] {
+            assert!(Topic::parse(name).is_ok(), "{name:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use axum::Router;
 use sluice_access::{Access, Pressure};
 use sluice_broker::{Broker, BrokerSettings, connect};
 use sluice_gateway::{Ends, Gateway, GatewaySettings, ListenerSettings, Serves};
-use sluice_publisher::Publisher;
+use sluice_publisher::{Publisher, RouteSettings};
 use sluice_runtime::config::{Config, LogFormat, Role};
 use sluice_runtime::failures;
 use sluice_runtime::lifecycle::Lifecycle;
@@ -25,6 +25,7 @@ use sluice_runtime::limits::raise_descriptor_limit;
 use sluice_runtime::telemetry::{Telemetry, Traces, metric};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::readiness::Readiness;
 use self::revocations::{RevocationSettings, Revocations};
@@ -98,6 +99,8 @@ struct Parts {
     listener_settings: ListenerSettings,
     /// Connections take no further request from then on.
     leaving: CancellationToken,
+    /// Publishing requests that are not answered yet.
+    requests: TaskTracker,
     public: Option<Router>,
     publishing: Option<Router>,
 }
@@ -124,9 +127,14 @@ impl Parts {
         };
         let publisher = (config.role != Role::Gateway)
             .then(|| Publisher::start(broker.clone(), settings::publisher(config), &lifecycle.tracker));
+        let (leaving, requests) = (lifecycle.hard.child_token(), TaskTracker::new());
         let routes = publisher.as_ref().map(|publisher| {
-            let mut settings = settings::publisher_routes(config, access, pressure);
-            settings.revoking = access.has_credentials().then(|| revocations.for_applications(config));
+            let settings = RouteSettings {
+                draining: leaving.clone(),
+                requests: requests.clone(),
+                revoking: access.has_credentials().then(|| revocations.for_applications(config)),
+                ..settings::publisher_routes(config, access, pressure)
+            };
             sluice_publisher::routes(publisher.clone(), settings)
         });
         let (public, publishing) = match (gateway.as_ref().map(Gateway::router), routes) {
@@ -140,8 +148,16 @@ impl Parts {
         });
         let listener_settings = settings::listener(config, descriptors)?;
         status::metrics::publish_listeners(listener_settings.tls.as_ref());
-        let leaving = lifecycle.hard.child_token();
-        Ok(Self { gateway, publisher, gateway_settings, listener_settings, leaving, public, publishing })
+        Ok(Self {
+            gateway,
+            publisher,
+            gateway_settings,
+            listener_settings,
+            leaving,
+            requests,
+            public,
+            publishing,
+        })
     }
 
     fn listen(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<()> {

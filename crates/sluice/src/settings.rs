@@ -256,6 +256,9 @@ pub(crate) fn publisher_routes(config: &Config, access: &Access, pressure: &Pres
         batch_events_max: config.publisher.batch_events_max,
         batch_bytes_max: config.publisher.batch_bytes_max,
         requests_max: config.publisher.concurrency_max,
+        uploads_max: config.publisher.uploads_max,
+        body_idle_max: config.publisher.body_idle,
+        wait_replicas_max: config.publisher.wait_replicas_max.max(config.publisher.wait_replicas),
         pace: pace(config),
         pressure: pressure.clone(),
         ..RouteSettings::default()

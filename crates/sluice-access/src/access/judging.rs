@@ -92,6 +92,11 @@ impl Shared {
         Err(self.try_issuers(unverified).err().unwrap_or(denial))
     }
 
+    pub(super) fn check_expired(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
+        let Some(expires_ms) = identity.expires_at_ms else { return Ok(()) };
+        self.rules.check_expired(expires_ms, now_ms)
+    }
+
     pub(super) fn check_revoked(&self, identity: &Identity, now_ms: u64) -> Result<(), Denial> {
         let revocations = self.revocations.read().unwrap_or_else(sluice_failure::poisoned);
         if revocations.refuses(&identity.names(), now_ms) {

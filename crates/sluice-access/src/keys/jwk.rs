@@ -15,6 +15,10 @@ struct Set {
 }
 
 pub(super) fn set(json: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, KeyError> {
+    // Of an array the first item would be taken for `keys`.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(KeyError::Form("not an object {\"keys\": [..]}".to_owned()));
+    }
     let set: Set = serde_json::from_slice(json)
         .map_err(|error| KeyError::Form(format!("not {{\"keys\": [..]}}, line {}", error.line())))?;
     let (mut keys, mut why) = (Vec::new(), "it is empty");

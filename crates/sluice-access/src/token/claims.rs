@@ -80,8 +80,12 @@ impl ClaimRules {
         })
     }
 
+    fn leeway_ms(&self) -> u64 {
+        u64::try_from(self.leeway.as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn check_times(&self, claims: &BTreeMap<String, Value>, now_ms: u64) -> Result<(), Denial> {
-        let leeway_ms = u64::try_from(self.leeway.as_millis()).unwrap_or(u64::MAX);
+        let leeway_ms = self.leeway_ms();
         let expires_ms =
             millis(claims, "exp")?.ok_or_else(|| wrong("the token has no `exp`: it would never end"))?;
         self.check_expired(expires_ms, now_ms)?;
@@ -96,9 +100,8 @@ impl ClaimRules {
     }
 
     /// Refuses a token that ended at `expires_ms`, by a clock that may be off by the leeway.
-    pub(super) fn check_expired(&self, expires_ms: u64, now_ms: u64) -> Result<(), Denial> {
-        let leeway_ms = u64::try_from(self.leeway.as_millis()).unwrap_or(u64::MAX);
-        if now_ms < expires_ms.saturating_add(leeway_ms) {
+    pub(crate) fn check_expired(&self, expires_ms: u64, now_ms: u64) -> Result<(), Denial> {
+        if now_ms < expires_ms.saturating_add(self.leeway_ms()) {
             return Ok(());
         }
         let ago_s = now_ms.saturating_sub(expires_ms) / 1_000;

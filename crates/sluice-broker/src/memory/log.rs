@@ -21,7 +21,7 @@ pub(super) struct Log {
     /// Something was removed.
     trimmed: bool,
     /// When the whole log is forgotten, if nothing is appended before.
-    pub(super) forgotten_at_ms: Option<u64>,
+    pub(super) expires_at_ms: Option<u64>,
 }
 
 /// The bytes that `event` counts for.
@@ -73,6 +73,10 @@ impl Log {
         let event = self.events.pop_back()?;
         self.last = event.prev.unwrap_or_default();
         Some(event)
+    }
+
+    pub(super) fn is_expired(&self, now_ms: u64) -> bool {
+        self.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms)
     }
 
     pub(super) fn oldest(&self) -> Option<EventId> {

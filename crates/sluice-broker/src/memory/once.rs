@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use sluice_wire::{EventId, IdempotencyKey, Topic};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sluice_wire::{EventId, IdempotencyKey, NewEvent, Topic};
+
+use crate::BrokerError;
 
 /// What a record is counted with: two map slots and the key's text.
 const RECORD_BYTES: usize = 320;
@@ -19,27 +23,38 @@ pub(super) struct Once {
 #[derive(Debug, Clone, Copy)]
 struct Record {
     id: EventId,
+    /// Of the event's type and data.
+    digest: u64,
     ends_at_ms: u64,
 }
 
 impl Once {
-    /// The event that `key` made, if its window is still open at `now_ms`; the window begins anew.
+    /// The event that the key of `new` made, if its window is still open at `now_ms`; the window begins anew.
+    ///
+    /// # Errors
+    ///
+    /// [`BrokerError::KeyReused`] when that event was another one.
     pub(super) fn touch(
         &mut self,
-        topic: &Topic,
-        key: &IdempotencyKey,
+        new: &NewEvent,
         now_ms: u64,
         window_ms: u64,
-    ) -> Option<EventId> {
+    ) -> Result<Option<EventId>, BrokerError> {
         self.forget_ended(now_ms);
-        let name = (topic.clone(), key.clone());
-        let id = self.records.get(&name)?.id;
-        self.insert(name, id, now_ms + window_ms);
-        Some(id)
+        let Some(name) = name_of(new) else { return Ok(None) };
+        let Some(record) = self.records.get(&name).copied() else { return Ok(None) };
+        if record.digest != digest_of(new) {
+            return Err(BrokerError::KeyReused);
+        }
+        self.insert(name, Record { ends_at_ms: now_ms + window_ms, ..record });
+        Ok(Some(record.id))
     }
 
-    pub(super) fn remember(&mut self, topic: &Topic, key: &IdempotencyKey, id: EventId, ends_at_ms: u64) {
-        self.insert((topic.clone(), key.clone()), id, ends_at_ms);
+    /// Remembers the key of `new`, if it has one, until `ends_at_ms`.
+    pub(super) fn remember(&mut self, new: &NewEvent, id: EventId, ends_at_ms: u64) {
+        if let Some(name) = name_of(new) {
+            self.insert(name, Record { id, digest: digest_of(new), ends_at_ms });
+        }
     }
 
     /// The bytes that the records count for.
@@ -47,8 +62,8 @@ impl Once {
         self.ends.len() * RECORD_BYTES
     }
 
-    fn insert(&mut self, name: Name, id: EventId, ends_at_ms: u64) {
-        let record = Record { id, ends_at_ms };
+    fn insert(&mut self, name: Name, record: Record) {
+        let ends_at_ms = record.ends_at_ms;
         if self.records.insert(name.clone(), record).is_none_or(|old| old.ends_at_ms != ends_at_ms) {
             self.ends.push_back((ends_at_ms, name));
         }
@@ -64,18 +79,29 @@ impl Once {
     }
 }
 
+fn name_of(new: &NewEvent) -> Option<Name> {
+    Some((new.topic.clone(), new.key.clone()?))
+}
+
+fn digest_of(new: &NewEvent) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&new.event_type, &*new.data).hash(&mut hasher);
+    hasher.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_touched_record_outlives_its_first_window() {
-        let (topic, key) = (Topic::parse("t").unwrap(), IdempotencyKey::parse("k").unwrap());
+        let key = Some(IdempotencyKey::parse("k").unwrap());
+        let new = NewEvent { key, ..NewEvent::new(Topic::parse("t").unwrap(), "x") };
         let mut once = Once::default();
-        once.remember(&topic, &key, EventId::at(1), 100);
-        assert_eq!(once.touch(&topic, &key, 90, 100), Some(EventId::at(1)));
-        assert_eq!(once.touch(&topic, &key, 150, 100), Some(EventId::at(1)));
-        assert_eq!(once.touch(&topic, &key, 250, 100), None);
+        once.remember(&new, EventId::at(1), 100);
+        for (now_ms, id) in [(90, Some(EventId::at(1))), (150, Some(EventId::at(1))), (250, None)] {
+            assert_eq!(once.touch(&new, now_ms, 100).unwrap(), id);
+        }
         assert_eq!(once.bytes(), 0);
     }
 }

@@ -14,6 +14,9 @@ use super::once::Once;
 use crate::broker::Announcement;
 use crate::{Appended, BrokerError, Retention};
 
+/// Between two looks for expired logs while there is no room for another topic.
+const SWEEP_INTERVAL_MS: u64 = 1_000;
+
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) listeners: Listeners,
@@ -30,6 +33,8 @@ pub(super) struct State {
     bytes_max: usize,
     topics_max: usize,
     once_window_ms: u64,
+    /// When expired logs were last looked for.
+    swept_at_ms: u64,
 }
 
 impl State {
@@ -47,6 +52,7 @@ impl State {
             bytes_max,
             topics_max,
             once_window_ms: millis(once_window),
+            swept_at_ms: 0,
         }
     }
 
@@ -58,12 +64,13 @@ impl State {
         now_ms: u64,
     ) -> Result<Appended, BrokerError> {
         self.readable(&new.topic)?;
-        if let Some(key) = &new.key
-            && let Some(id) = self.once.touch(&new.topic, key, now_ms, self.once_window_ms)
-        {
+        if let Some(id) = self.once.touch(new, now_ms, self.once_window_ms)? {
             return Ok(Appended { id, repeated: true });
         }
-        self.forget_if_idle(&new.topic, now_ms);
+        self.forget_if_expired(&new.topic, now_ms);
+        if self.logs.len() >= self.topics_max {
+            self.forget_expired(now_ms);
+        }
         if !self.logs.contains_key(&new.topic) && self.logs.len() >= self.topics_max {
             let why = format!("the embedded broker holds {} topics at most", self.topics_max);
             return Err(BrokerError::Refused(why));
@@ -86,12 +93,10 @@ impl State {
             traceparent: new.traceparent.clone(),
         };
         log.push(event.clone());
-        log.forgotten_at_ms = retention.idle_max.map(|idle| now_ms.saturating_add(millis(idle)));
+        log.expires_at_ms = retention.horizon().map(|horizon| now_ms.saturating_add(millis(horizon)));
         self.event_bytes += bytes_of(&event);
         self.by_age.insert(id, new.topic.clone());
-        if let Some(key) = &new.key {
-            self.once.remember(&new.topic, key, id, now_ms + self.once_window_ms);
-        }
+        self.once.remember(new, id, now_ms + self.once_window_ms);
         self.trim(&new.topic, retention, now_ms);
         self.evict();
         self.listeners.announce(&new.topic, &Announcement::Message(LiveMessage::Event(event)));
@@ -125,15 +130,27 @@ impl State {
         Ok(())
     }
 
-    /// The log of `topic`, unless it was idle for too long.
+    /// The log of `topic`, unless it has expired.
     pub(super) fn log(&mut self, topic: &Topic, now_ms: u64) -> Option<&Log> {
-        self.forget_if_idle(topic, now_ms);
+        self.forget_if_expired(topic, now_ms);
         self.logs.get(topic)
     }
 
-    fn forget_if_idle(&mut self, topic: &Topic, now_ms: u64) {
-        let idle = |log: &Log| log.forgotten_at_ms.is_some_and(|at| at <= now_ms);
-        if !self.logs.get(topic).is_some_and(idle) {
+    /// Forgets all logs that have expired: finished topics make room for new ones. Looks at most once a second.
+    fn forget_expired(&mut self, now_ms: u64) {
+        if now_ms < self.swept_at_ms.saturating_add(SWEEP_INTERVAL_MS) {
+            return;
+        }
+        self.swept_at_ms = now_ms;
+        let expired = self.logs.iter().filter(|(_, log)| log.is_expired(now_ms));
+        let expired: Vec<Topic> = expired.map(|(topic, _)| topic.clone()).collect();
+        for topic in expired {
+            self.forget_if_expired(&topic, now_ms);
+        }
+    }
+
+    fn forget_if_expired(&mut self, topic: &Topic, now_ms: u64) {
+        if !self.logs.get(topic).is_some_and(|log| log.is_expired(now_ms)) {
             return;
         }
         if let Some(log) = self.logs.remove(topic) {
@@ -232,6 +249,17 @@ mod tests {
         assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(2)));
         state.append(&event("t", "x"), kept, 13).unwrap();
         assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(3)));
+    }
+
+    #[test]
+    fn finished_topics_make_room_for_new_ones() {
+        let mut state = state(1 << 20);
+        let kept = Retention { age_max: Some(Duration::from_secs(10)), ..Retention::UNLIMITED };
+        for (topic, now_ms) in [("1", 20_000), ("2", 21_000), ("3", 29_000), ("4", 31_000), ("5", 32_000)] {
+            state.append(&event(topic, "x"), kept, now_ms).unwrap();
+        }
+        assert_eq!((state.logs.len(), state.by_age.len()), (3, 3));
+        assert!(state.append(&event("6", "x"), kept, 33_000).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use redis::{Pipeline, Value};
 use sluice_wire::{IdempotencyKey, NewEvent, Topic};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::append::Appending;
@@ -118,7 +119,8 @@ async fn try_to_append(broker: &RedisBroker, duties: Duties, shard: &Shard) -> O
     event.key = IdempotencyKey::parse(format!("{:016x}", fastrand::u64(..))).ok();
     let appending = Appending::new(broker.servers.announce_command(), KEPT);
     let (servers, keys) = (&broker.servers, &broker.keys);
-    let appended = appending.append(servers, keys, &policies, &[event], ReplicaWait::default()).await;
+    let appended =
+        appending.append(servers, keys, &policies, &[event], ReplicaWait::default(), &Notify::new()).await;
     appended.into_iter().try_for_each(|outcome| outcome.map(drop))
 }
 

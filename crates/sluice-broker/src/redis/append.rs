@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use redis::{Script, Value};
 use sluice_wire::NewEvent;
+use tokio::sync::Notify;
 
 use super::keys::Keys;
 use super::reckoning::Reckoning;
+use super::reports::Reports;
 use super::servers::{Answers, Request, Routed, Servers};
 use super::{failure, parse, scripts};
 use crate::{Appended, BrokerError, ReplicaWait, Retention, RetentionPolicies};
@@ -16,12 +18,14 @@ pub(super) struct Appending {
     announce: &'static str,
     once_window_ms: u128,
     clocks: Reckoning,
+    reports: Reports,
 }
 
 impl Appending {
     pub(super) fn new(announce: &'static str, once_window: Duration) -> Self {
         let (script, clocks) = (scripts::publish(), Reckoning::new());
-        Self { script, announce, once_window_ms: once_window.as_millis(), clocks }
+        let once_window_ms = once_window.as_millis();
+        Self { script, announce, once_window_ms, clocks, reports: Reports::new() }
     }
 
     pub(super) async fn append(
@@ -31,16 +35,19 @@ impl Appending {
         retention: &RetentionPolicies,
         events: &[NewEvent],
         wait: ReplicaWait,
+        appended: &Notify,
     ) -> Vec<Result<Appended, BrokerError>> {
         if events.is_empty() {
             return Vec::new();
         }
         let commands = events.iter().map(|event| self.command(keys, event, retention.of(&event.topic)));
         let request = Request { commands: commands.collect(), preface: None, changes: true, wait };
-        let Answers { answers, confirmed, .. } = servers.ask(request).await;
-        let answers = answers.into_iter().zip(confirmed).zip(events);
-        let judged =
-            answers.map(|((answer, confirmed), event)| wait.judge(self.result(answer?, event)?, confirmed));
+        let Answers { answers, confirmed, lost, .. } = servers.ask_noting(request, appended).await;
+        let answers = answers.into_iter().zip(lost).zip(confirmed).zip(events);
+        let judged = answers.map(|(((answer, lost), confirmed), event)| {
+            let answer = answer.and_then(|answer| self.result(answer, event));
+            wait.judge(answer.map_err(|error| if lost { error } else { not_appended(error) })?, confirmed)
+        });
         judged.collect()
     }
 
@@ -49,10 +56,12 @@ impl Appending {
             |millis: Option<Duration>| millis.map_or_else(String::new, |d| d.as_millis().to_string());
         let mut command = redis::cmd("EVALSHA");
         command.arg(self.script.get_hash());
-        match &event.key {
-            Some(key) => command.arg(2).arg(keys.log(&event.topic)).arg(keys.once(&event.topic, key)),
-            None => command.arg(1).arg(keys.log(&event.topic)),
-        };
+        let (log, once) =
+            (keys.log(&event.topic), event.key.as_ref().map(|key| keys.once(&event.topic, key)));
+        let once_before = event.key.as_ref().and_then(|key| keys.once_before(&event.topic, key));
+        let names = [Some(log), once, once_before];
+        let names: Vec<String> = names.into_iter().flatten().collect();
+        command.arg(names.len()).arg(names);
         command
             .arg(event.data.as_bytes().as_ref())
             .arg(event.event_type.as_ref().map_or("", |event_type| event_type.as_str()))
@@ -62,7 +71,9 @@ impl Appending {
             .arg(optional(retention.idle_max))
             .arg(self.once_window_ms.max(1).to_string())
             .arg(self.announce)
-            .arg(self.clocks.now_ms().unwrap_or(0));
+            .arg(self.clocks.now_ms().unwrap_or(0))
+            // A `ByteString` is UTF-8.
+            .arg(1);
         Routed { slot: keys.slot(&event.topic), command }
     }
 
@@ -77,11 +88,20 @@ impl Appending {
         }
         let odd = || failure::odd("publish.lua", "id");
         let Value::Array(parts) = failure::checked(answer)? else { return Err(odd()) };
-        let [id, repeated, clock_ms] = <[Value; 3]>::try_from(parts).map_err(|_| odd())?;
+        let [id, repeated, clock_ms, report] = <[Value; 4]>::try_from(parts).map_err(|_| odd())?;
         if let Value::Int(clock_ms) = clock_ms {
             self.clocks.note(clock_ms.try_into().unwrap_or(0));
         }
+        self.reports.take(&report, &event.topic);
         Ok(Appended { id: parse::id(&id).ok_or_else(odd)?, repeated: repeated == Value::Int(1) })
+    }
+}
+
+/// An error of an event that the server did not run, or of which it said that it refuses it.
+fn not_appended(error: BrokerError) -> BrokerError {
+    match error {
+        BrokerError::Unavailable(why) => BrokerError::NotAppended(why),
+        other => other,
     }
 }
 

@@ -126,6 +126,7 @@ fn by_code(code: &str, details: &str) -> BrokerError {
             "Redis does not know a command that is needed: {}; Redis 7.0 or newer without renamed commands is needed",
             said(details)
         )),
+        "KEYREUSED" => BrokerError::KeyReused,
         "SLUICE" => BrokerError::Refused(said(details).to_owned()),
         _ => BrokerError::Refused(text),
     }
@@ -149,6 +150,7 @@ mod tests {
             assert!(matches!(by_code(code, "x"), BrokerError::Refused(_)), "{code}");
         }
         assert!(matches!(by_code("WRONGTYPE", "x"), BrokerError::Unexpected(_)));
+        assert!(matches!(by_code("KEYREUSED", "x"), BrokerError::KeyReused));
     }
 
     #[test]

@@ -40,6 +40,11 @@ impl Keys {
         format!("{}:{{{topic}}}:once:{}", self.prefix, key.as_str())
     }
 
+    /// The name that releases without scopes gave the record of `key`, if that is another one.
+    pub(super) fn once_before(&self, topic: &Topic, key: &IdempotencyKey) -> Option<String> {
+        key.is_scoped().then(|| format!("{}:{{{topic}}}:once:{}", self.prefix, key.given()))
+    }
+
     /// The slot of everything of a topic.
     pub(super) fn slot(&self, topic: &Topic) -> Slot {
         layout::slot(topic.as_str().as_bytes())

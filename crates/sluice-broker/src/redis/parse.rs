@@ -158,12 +158,16 @@ mod tests {
             entry("2-0", &["data", "x", "prev", "1-0", "type", "t", "tp", "00-1"]),
             entry("3-0", &["data", "y", "prev", "junk"]),
             entry("4-0", &["data", "z", "type", "a\nb"]),
+            entry("4-1", &["data", "{}", "type", "sluice.expired"]),
             invalid,
         ]);
-        let page = page(answer, 5).unwrap();
+        let page = page(answer, 6).unwrap();
         assert_eq!((page.first, page.last), (Some(EventId::new(1, 0)), Some(EventId::new(5, 0))));
         assert_eq!((page.more, page.events.len()), (true, 2));
-        assert_eq!(page.skipped, [EventId::new(1, 0), EventId::new(4, 0), EventId::new(5, 0)]);
+        assert_eq!(
+            page.skipped,
+            [EventId::new(1, 0), EventId::new(4, 0), EventId::new(4, 1), EventId::new(5, 0)]
+        );
         assert_eq!(page.events[0].prev, Some(EventId::new(1, 0)));
         assert_eq!(page.events[0].event_type.as_ref().unwrap().as_str(), "t");
         assert_eq!(page.events[0].traceparent.as_deref(), Some("00-1"));

@@ -102,29 +102,23 @@ impl Pool {
         if pipeline.is_empty() {
             return Ok(Vec::new());
         }
-        self.sent(pipeline, None).await
+        Ok(self.pipeline_and_connection(pipeline).await?.0)
     }
 
-    /// As [`Pool::pipeline`], for one that may take longer than others: `response_timeout`.
-    pub(super) async fn pipeline_within(
+    /// As [`Pool::pipeline`]; and the connection, over which a WAIT for what it changed can be sent. It is not dialled
+    /// again: on another connection WAIT would know of no change and confirm at once.
+    pub(super) async fn pipeline_and_connection(
         &self,
         pipeline: &Pipeline,
-        response_timeout: Duration,
-    ) -> Result<Vec<Value>, Failure> {
-        self.sent(pipeline, Some(response_timeout)).await
-    }
-
-    async fn sent(&self, pipeline: &Pipeline, within: Option<Duration>) -> Result<Vec<Value>, Failure> {
+    ) -> Result<(Vec<Value>, MultiplexedConnection), Failure> {
         let request = async |connection: &mut MultiplexedConnection| {
-            if let Some(within) = within {
-                // Of this clone alone.
-                connection.set_response_timeout(within);
-            }
-            connection.send_packed_commands(pipeline, 0, pipeline.len()).await
+            let answers = connection.send_packed_commands(pipeline, 0, pipeline.len()).await?;
+            Ok((answers, connection.clone()))
         };
-        let answers = self.with_lane(request, |answers| answers.iter().any(is_read_only)).await?;
+        let spent = |(answers, _): &(Vec<Value>, _)| answers.iter().any(is_read_only);
+        let (answers, connection) = self.with_lane(request, spent).await?;
         if answers.len() == pipeline.len() {
-            return Ok(answers);
+            return Ok((answers, connection));
         }
         let why = format!(
             "Redis at {} gave {} answers to {} commands",
@@ -132,7 +126,7 @@ impl Pool {
             answers.len(),
             pipeline.len()
         );
-        Err(Failure { why: BrokerError::Unexpected(why), dropped: false })
+        Err(Failure { why: BrokerError::Unexpected(why), dropped: false, sent: true })
     }
 
     /// Sends one command; an error it was answered with is one here.
@@ -168,7 +162,7 @@ impl Pool {
                     lane.discard(number);
                 }
                 let dropped = kept && error.is_io_error() && !error.is_timeout();
-                Err(Failure { why: failure::of(&error, &self.address), dropped })
+                Err(Failure { why: failure::of(&error, &self.address), dropped, sent: true })
             }
         }
     }
@@ -180,11 +174,13 @@ pub(super) struct Failure {
     pub(super) why: BrokerError,
     /// It was sent over a connection that had stood for a while, and turned out to be closed.
     pub(super) dropped: bool,
+    /// It may have reached the server.
+    pub(super) sent: bool,
 }
 
 impl Failure {
     pub(super) fn before_sending(why: BrokerError) -> Self {
-        Self { why, dropped: false }
+        Self { why, dropped: false, sent: false }
     }
 }
 

@@ -6,6 +6,7 @@
 mod asking;
 mod partitions;
 mod rounds;
+mod waiting;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,10 +14,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::{Cmd, Value};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::asking::Asking;
 use self::rounds::{Outcome, Rounds};
+use self::waiting::WaitingConnections;
 use super::dial::Dialler;
 use super::failure;
 use super::layout::{Layout, Slot};
@@ -28,9 +31,6 @@ use crate::{BrokerError, ReplicaWait};
 
 /// How often commands are redirected before the servers are given a moment to agree.
 const REDIRECTIONS_AT_ONCE: u32 = 3;
-
-/// Connections to each server for requests that wait for its replicas; opened when first needed.
-const LANES_WAITING: usize = 8;
 
 /// A command and the slot of its keys.
 #[derive(Debug, Clone)]
@@ -67,6 +67,8 @@ pub(super) struct Answers {
     pub(super) answers: Vec<Result<Value, BrokerError>>,
     /// Replicas that have what each command changed; 0 where none was waited for.
     pub(super) confirmed: Vec<usize>,
+    /// Of each, whether it may have run although nobody has said so.
+    pub(super) lost: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -81,8 +83,8 @@ pub(super) struct Servers {
 #[derive(Debug, Default)]
 struct Pools {
     by_address: HashMap<Address, Arc<Pool>>,
-    /// Connections that WAIT blocks, so that nothing else is ever sent over them.
-    waiting: HashMap<Address, Arc<Pool>>,
+    /// Connections that WAIT blocks, by the number of replicas that it is to wait for.
+    waiting: HashMap<(Address, u8), Arc<WaitingConnections>>,
     /// The layout by which pools were last dismissed.
     layout: Arc<Layout>,
 }
@@ -112,6 +114,11 @@ impl Servers {
 
     /// Asks; takes about as long as an answer may take, at most.
     pub(super) async fn ask(&self, request: Request) -> Answers {
+        self.ask_noting(request, &Notify::new()).await
+    }
+
+    /// As [`Servers::ask`]; `answered` is notified when nothing but replicas is waited for any more.
+    pub(super) async fn ask_noting(&self, request: Request, answered: &Notify) -> Answers {
         let deadline = Instant::now() + self.dialler.timeouts().1 + request.wait.timeout;
         let slots = request.commands.iter().map(|routed| routed.slot).collect();
         let mut rounds = Rounds::new(slots, request.changes);
@@ -139,7 +146,10 @@ impl Servers {
                 }
             }
         }
-        Answers { prefaces: asking.prefaces, answers: rounds.end(), confirmed: asking.confirmed }
+        answered.notify_one();
+        let confirmed = asking.confirmed().await;
+        let lost = rounds.lost();
+        Answers { prefaces: asking.prefaces, answers: rounds.end(), confirmed, lost }
     }
 
     /// Asks one question that changes nothing.
@@ -166,17 +176,16 @@ impl Servers {
 
     /// The connections to the server at `address`.
     pub(super) fn pool(&self, address: &Address) -> Arc<Pool> {
-        self.pool_of(&mut self.pools().by_address, address, self.lanes)
+        let mut pools = self.pools();
+        let new = || Arc::new(Pool::new(&self.dialler, address, self.lanes));
+        Arc::clone(pools.by_address.entry(address.clone()).or_insert_with(new))
     }
 
-    /// The connections for requests that wait for replicas of the server at `address`.
-    fn waiting_pool(&self, address: &Address) -> Arc<Pool> {
-        self.pool_of(&mut self.pools().waiting, address, LANES_WAITING)
-    }
-
-    fn pool_of(&self, pools: &mut HashMap<Address, Arc<Pool>>, address: &Address, lanes: usize) -> Arc<Pool> {
-        let new = || Arc::new(Pool::new(&self.dialler, address, lanes));
-        Arc::clone(pools.entry(address.clone()).or_insert_with(new))
+    /// The connections for requests that wait for so many replicas of the server at `address`.
+    fn waiting_connections(&self, address: &Address, replicas: u8) -> Arc<WaitingConnections> {
+        let mut pools = self.pools();
+        let new = || Arc::new(WaitingConnections::new(&self.dialler, address));
+        Arc::clone(pools.waiting.entry((address.clone(), replicas)).or_insert_with(new))
     }
 
     fn pools(&self) -> MutexGuard<'_, Pools> {
@@ -185,7 +194,7 @@ impl Servers {
         if !Arc::ptr_eq(&pools.layout, &layout) {
             // One that slots are on their way to is dialled anew.
             pools.by_address.retain(|address, _| layout.of_primary(address).is_some());
-            pools.waiting.retain(|address, _| layout.of_primary(address).is_some());
+            pools.waiting.retain(|(address, _), _| layout.of_primary(address).is_some());
             pools.layout = layout;
         }
         pools

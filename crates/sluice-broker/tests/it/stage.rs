@@ -16,7 +16,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// What a user needs that publishes and holds streams; the documentation says the same.
 pub(crate) const LEAST_ACL: &str = "resetkeys ~sluice:* resetchannels &sluice:* -@all +ping +time +role \
-     +evalsha +script|load +get +set +pexpire +exists +xadd +xtrim +xinfo|stream +xread +xrange +xrevrange \
+     +evalsha +script|load +get +set +pexpire +pttl +exists +xadd +xtrim +xinfo|stream +xread +xrange +xrevrange \
      +publish +subscribe +unsubscribe +hset +hdel +hkeys +hmget +hlen";
 
 /// What it needs in a cluster besides.

@@ -54,16 +54,17 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     Ok(Some(key))
 }
 
-/// The `Sluice-Wait-Replicas` header: how many replicas must have the events of the request.
-pub(super) fn wait_replicas(headers: &HeaderMap) -> Result<Option<u8>, Refusal> {
+/// The `Sluice-Wait-Replicas` header: how many replicas must have the events of the request, at most `replicas_max`.
+pub(super) fn wait_replicas(headers: &HeaderMap, replicas_max: u8) -> Result<Option<u8>, Refusal> {
     let mut values = headers.get_all(WAIT_REPLICAS).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let replicas = value.to_str().ok().and_then(|text| text.parse().ok());
-    match replicas.filter(|replicas| *replicas <= WAIT_REPLICAS_MAX) {
+    match replicas.filter(|replicas| *replicas <= replicas_max) {
         Some(replicas) if values.next().is_none() => Ok(Some(replicas)),
         _ => {
             let detail = format!(
-                "send one sluice-wait-replicas with a number from 0 to {WAIT_REPLICAS_MAX}, not {value:?}"
+                "send one sluice-wait-replicas with a number from 0 to {replicas_max} (publisher.wait_replicas_max), not \
+                 {value:?}"
             );
             Err(Refusal::wait_replicas(detail))
         }
@@ -72,8 +73,6 @@ pub(super) fn wait_replicas(headers: &HeaderMap) -> Result<Option<u8>, Refusal> 
 
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const WAIT_REPLICAS: HeaderName = HeaderName::from_static("sluice-wait-replicas");
-/// More replicas than this no primary of Redis should feed.
-const WAIT_REPLICAS_MAX: u8 = 16;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,9 @@ use super::refusal::Refusal;
 /// How deep the value of `data` may be nested: the bound that serde_json has for everything else.
 const DEPTH_MAX: usize = 128;
 
+/// What an event looks like.
+const FORM: &str = "{\"data\": .., \"type\"?: ..}, in a batch with \"topic\" and \"key\"?";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EventBody<'a> {
@@ -35,7 +38,7 @@ struct BatchEvent<'a> {
 
 /// The body of one event for `topic`.
 pub(super) fn event(topic: Topic, body: &[u8]) -> Result<NewEvent, Refusal> {
-    let body: EventBody<'_> = serde_json::from_str(utf8(body)?).map_err(invalid)?;
+    let body: EventBody<'_> = object(utf8(body)?)?;
     let mut event = NewEvent::new(topic, data(body.data)?);
     event.event_type = event_type(body.event_type)?;
     Ok(event)
@@ -52,7 +55,7 @@ pub fn read_event(text: &str, topic_default: Option<&Topic>) -> Result<NewEvent,
 }
 
 pub(super) fn batch_event(text: &str, topic_default: Option<&Topic>) -> Result<NewEvent, Refusal> {
-    let line: BatchEvent<'_> = serde_json::from_str(text).map_err(invalid)?;
+    let line: BatchEvent<'_> = object(text)?;
     let topic = match line.topic.as_deref() {
         Some(name) => Topic::parse(name).map_err(|error| Refusal::topic(error.to_string()))?,
         None => topic_default.cloned().ok_or_else(|| Refusal::body("missing field `topic`"))?,
@@ -66,10 +69,41 @@ pub(super) fn batch_event(text: &str, topic_default: Option<&Topic>) -> Result<N
 
 /// The elements of a JSON array, at most `elements_max` of them, and whether there were more.
 pub(super) fn elements(body: &[u8], elements_max: usize) -> Result<(Vec<&RawValue>, bool), Refusal> {
-    let mut json = serde_json::Deserializer::from_str(utf8(body)?);
+    let body = utf8(body)?;
+    if kind_of(body) != "an array" {
+        return Err(Refusal::body(format!(
+            "a batch as application/json must be an array of events, not {}; one event goes to \
+             POST /v1/topics/<topic>/events",
+            kind_of(body)
+        )));
+    }
+    let mut json = serde_json::Deserializer::from_str(body);
     let elements = json.deserialize_seq(Elements(elements_max)).map_err(invalid)?;
     json.end().map_err(invalid)?;
     Ok(elements)
+}
+
+/// Reads a JSON object. An array would be read as well, its items taken for the fields in their order: whoever posts
+/// one as data would have something else published.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+    match kind_of(text) {
+        "an object" => serde_json::from_str(text).map_err(invalid),
+        other => Err(Refusal::body(format!("an event must be a JSON object, not {other}: {FORM}"))),
+    }
+}
+
+/// What a JSON text is, by its first character.
+fn kind_of(text: &str) -> &'static str {
+    match text.trim_start_matches([' ', '\t', '\n', '\r']).bytes().next() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b'-' | b'0'..=b'9') => "a number",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(_) => "text that is not JSON",
+        None => "empty",
+    }
 }
 
 /// `bytes` as text.
@@ -79,14 +113,12 @@ pub(super) fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
 }
 
 pub(super) fn event_type(text: Option<String>) -> Result<Option<EventType>, Refusal> {
-    text.map(EventType::parse).transpose().map_err(|error| Refusal::event_type(error.to_string()))
+    text.map(EventType::parse).transpose().map_err(|error| Refusal::event_type(&error))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a function for map_err")]
 fn invalid(error: serde_json::Error) -> Refusal {
-    Refusal::body(format!(
-        "{error}; an event is {{\"data\": .., \"type\"?: ..}}, in a batch with \"topic\" and \"key\"?"
-    ))
+    Refusal::body(format!("{error}; an event is {FORM}"))
 }
 
 fn data(raw: &RawValue) -> Result<ByteString, Refusal> {
@@ -201,8 +233,16 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         for (body, named) in [
-            ("", "EOF"),
-            ("[]", "line 1 column"),
+            ("", "not empty"),
+            ("[]", "not an array"),
+            (r#"["x","y"]"#, "must be a JSON object, not an array"),
+            (r#" [["x"]]"#, "not an array"),
+            ("\"x\"", "not a string"),
+            ("-1", "not a number"),
+            ("true", "not a boolean"),
+            ("null", "not null"),
+            ("data", "not JSON"),
+            ("{\"data\"", "EOF"),
             ("{}", "missing field `data`"),
             (r#"{"data":1,"dta":2}"#, "unknown field `dta`"),
             (r#"{"data":1,"data":2}"#, "duplicate field `data`"),
@@ -214,6 +254,9 @@ mod tests {
         ] {
             let detail = published(body).unwrap_err();
             assert!(detail.contains(named), "{body}: {detail}");
+            for word in ["struct", "tuple", "variant", "EventBody", "BatchEvent", "RawValue", "Option"] {
+                assert!(!detail.contains(word), "{body} is told of {word}: {detail}");
+            }
         }
         let refusal = event(Topic::parse("t").unwrap(), b"{\"data\":\"\xff\"}").unwrap_err();
         assert!(refusal.problem().detail.contains("byte 9 is not UTF-8"));
@@ -240,6 +283,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn an_event_is_an_object_whatever_else_is_sent(items in proptest::collection::vec("[a-z\"]{0,5}", 0..5), depth in 0..3_usize) {
+            let array = format!("{}{}{}", "[".repeat(depth), serde_json::json!(items), "]".repeat(depth));
+            prop_assert!(published(&array).unwrap_err().contains("an array"));
+            prop_assert!(read_event(&array, Some(&Topic::parse("t").unwrap())).is_err());
+            // As data it is what it says.
+            let event = published(&format!("{{\"data\":{array}}}"));
+            prop_assert_eq!(event, Ok(array));
+        }
+
         #[test]
         fn compacting_changes_no_value(text in ".{0,40}", numbers in proptest::collection::vec(any::<i64>(), 0..5)) {
             let value = serde_json::json!({"k": [text, {"n": numbers}], "e": {}});

@@ -12,6 +12,7 @@ use sluice_wire::{ByteString, NewEvent, Topic, parse_events_path};
 
 use super::body::Parts;
 use super::headers::{self, Media};
+use super::limiter::RequestPermit;
 use super::refusal::Refusal;
 use super::{Service, json};
 use crate::trace;
@@ -31,16 +32,15 @@ pub(super) async fn publish(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
-    let turn = read_topic(&service, &sender, &head)
-        .and_then(|topic| {
-            let (replicas, turn) = (headers::wait_replicas(&head.headers)?, service.admit(Some(&topic))?);
-            Ok((topic, replicas, turn))
-        })
-        .and_then(|turn| service.keep_pace(&service.pace.sender(&head.extensions), &turn.0).map(|()| turn));
-    let (topic, replicas, _turn) = turn.inspect_err(|refusal| service.count(refusal))?;
+    let entered = enter(&service, &sender, &head).inspect_err(|refusal| service.count(refusal))?;
+    let Entered { topic, replicas, mut permit } = entered;
     trace::note(KeyValue::new("messaging.destination.name", topic.to_string()));
-    let event =
-        read_event(&service, topic, &head, body).await.inspect_err(|refusal| service.count(refusal))?;
+    let event = read_event(&service, topic, &head, body).await;
+    // The body may have taken long.
+    let event = event.and_then(|event| service.recheck(&sender).map(|()| event));
+    let mut event = event.inspect_err(|refusal| service.count(refusal))?;
+    permit.body_read();
+    event.key = event.key.map(|key| key.within(sender.fingerprint()));
     let appended = service.enqueue(event, replicas).await?.await?;
     tracing::debug!(id = %appended.id, repeated = appended.repeated, "published");
     trace::note(KeyValue::new("messaging.message.id", appended.id.to_string()));
@@ -49,6 +49,22 @@ pub(super) async fn publish(
         if appended.repeated { (StatusCode::OK, ",\"repeated\":true") } else { (StatusCode::CREATED, "") };
     let json = [(header::CONTENT_TYPE, "application/json")];
     Ok((status, json, format!("{{\"id\":\"{}\"{repeated}}}\n", appended.id)).into_response())
+}
+
+/// A request whose head is in order.
+struct Entered {
+    topic: Topic,
+    replicas: Option<u8>,
+    permit: RequestPermit,
+}
+
+fn enter(service: &Service, sender: &Identity, head: &Head) -> Result<Entered, Refusal> {
+    let topic = read_topic(service, sender, head)?;
+    let replicas = headers::wait_replicas(&head.headers, service.settings.wait_replicas_max)?;
+    let pacing = service.pace.sender(&head.extensions);
+    let permit = service.admit(&service.requests, &pacing, Some(&topic))?;
+    service.keep_pace(&pacing, &topic)?;
+    Ok(Entered { topic, replicas, permit })
 }
 
 fn read_topic(service: &Service, sender: &Identity, head: &Head) -> Result<Topic, Refusal> {
@@ -69,7 +85,7 @@ async fn read_event(service: &Service, topic: Topic, head: &Head, body: Body) ->
     if media == Media::Lines {
         return Err(Refusal::media_type("lines go to POST /v1/events; here is room for one event"));
     }
-    let body = Parts::new(body, settings.body_bytes_max, settings.body_idle_max).whole().await?;
+    let body = Parts::whole(body, settings.body_bytes_max, settings.body_idle_max).await?;
     let mut event = if media == Media::Json {
         json::event(topic, &body)?
     } else {

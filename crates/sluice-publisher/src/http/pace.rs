@@ -32,6 +32,13 @@ pub(super) enum Sender {
     Unknown,
 }
 
+impl Sender {
+    /// Whether it has shown no credentials.
+    pub(super) fn is_anonymous(&self) -> bool {
+        matches!(self, Self::Network(_))
+    }
+}
+
 /// Whose rate an event exceeds, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Early {

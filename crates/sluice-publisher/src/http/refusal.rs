@@ -5,8 +5,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
 use sluice_access::{Denial, RefusedRequest};
-use sluice_wire::{PROBLEM_JSON, Problem, TopicPathError};
+use sluice_wire::{EventTypeError, PROBLEM_JSON, Problem, TopicPathError};
 
+use super::limiter::NoPlace;
 use super::pace::Early;
 use crate::{PublishError, trace};
 
@@ -66,8 +67,15 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid-topic", "The topic is not valid", detail)
     }
 
-    pub(super) fn event_type(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid-type", "The event type is not valid", detail)
+    /// The type is none that an event may have.
+    pub(super) fn event_type(error: &EventTypeError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EventTypeError::Reserved => {
+                Self::new(StatusCode::BAD_REQUEST, "reserved-type", "The event type is reserved", detail)
+            }
+            _ => Self::new(StatusCode::BAD_REQUEST, "invalid-type", "The event type is not valid", detail),
+        }
     }
 
     pub(super) fn key(detail: impl Into<String>) -> Self {
@@ -98,8 +106,40 @@ impl Refusal {
     }
 
     pub(super) fn body_idle(seconds: u64) -> Self {
-        let detail = format!("no part of the body came for {seconds} seconds; send it without pauses");
+        let detail = format!(
+            "no part of the body came for {seconds} seconds (publisher.body_idle_ms); send it without longer pauses, \
+             or, as lines, an empty line to keep the request open"
+        );
         Self::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long", detail)
+    }
+
+    pub(super) fn body_slow(bytes_per_second: usize) -> Self {
+        let detail = format!(
+            "the body came slower than {bytes_per_second} bytes a second; nothing was published. Send events that come \
+             slowly as lines to POST /v1/events"
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body took too long", detail)
+    }
+
+    /// There is no place for another request.
+    pub(super) fn no_place(why: NoPlace) -> Self {
+        let mut refusal = match why {
+            NoPlace::All => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too-busy",
+                "Too many requests",
+                "as many requests are open as this publisher takes; nothing was published, try again later",
+            ),
+            NoPlace::Share => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "sender-requests",
+                "Too many requests of one sender",
+                "this sender has as many requests open as it may have at once; nothing was published, try again when \
+                 one of them has ended",
+            ),
+        };
+        refusal.problem = refusal.problem.retry_after(1);
+        refusal
     }
 
     pub(super) fn too_large(what: &str, bytes_max: usize) -> Self {
@@ -112,6 +152,14 @@ impl Refusal {
             "a batch has at most {events_max} events; nothing from here on was published, send it in another batch"
         );
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-many-events", "Too many events", detail)
+    }
+
+    /// So many lines were wrong that the rest is not read.
+    pub(super) fn too_many_errors(errors_max: usize) -> Self {
+        let detail = format!(
+            "{errors_max} events of this batch cannot be published as they are; nothing from here on was published"
+        );
+        Self::new(StatusCode::BAD_REQUEST, "too-many-errors", "Too many errors", detail)
     }
 
     pub(super) fn media_type(detail: impl Into<String>) -> Self {
@@ -157,9 +205,7 @@ impl From<TopicPathError> for Refusal {
     fn from(error: TopicPathError) -> Self {
         match error {
             TopicPathError::Elsewhere => elsewhere("POST /v1/topics/<topic>/events publishes an event"),
-            TopicPathError::Encoding | TopicPathError::Segment | TopicPathError::Topic(_) => {
-                Self::topic(error.to_string())
-            }
+            TopicPathError::Encoding | TopicPathError::Topic(_) => Self::topic(error.to_string()),
         }
     }
 }
@@ -173,7 +219,14 @@ impl From<PublishError> for Refusal {
                 unavailable,
                 "broker-unavailable",
                 "The broker is unavailable",
-                "the event may or may not have been published; try again with the same idempotency key",
+                "no answer of the broker came: the event may or may not have been published; try again with the same \
+                 idempotency key",
+            ),
+            PublishError::NotSent { .. } => Self::new(
+                unavailable,
+                "broker-unavailable",
+                "The broker is unavailable",
+                "the event was not published; try again",
             ),
             PublishError::NotReplicated { confirmed, wanted, .. } => Self::new(
                 unavailable,
@@ -181,8 +234,15 @@ impl From<PublishError> for Refusal {
                 "Too few replicas have the event",
                 format!(
                     "the event is published, but {confirmed} replicas of the {wanted} wanted have confirmed it in \
-                     time; try again with the same idempotency key, which repeats nothing"
+                     time; with the same idempotency key a retry waits again and repeats nothing"
                 ),
+            ),
+            PublishError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key-reused",
+                "The idempotency key belongs to another event",
+                "this key was used for an event with another type or other data; the event was not published: send it with \
+                 a key of its own, and repeat a key only with the same event",
             ),
             PublishError::Refused(_) => Self::new(
                 StatusCode::BAD_GATEWAY,
@@ -194,7 +254,7 @@ impl From<PublishError> for Refusal {
                 unavailable,
                 "too-busy",
                 "Too busy",
-                "too many events are waiting; this one was not published, try again later",
+                "the queue of events is full; this one was not published, try again later",
             ),
             PublishError::Closed => Self::new(
                 unavailable,
@@ -204,11 +264,11 @@ impl From<PublishError> for Refusal {
             ),
         };
         refusal.problem.retry_after_seconds = match &error {
-            PublishError::Unavailable { retry_after, .. } => {
+            PublishError::Unavailable { retry_after, .. } | PublishError::NotSent { retry_after, .. } => {
                 Some((retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0)).max(1))
             }
             PublishError::NotReplicated { .. } | PublishError::TooBusy | PublishError::Closed => Some(1),
-            PublishError::Invalid { .. } | PublishError::Refused(_) => None,
+            PublishError::Invalid { .. } | PublishError::KeyReused | PublishError::Refused(_) => None,
         };
         if let PublishError::NotReplicated { id, .. } = error {
             refusal.problem.event = Some(id);

@@ -6,9 +6,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
 use sluice_broker::Appended;
+use sluice_wire::EventId;
 
 use super::refusal::Refusal;
-use crate::{Receipt, trace};
+use crate::{PublishError, Receipt, trace};
+
+/// With so many events that can never be published as they are, a batch is not read any further.
+pub(super) const INVALID_EVENTS_MAX: usize = 100;
+/// Errors that are told in full; those behind them are told by type and status alone.
+const ERRORS_IN_FULL: usize = 100;
 
 /// Collects results; holds at most `in_flight_max` of them open.
 pub(super) struct Report {
@@ -18,17 +24,31 @@ pub(super) struct Report {
     in_flight_max: usize,
     /// Events beyond the limit of a batch that have no result of their own.
     unread: usize,
+    /// Events that can never be published as they are.
+    invalid: usize,
 }
 
 enum Outcome {
-    Waiting { line: Option<usize>, receipt: Receipt },
+    Waiting {
+        line: Option<usize>,
+        receipt: Receipt,
+    },
     Published(Appended),
-    Refused { line: Option<usize>, refusal: Refusal },
+    /// In the log, but on fewer replicas than wanted.
+    Unconfirmed {
+        line: Option<usize>,
+        id: EventId,
+        refusal: Refusal,
+    },
+    Refused {
+        line: Option<usize>,
+        refusal: Refusal,
+    },
 }
 
 impl Report {
     pub(super) fn new(in_flight_max: usize) -> Self {
-        Self { results: Vec::new(), settled: 0, in_flight_max: in_flight_max.max(1), unread: 0 }
+        Self { results: Vec::new(), settled: 0, in_flight_max: in_flight_max.max(1), unread: 0, invalid: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -45,7 +65,13 @@ impl Report {
 
     /// An event was refused; `line` is where it stood.
     pub(super) fn refused(&mut self, line: Option<usize>, refusal: Refusal) {
+        self.invalid += usize::from(matches!(refusal.status(), 400..=428));
         self.results.push(Outcome::Refused { line, refusal });
+    }
+
+    /// Whether so many events can never be published that it is not worth while to read more.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.invalid >= INVALID_EVENTS_MAX
     }
 
     /// One more event was not read because the batch is over its limit.
@@ -58,16 +84,19 @@ impl Report {
         while self.settled < self.results.len() {
             self.settle_next().await;
         }
-        let published = self.results.iter().filter(|result| matches!(result, Outcome::Published(_))).count();
+        let count = |of: fn(&Outcome) -> bool| self.results.iter().filter(|result| of(result)).count();
+        let unconfirmed = count(|result| matches!(result, Outcome::Unconfirmed { .. }));
+        let published = count(|result| matches!(result, Outcome::Published(_))) + unconfirmed;
         let failed = self.results.len() - published + self.unread;
+        let is_whole = failed == 0 && unconfirmed == 0;
         trace::note(KeyValue::new(
             "messaging.batch.message_count",
             i64::try_from(published).unwrap_or(i64::MAX),
         ));
-        trace::note(KeyValue::new("sluice.outcome", if failed == 0 { "appended" } else { "partial" }));
-        let status = if failed == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+        trace::note(KeyValue::new("sluice.outcome", if is_whole { "appended" } else { "partial" }));
+        let status = if is_whole { StatusCode::OK } else { StatusCode::MULTI_STATUS };
         let json = [(header::CONTENT_TYPE, "application/json")];
-        (status, json, self.to_json(published, failed)).into_response()
+        (status, json, self.to_json(published, failed, unconfirmed)).into_response()
     }
 
     async fn settle_next(&mut self) {
@@ -76,37 +105,59 @@ impl Report {
         if let Outcome::Waiting { line, receipt } = result {
             *result = match receipt.await {
                 Ok(appended) => Outcome::Published(appended),
+                Err(PublishError::NotReplicated { id, confirmed, wanted }) => {
+                    let refusal = PublishError::NotReplicated { id, confirmed, wanted }.into();
+                    Outcome::Unconfirmed { line: *line, id, refusal }
+                }
                 Err(error) => Outcome::Refused { line: *line, refusal: error.into() },
             };
         }
     }
 
-    fn to_json(&self, published: usize, failed: usize) -> String {
+    fn to_json(&self, published: usize, failed: usize, unconfirmed: usize) -> String {
         let mut json = String::with_capacity(40 * self.results.len() + 64);
         json.push_str("{\"results\":[");
+        let mut errors = 0;
         for (index, result) in self.results.iter().enumerate() {
             json.push_str(if index == 0 { "\n" } else { ",\n" });
-            result.push_json(&mut json);
+            errors += usize::from(!matches!(result, Outcome::Published(_)));
+            result.push_json(&mut json, errors <= ERRORS_IN_FULL);
         }
-        let _ = write!(json, "\n],\"published\":{published},\"failed\":{failed}}}\n");
+        let _ = write!(json, "\n],\"published\":{published},\"failed\":{failed}");
+        if unconfirmed > 0 {
+            let _ = write!(json, ",\"unconfirmed\":{unconfirmed}");
+        }
+        json.push_str("}\n");
         json
     }
 }
 
+/// The problem of a result; its type and status alone unless it is told `in_full`.
+fn problem(refusal: &Refusal, in_full: bool) -> String {
+    let problem = refusal.problem();
+    if in_full { problem.to_json() } else { problem.to_short_json() }
+}
+
 impl Outcome {
-    fn push_json(&self, json: &mut String) {
+    fn push_json(&self, json: &mut String, in_full: bool) {
         let _ = match self {
             Self::Published(Appended { id, repeated: false }) => write!(json, "{{\"id\":\"{id}\"}}"),
             Self::Published(Appended { id, repeated: true }) => {
                 write!(json, "{{\"id\":\"{id}\",\"repeated\":true}}")
             }
-            Self::Refused { line: Some(line), refusal } => {
-                write!(json, "{{\"line\":{line},\"error\":{}}}", refusal.problem().to_json())
+            Self::Unconfirmed { line, id, refusal } => {
+                let (place, error) = (place(*line), problem(refusal, in_full));
+                write!(json, "{{{place}\"id\":\"{id}\",\"unconfirmed\":true,\"error\":{error}}}")
             }
-            Self::Refused { line: None, refusal } => {
-                write!(json, "{{\"error\":{}}}", refusal.problem().to_json())
+            Self::Refused { line, refusal } => {
+                write!(json, "{{{}\"error\":{}}}", place(*line), problem(refusal, in_full))
             }
             Self::Waiting { .. } => Ok(()),
         };
     }
+}
+
+/// Where an event stood, as the beginning of its result.
+fn place(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("\"line\":{line},"))
 }

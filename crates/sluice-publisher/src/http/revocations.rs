@@ -15,7 +15,6 @@ use sluice_access::{Denial, Identity, Rate, Rates};
 use super::Service;
 use super::body::Parts;
 use super::refusal::Refusal;
-use crate::PublishError;
 
 /// A request to revoke is not longer. Bytes.
 const BODY_BYTES_MAX: usize = 16 << 10;
@@ -92,9 +91,11 @@ pub(super) async fn revoke(
     request: Request,
 ) -> Result<Response, Refusal> {
     let (revoking, subject) = enter(&service, &caller)?;
-    let _turn = service.requests.clone().try_acquire_owned().map_err(|_| PublishError::TooBusy)?;
+    let sender = service.pace.sender(request.extensions());
+    let mut permit = service.requests.acquire(&sender).map_err(Refusal::no_place)?;
     let idle_max = service.settings.body_idle_max;
-    let body = Parts::new(request.into_body(), BODY_BYTES_MAX, idle_max).whole().await?;
+    let body = Parts::whole(request.into_body(), BODY_BYTES_MAX, idle_max).await?;
+    permit.body_read();
     let revoked = (revoking.shared.revoke)(body.to_vec(), subject).await?;
     Ok(json(StatusCode::CREATED, &revoked))
 }

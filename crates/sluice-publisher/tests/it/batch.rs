@@ -42,7 +42,7 @@ const MIXED: &[u8] = b"{\"topic\":\"t\",\"data\":\"caf\xc3\xa9\",\"type\":\"x\"}
 {\"topic\":\"t\",\"data\":\n\
 {\"topic\":\"t\",\"data\":\"this line is longer than a line may be, which is a hundred bytes in this one test here\"}\n\
 {\"topic\":\"t\",\"data\":\"\xff\"}\n\
-{\"topic\":\"t\",\"data\":0,\"key\":\"k\"}\n\
+{\"topic\":\"t\",\"data\":{ \"a\":[1,2] },\"key\":\"k\"}\n\
 {\"topic\":\"{}\",\"data\":0}\n\
 {\"topic\":\"t\",\"data\":0,\"extra\":1}\n\
 {\"topic\":\"t\",\"data\":\"last\"}";

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sluice_broker::{
-    Appended, Broker, BrokerError, CountedBack, Listener, LogHead, MemoryBroker, Page, Partition, Retention,
-    Subscriber, Tails,
+    Appended, Broker, BrokerError, CountedBack, Listener, LogHead, MemoryBroker, Page, Partition,
+    ReplicaWait, Retention, Subscriber, Tails,
 };
 use sluice_wire::{EventId, NewEvent, Topic};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -23,13 +23,17 @@ pub(crate) struct Gate {
     failovers: AtomicUsize,
     /// The data of each append that arrived, in order of arrival.
     arrived: Mutex<Vec<Vec<String>>>,
+    /// Whether replicas confirm what waits for them, once the test gives a permit for each flush.
+    confirming: AtomicBool,
+    confirmations: Semaphore,
 }
 
 impl Gate {
     pub(crate) fn closed(broker: MemoryBroker) -> Arc<Self> {
         let arrived = Mutex::new(Vec::new());
         let (appends, away, failovers) = (Semaphore::new(0), AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Self { broker, appends, away, failovers, arrived })
+        let (confirming, confirmations) = (AtomicBool::new(false), Semaphore::new(0));
+        Arc::new(Self { broker, appends, away, failovers, arrived, confirming, confirmations })
     }
 
     pub(crate) fn open(&self) {
@@ -39,6 +43,15 @@ impl Gate {
     /// From now on (or no longer) the broker does not answer.
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
+    }
+
+    /// From now on appends that wait for replicas have them, after a [`Gate::confirm`] for each flush.
+    pub(crate) fn begin_confirming(&self) {
+        self.confirming.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn confirm(&self) {
+        self.confirmations.add_permits(1);
     }
 
     /// From now on all topics are in another partition, and nothing is in the one before.
@@ -74,6 +87,21 @@ impl Broker for Gate {
             Ok(()) => self.broker.append(events).await,
             Err(error) => vec![Err(error); events.len()],
         }
+    }
+
+    async fn append_and_confirm(
+        &self,
+        events: &[NewEvent],
+        wait: ReplicaWait,
+        appended: &Notify,
+    ) -> Vec<Result<Appended, BrokerError>> {
+        if wait.replicas == 0 || !self.confirming.load(Ordering::SeqCst) {
+            return self.append_replicated(events, wait).await;
+        }
+        let answers = self.append(events).await;
+        appended.notify_one();
+        self.confirmations.acquire().await.unwrap().forget();
+        answers
     }
 
     async fn ping(&self) -> Result<Duration, BrokerError> {

@@ -14,4 +14,6 @@ mod pressure;
 mod redis;
 mod replicas;
 mod routing;
+mod senders;
 mod stage;
+mod uploads;

@@ -175,9 +175,10 @@ metrics_list! {
     REDIS_RECONNECTS = Kind::Counter, "sluice_redis_reconnects_total", [], "Subscriptions rebuilt after a loss.";
     REDIS_PROBE_ROUND_TRIP = Kind::Gauge, "sluice_redis_probe_round_trip_seconds", [], "From the latest probe's publish to its return.";
 
-    PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them: appended or repeated; invalid, denied, sender-rate, topic-rate, busy, memory, unavailable, unreplicated, refused or closed.";
+    PUBLISHES = Kind::Counter, "sluice_publishes_total", ["outcome"], "Events offered to the publisher, by what became of them: appended or repeated; invalid, key-reused, denied, sender-rate, sender-requests, topic-rate, busy, memory, unavailable, unreplicated, refused or closed.";
     PUBLISH_DURATION = Kind::Histogram(SECONDS), "sluice_publish_duration_seconds", [], "From an event's acceptance to the broker's answer, for the oldest of each flush.";
     PUBLISH_FLUSHED = Kind::Counter, "sluice_publish_flushed_events_total", [], "Events sent to the broker, in all flushes.";
+    APPEND_REPORTS = Kind::Counter, "sluice_append_reports_total", ["report"], "Reports of publish.lua about events that are in the log all the same: last-id-ahead (the log holds an id far ahead of Redis's clock), not-announced, not-trimmed, not-expiring or not-remembered (Redis refused that part).";
 
     TRACE_SPANS = Kind::Counter, "sluice_trace_spans_total", ["outcome"], "Spans made for a collector, by what became of them: exported, dropped (the queue was full), failed.";
 

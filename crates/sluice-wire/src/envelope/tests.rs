@@ -64,6 +64,11 @@ fn says_what_is_wrong_and_where() {
     ] {
         assert_eq!(parse_bytes(message), Err(error), "{}", message.escape_ascii());
     }
+    let reserved = parse(Bytes::from_static(b"\x01v=1 id=9-1 type=sluice.expired\n{}"));
+    assert!(
+        matches!(reserved, Err(EnvelopeError::Type { why: EventTypeError::Reserved, .. })),
+        "{reserved:?}"
+    );
     let control = parse_bytes(b"\x01v=1 id=9-1 type=a%0Adata:%20x\nx");
     assert!(matches!(control, Err(EnvelopeError::Type { why: EventTypeError::Control { .. }, .. })));
 }

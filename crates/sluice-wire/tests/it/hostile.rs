@@ -60,8 +60,8 @@ proptest! {
     }
 
     #[test]
-    fn patterns_match_what_they_mean(pattern in "(a|b|\\*|\\*\\*|)(/(a|b|\\*|\\*\\*|)){0,6}", topic in "[ab]?(/[ab]?){0,7}") {
-        prop_assume!(!pattern.is_empty() && !topic.is_empty());
+    fn patterns_match_what_they_mean(pattern in "(a|b|\\*|\\*\\*|)(/(a|b|\\*|\\*\\*|)){0,6}", topic in "[ab](/[ab]){0,7}") {
+        prop_assume!(!pattern.is_empty());
         let expected = means(&pattern.split('/').collect::<Vec<_>>(), &topic.split('/').collect::<Vec<_>>());
         let matched = TopicPattern::parse(&pattern).unwrap().matches(&Topic::parse(&topic).unwrap());
         prop_assert_eq!(matched, expected);

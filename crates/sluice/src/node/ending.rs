@@ -52,8 +52,15 @@ pub(super) async fn end(
     let mut rest = Rest::new(Instant::now(), FINISH);
     if let Some(publisher) = &parts.publisher {
         let within = rest.before_last(KEPT_FOR_TASKS + KEPT_FOR_SPANS, Instant::now());
-        let closing = tokio::time::timeout(within, publisher.close());
-        lifecycle.hard.run_until_cancelled(closing).await;
+        let closing = async {
+            // What is being sent is still taken, for half of the time; open batches of lines end by themselves.
+            parts.requests.close();
+            let _ = tokio::time::timeout(within / 2, parts.requests.wait()).await;
+            publisher.close().await;
+            // Their answers are on their way to the connections.
+            parts.requests.wait().await;
+        };
+        lifecycle.hard.run_until_cancelled(tokio::time::timeout(within, closing)).await;
     }
     let forced = lifecycle.hard.is_cancelled();
     if forced {

@@ -186,3 +186,21 @@ async fn a_stream_that_takes_nothing_is_cut_when_the_window_is_over_and_the_exit
     assert!(matches!(stream.end().await.unwrap().last(), Some(Item::Retry(_))));
     assert!(cluster.gateways[0].log().contains("drained=1 cut=1"), "{}", cluster.gateways[0].log());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_that_leaves_answers_an_open_batch_with_what_it_has_published() {
+    let mut cluster = Cluster::start_with(|node| node.env("SLUICE_DRAIN__DELAY_MS", "0")).await;
+    let mut stream = cluster.stream(0, &["a"], &SseOptions::default()).await;
+    let mut batch = RawConnection::connect(cluster.publisher.publisher_addr()).await.unwrap();
+    let head = "POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let line = "{\"topic\":\"a\",\"data\":\"one\"}\n";
+    batch.send(format!("{head}{:x}\r\n{line}\r\n", line.len())).await.unwrap();
+    stream.event().await.unwrap();
+    cluster.publisher.signal_term().unwrap();
+    // The body goes on for as long as the client likes; the answer does not wait for it.
+    let answer = batch.read_until("\"failed\":1}").await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 207 "), "{answer}");
+    assert!(answer.contains("\"published\":1") && answer.contains("problems/shutting-down"), "{answer}");
+    assert_eq!(cluster.publisher.exit(SOON).await.unwrap(), 0, "{}", cluster.publisher.log());
+}

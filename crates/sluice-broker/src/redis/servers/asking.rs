@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, Value};
 
 use super::rounds::{self, Outcome, Rounds, Target};
+use super::waiting::WaitingConnection;
 use super::{Request, Servers};
 use crate::BrokerError;
 use crate::redis::layout::Layout;
@@ -19,9 +21,20 @@ pub(super) struct Asking<'a> {
     servers: &'a Servers,
     request: Request,
     pub(super) prefaces: Vec<Value>,
-    /// Replicas that have what each command changed.
-    pub(super) confirmed: Vec<usize>,
+    /// Connections over which commands were run whose replicas are still to be waited for.
+    held: Vec<Held>,
 }
+
+/// The connection over which some commands were run.
+struct Held {
+    commands: Vec<usize>,
+    connection: MultiplexedConnection,
+    /// Until the answer of WAIT nobody else uses the connection.
+    _exclusive: WaitingConnection,
+}
+
+/// The answers to one pipeline, and the connection, where it is to be waited for replicas over it.
+type Sent = (Vec<Value>, Option<(MultiplexedConnection, WaitingConnection)>);
 
 /// What stood in the way of a round.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,8 +47,33 @@ pub(super) struct Met {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(servers: &'a Servers, request: Request) -> Self {
-        let confirmed = vec![0; request.commands.len()];
-        Self { servers, request, prefaces: Vec::new(), confirmed }
+        Self { servers, request, prefaces: Vec::new(), held: Vec::new() }
+    }
+
+    /// Waits for replicas; how many have what each command changed, 0 where that is not known.
+    pub(super) async fn confirmed(&mut self) -> Vec<usize> {
+        let mut confirmed = vec![0; self.request.commands.len()];
+        let (wait, held) = (self.request.wait, std::mem::take(&mut self.held));
+        let response_timeout = self.servers.dialler.timeouts().1 + wait.timeout;
+        let mut command = redis::cmd("WAIT");
+        // At least a millisecond: 0 would be for ever.
+        command.arg(wait.replicas).arg(wait.timeout.as_millis().max(1).to_string());
+        let waits = held.into_iter().map(|mut held| {
+            let command = command.clone();
+            async move {
+                held.connection.set_response_timeout(response_timeout);
+                let answer = held.connection.send_packed_command(&command).await;
+                (held.commands, answer.map_or(0, replicas_of))
+            }
+        });
+        for (commands, replicas) in join_all(waits).await {
+            for at in commands {
+                if let Some(confirmed) = confirmed.get_mut(at) {
+                    *confirmed = replicas;
+                }
+            }
+        }
+        confirmed
     }
 
     /// Sends what is due and takes down what becomes of it.
@@ -77,13 +115,9 @@ impl<'a> Asking<'a> {
         met
     }
 
-    /// One pipeline to one server; an answer to the preface, if there is one, and to each command; and how many
-    /// replicas have all of it.
-    async fn send(&self, place: &(Address, bool), group: &[usize]) -> Result<(Vec<Value>, usize), Failure> {
+    /// One pipeline to one server; an answer to the preface, if there is one, and to each command.
+    async fn send(&self, place: &(Address, bool), group: &[usize]) -> Result<Sent, Failure> {
         let (address, asking) = place;
-        let wait = self.request.wait;
-        let waits = wait.replicas > 0 && !group.is_empty();
-        let pool = if waits { self.servers.waiting_pool(address) } else { self.servers.pool(address) };
         let mut pipeline = Pipeline::with_capacity(2 * group.len() + 1);
         if let Some(preface) = &self.request.preface {
             pipeline.add_command(preface.clone());
@@ -95,20 +129,22 @@ impl<'a> Asking<'a> {
             }
             pipeline.add_command(self.request.commands[*at].command.clone());
         }
-        if waits {
-            // At least a millisecond: 0 would be for ever.
-            pipeline.cmd("WAIT").arg(wait.replicas).arg(wait.timeout.as_millis().max(1).to_string());
-            let response_timeout = self.servers.dialler.timeouts().1 + wait.timeout;
-            let mut answers = pool.pipeline_within(&pipeline, response_timeout).await?;
-            let confirmed = answers.pop().map_or(0, confirmed);
-            return Ok((without_asking(answers, *asking, head), confirmed));
+        let replicas = self.request.wait.replicas;
+        if replicas > 0 && !group.is_empty() {
+            let connections = self.servers.waiting_connections(address, replicas);
+            // Without one the commands are run all the same, and nobody confirms them.
+            if let Some(exclusive) = connections.acquire().await {
+                let (answers, connection) = exclusive.pool.pipeline_and_connection(&pipeline).await?;
+                return Ok((without_asking(answers, *asking, head), Some((connection, exclusive))));
+            }
         }
+        let pool = self.servers.pool(address);
         let answers = match pool.pipeline(&pipeline).await {
             // Nobody is to notice that a server closes connections that stood still.
             Err(failure) if failure.dropped && !self.request.changes => pool.pipeline(&pipeline).await?,
             answers => answers?,
         };
-        Ok((without_asking(answers, *asking, head), 0))
+        Ok((without_asking(answers, *asking, head), None))
     }
 
     /// Takes down what a server answered.
@@ -116,16 +152,25 @@ impl<'a> Asking<'a> {
         &mut self,
         asked: &Address,
         group: Vec<usize>,
-        answers: Result<(Vec<Value>, usize), Failure>,
+        answers: Result<Sent, Failure>,
         met: &mut Met,
         outcomes: &mut Vec<(usize, Outcome)>,
     ) {
         let scout = &self.servers.scout;
-        let (mut answers, confirmed) = match answers {
-            Ok((answers, confirmed)) => (answers.into_iter(), confirmed),
+        let mut answers = match answers {
+            Ok((answers, held)) => {
+                let commands = group.clone();
+                self.held.extend(held.map(|(connection, _exclusive)| Held {
+                    commands,
+                    connection,
+                    _exclusive,
+                }));
+                answers.into_iter()
+            }
             Err(failure) => {
                 scout.look_again(None);
-                outcomes.extend(group.into_iter().map(|at| (at, Outcome::Lost(failure.why.clone()))));
+                let outcome = if failure.sent { Outcome::Lost } else { Outcome::Unsent };
+                outcomes.extend(group.into_iter().map(|at| (at, outcome(failure.why.clone()))));
                 return;
             }
         };
@@ -157,7 +202,6 @@ impl<'a> Asking<'a> {
                 }
                 _ => {}
             }
-            self.confirmed[at] = confirmed;
             outcomes.push((at, outcome));
         }
     }
@@ -176,7 +220,7 @@ fn without_asking(mut answers: Vec<Value>, asking: bool, head: usize) -> Vec<Val
 }
 
 /// The number of replicas that WAIT answers. Where it is refused, nobody knows of any.
-fn confirmed(answer: Value) -> usize {
+fn replicas_of(answer: Value) -> usize {
     match failure::checked(answer) {
         Ok(Value::Int(replicas)) => usize::try_from(replicas).unwrap_or(0),
         Ok(_) => 0,

@@ -31,6 +31,8 @@ pub(super) enum Outcome {
     Later(BrokerError),
     /// Perhaps it ran.
     Lost(BrokerError),
+    /// It was not sent, and is not sent again.
+    Unsent(BrokerError),
 }
 
 /// The commands of a request and what became of them so far.
@@ -42,6 +44,8 @@ pub(super) struct Rounds {
     targets: Vec<Target>,
     /// Why a command was not run the last time.
     reasons: Vec<Option<BrokerError>>,
+    /// Of each, whether it may have run although nobody has said so.
+    lost: Vec<bool>,
     /// Whether the commands of a slot must run in their order.
     ordered: bool,
 }
@@ -50,7 +54,8 @@ impl Rounds {
     pub(super) fn new(slots: Vec<Slot>, ordered: bool) -> Self {
         let count = slots.len();
         let (targets, reasons) = (vec![Target::Slot; count], vec![None; count]);
-        Self { slots, answers: (0..count).map(|_| None).collect(), targets, reasons, ordered }
+        let (answers, lost) = ((0..count).map(|_| None).collect(), vec![false; count]);
+        Self { slots, answers, targets, reasons, lost, ordered }
     }
 
     /// The commands of the next round, in order, each with its target; empty when all are answered.
@@ -85,6 +90,12 @@ impl Rounds {
                     self.give_up_before(index);
                     self.give_up_behind(index, &why);
                     self.answers[index] = Some(Err(why));
+                    self.lost[index] = true;
+                }
+                Outcome::Unsent(why) => {
+                    self.give_up_before(index);
+                    self.give_up_behind(index, &why);
+                    self.answers[index] = Some(Err(why));
                 }
                 Outcome::Elsewhere(target) => self.targets[index] = target,
                 Outcome::Later(why) => {
@@ -115,6 +126,11 @@ impl Rounds {
                 }
             }
         }
+    }
+
+    /// Of each, whether it may have run although nobody has said so.
+    pub(super) fn lost(&self) -> Vec<bool> {
+        self.lost.clone()
     }
 
     /// What became of each; those that are still to be sent never will be.

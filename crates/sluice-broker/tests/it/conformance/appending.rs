@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sluice_broker::Retention;
+use sluice_broker::{BrokerError, Retention};
 use sluice_wire::{ByteString, EventId, EventType, IdempotencyKey, NewEvent};
 
 use crate::stage::{Stage, topic};
@@ -77,6 +77,37 @@ pub(super) async fn a_repeated_key_answers_the_first_id(make: impl AsyncFn(Reten
     assert_eq!(twice_in_one[0].as_ref().unwrap().id, twice_in_one[1].as_ref().unwrap().id);
     let page = stage.broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 10).await.unwrap();
     assert_eq!(page.events.len(), 2);
+}
+
+pub(super) async fn a_key_names_one_event_of_one_sender(make: impl AsyncFn(Retention) -> Stage) {
+    let stage = make(Retention::default()).await;
+    let key = IdempotencyKey::parse("k").unwrap();
+    let keyed = |key: &IdempotencyKey, event_type: Option<&str>, data: &str| NewEvent {
+        key: Some(key.clone()),
+        event_type: event_type.map(|text| EventType::parse(text.to_owned()).unwrap()),
+        ..NewEvent::new(topic("t"), data.to_owned())
+    };
+    let first = stage.append(keyed(&key, Some("a"), "x")).await;
+    for other in [keyed(&key, Some("a"), "y"), keyed(&key, Some("b"), "x"), keyed(&key, None, "a\nx")] {
+        let answer = stage.broker.append(&[other]).await.remove(0);
+        assert!(matches!(answer, Err(BrokerError::KeyReused)), "{answer:?}");
+    }
+    let traced = NewEvent {
+        traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into()),
+        ..keyed(&key, Some("a"), "x")
+    };
+    assert_eq!(stage.append(traced).await.id, first.id, "the trace is not part of the event");
+    let of_others = [key.within([1; 16]), key.within([2; 16])].map(|key| keyed(&key, None, "z"));
+    for event in of_others {
+        let own = stage.append(event.clone()).await;
+        assert!(!own.repeated && own.id > first.id);
+        assert_eq!(
+            (stage.append(event.clone()).await.id, stage.append(event).await.repeated),
+            (own.id, true)
+        );
+    }
+    let page = stage.broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 10).await.unwrap();
+    assert_eq!(page.events.len(), 3);
 }
 
 pub(super) async fn concurrent_appends_keep_one_chain(make: impl AsyncFn(Retention) -> Stage) {

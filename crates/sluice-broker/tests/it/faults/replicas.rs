@@ -1,10 +1,13 @@
 //! Appends that wait for replicas: one that stands still, and one that goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_broker::{BrokerError, ReplicaWait, Retention};
 use sluice_testkit::{SentinelSet, eventually};
 use sluice_wire::{EventId, IdempotencyKey, NewEvent};
+
+use tokio::sync::Notify;
 
 use crate::stage::{SOON, Stage, settings, topic};
 
@@ -48,6 +51,52 @@ async fn an_event_that_no_replica_has_is_told_and_its_key_waits_again() {
             Err(BrokerError::NotReplicated { confirmed: 1, wanted: 2, .. }) => Ok(()),
             other => Err(format!("{other:?}")),
         }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_is_told_before_its_replicas_confirm_however_many_wait() {
+    let set = SentinelSet::builder().down_after(Duration::from_secs(60)).start().await.unwrap();
+    let stage = Stage::with(settings(&set.url(), Retention::UNLIMITED), None);
+    let broker = &stage.broker;
+    eventually("a replica that keeps up", SOON, async || {
+        broker.append_replicated(&[keyed("first")], wait(1)).await.remove(0)
+    })
+    .await
+    .unwrap();
+    let replica = set.replica().await.unwrap();
+    replica.pause().unwrap();
+    let patient = ReplicaWait { replicas: 1, timeout: Duration::from_secs(3) };
+    let waiting: Vec<_> = (0..16)
+        .map(|n| {
+            let (broker, appended) = (broker.clone(), Arc::new(Notify::new()));
+            let (event, told) = (keyed(&format!("k{n}")), appended.clone());
+            let append = async move { broker.append_and_confirm(&[event], patient, &told).await.remove(0) };
+            (stage.tracker.spawn(append), appended)
+        })
+        .collect();
+    for (_, appended) in &waiting {
+        appended.notified().await;
+    }
+    let still_waiting = || waiting.iter().filter(|(task, _)| !task.is_finished()).count();
+    assert_eq!(still_waiting(), 16, "each was told before its replicas could confirm");
+    // Another one finds no connection that is free: it is appended all the same, at once.
+    unreplicated(&broker.append_replicated(&[keyed("one-more")], patient).await.remove(0));
+    // One that waits for another number has connections of its own, and one that waits for none is not held up.
+    let two = broker.append_replicated(&[keyed("two")], wait(2)).await.remove(0);
+    assert!(matches!(two, Err(BrokerError::NotReplicated { wanted: 2, .. })), "{two:?}");
+    stage.append(keyed("plain")).await;
+    let page = broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 100).await.unwrap();
+    assert_eq!(page.events.len(), 20);
+    replica.resume().unwrap();
+    for (task, _) in waiting {
+        // Confirmed or not, by when the replica was back: an answer of its own.
+        assert!(matches!(task.await.unwrap(), Ok(_) | Err(BrokerError::NotReplicated { .. })));
+    }
+    eventually("the connections to serve again", SOON, async || {
+        broker.append_replicated(&[keyed("last")], wait(1)).await.remove(0)
     })
     .await
     .unwrap();

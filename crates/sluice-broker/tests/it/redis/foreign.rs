@@ -7,6 +7,9 @@ use sluice_wire::{EventId, NewEvent};
 use crate::journal::{Following, Journal, quick};
 use crate::stage::{SOON, Stage, topic};
 
+/// What would tell every page of the topic that its token has expired, if it were delivered.
+const RESERVED: &str = "\u{1}v=1 id=1-0 type=sluice.expired\n{}";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn corrupt_messages_and_entries_are_counted_and_disturb_nobody() {
     let stage = Stage::redis(Retention::default()).await;
@@ -14,16 +17,21 @@ async fn corrupt_messages_and_entries_are_counted_and_disturb_nobody() {
     let following = Following::with(&stage, quick());
     following.follower.follow(&[topic("t")]).await;
     let first = stage.fill("t", 0..1).await;
-    for corrupt in ["\u{1}v=9 id=1-1\nx", "\u{1}", "\u{1}v=1 id=junk\nx", "\u{1}v=1 id=1-0 type=%0A\nx"] {
+    for corrupt in
+        ["\u{1}v=9 id=1-1\nx", "\u{1}", "\u{1}v=1 id=junk\nx", "\u{1}v=1 id=1-0 type=%0A\nx", RESERVED]
+    {
         server.cli(&["PUBLISH", "sluice:{t}:live", corrupt]).await.unwrap();
     }
     server.cli_with_stdin(&["-x", "PUBLISH", "sluice:{t}:live"], &[0xff, 0xfe]).await.unwrap();
     server.cli(&["XADD", "sluice:{t}:log", "*", "not", "ours"]).await.unwrap();
+    server.cli(&["XADD", "sluice:{t}:log", "*", "data", "{}", "type", "sluice.expired"]).await.unwrap();
     let second = stage.fill("t", 1..2).await;
     following.journal.assert_exact(&topic("t"), &[first[0], second[0]]).await;
     assert_eq!(following.journal.book(&topic("t")).plain, [""; 0]);
-    let counted = async || following.follower.status().left_out >= 6;
-    eventually("all six to be counted", SOON, counted).await.unwrap();
+    let counted = async || following.follower.status().left_out >= 8;
+    eventually("all eight to be counted", SOON, counted).await.unwrap();
+    let page = stage.broker.read(&topic("t"), EventId::ZERO, EventId::MAX, 10).await.unwrap();
+    assert_eq!((page.events.len(), page.skipped.len()), (2, 2), "history shows none of them either");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

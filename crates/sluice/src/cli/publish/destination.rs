@@ -138,11 +138,16 @@ fn results(body: &str, count: usize) -> Option<Vec<Result<String, Failure>>> {
 }
 
 fn result(result: &Value) -> Option<Result<String, Failure>> {
-    if let Some(id) = result.get("id") {
-        return Some(Ok(id.as_str()?.to_owned()));
-    }
-    let error = result.get("error")?;
-    let why = format!("{}: {}", error.get("title")?.as_str()?, error.get("detail")?.as_str()?);
+    // An event that is in the log on too few replicas has both an id and an error.
+    let Some(error) = result.get("error") else {
+        return Some(Ok(result.get("id")?.as_str()?.to_owned()));
+    };
+    let title = error.get("title")?.as_str()?;
+    let why = match error.get("detail").and_then(Value::as_str) {
+        Some(detail) => format!("{title}: {detail}"),
+        // Of many errors only the first are told in full.
+        None => title.to_owned(),
+    };
     Some(Err(Failure { why, transient: matches!(error.get("status")?.as_u64()?, 429 | 503) }))
 }
 
@@ -162,8 +167,9 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_result_for_each_event_or_is_none() {
-        let body = r#"{"results":[{"id":"1-0"},{"line":2,"error":{"title":"T","status":503,"detail":"d"}}]}"#;
-        let read = results(body, 2).unwrap();
+        let body = r#"{"results":[{"id":"1-0"},{"line":2,"error":{"title":"T","status":503,"detail":"d"}},{"id":"2-0","unconfirmed":true,"error":{"title":"R","status":503}}]}"#;
+        let read = results(body, 3).unwrap();
+        assert!(matches!(&read[2], Err(failure) if failure.transient && failure.why == "R"));
         assert!(matches!(&read[0], Ok(id) if id == "1-0"));
         assert!(matches!(&read[1], Err(failure) if failure.transient && failure.why == "T: d"));
         for (body, count) in [(body, 1), ("{}", 0), ("<html>", 1), (r#"{"results":[{}]}"#, 1)] {
