@@ -35,7 +35,6 @@ pub(crate) fn register() {
     for reason in REASONS {
         counter!("sluice_auth_refused_total", "reason" => reason).increment(0);
     }
-    counter!("sluice_auth_revocations_restored_total").increment(0);
     for source in ["jwks", "file"] {
         for outcome in ["loaded", "failed"] {
             counter!("sluice_auth_key_loads_total", "source" => source, "outcome" => outcome).increment(0);

@@ -63,9 +63,6 @@ impl std::fmt::Debug for Tallies {
 impl Tallies {
     /// Handles of the recorder that is installed; without one they count nothing.
     pub(crate) fn register() -> Self {
-        for reason in ["expired", "revoked", "missing"] {
-            counter!("sluice_auth_renewals_asked_total", "reason" => reason).increment(0);
-        }
         Self {
             events_in: counter!("sluice_events_in_total"),
             frames_encoded: counter!("sluice_frames_encoded_total"),
