@@ -5,12 +5,13 @@
 
 mod drain;
 mod health;
+mod hosts;
+mod listener;
 mod profile;
 mod revocations;
 mod routes;
 mod streams;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub struct OpsState {
     streams: Option<Listing>,
     revocations: Option<Revoking>,
     profiling: Option<Profiling>,
+    hosts: Vec<String>,
 }
 
 impl OpsState {
@@ -66,6 +68,7 @@ impl OpsState {
             streams: None,
             revocations: None,
             profiling: None,
+            hosts: Vec::new(),
         }
     }
 
@@ -126,21 +129,18 @@ impl OpsState {
         self
     }
 
+    /// Answers requests that call this listener by one of these names too, in lower case.
+    #[must_use]
+    pub fn hosts(mut self, hosts: Vec<String>) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
     /// Serves until `stop`, then lets open requests end for a short while.
-    ///
-    /// # Errors
-    /// If the listener fails.
-    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    pub async fn serve(mut self, listener: TcpListener, stop: CancellationToken) {
         self.heartbeat.start(&self.lifecycle);
+        let (hosts, tracker) = (std::mem::take(&mut self.hosts), self.lifecycle.tracker.clone());
         let router = routes::router(Arc::new(self));
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let overdue = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            served = server => served,
-            () = overdue => Ok(()),
-        }
+        listener::serve(listener, router, hosts, &tracker, stop).await;
     }
 }

@@ -133,3 +133,37 @@ async fn a_stop_is_not_held_up_by_a_connection_that_says_nothing() {
     assert!(node.life.wait_idle(PATIENCE).await);
     assert!(TcpStream::connect(node.addr).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_a_page_could_have_registered_is_refused() {
+    let node = node().await;
+    for (host, status) in [("evil.example", "421"), ("sluice.default.svc:8082", "200"), ("127.0.0.1", "200")]
+    {
+        let mut socket = TcpStream::connect(node.addr).await.unwrap();
+        let request = format!("GET /livez HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")), "{host}: {text}");
+    }
+}
+
+/// Half of a request each: the ones that rest longest make room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_make_room() {
+    let node = node().await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        let mut socket = TcpStream::connect(node.addr).await.unwrap();
+        let _ = socket.write_all(b"GET /livez HTTP/1.1\r\nhost: ops\r\n").await;
+        silent.push(socket);
+    }
+    assert_eq!(node.get("/livez").await.status, 200);
+    let ended = async {
+        for socket in &mut silent[..200] {
+            let mut rest = Vec::new();
+            let _ = socket.read_to_end(&mut rest).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the first of them are cut off");
+}

@@ -27,9 +27,7 @@ pub(super) fn serve(
     let ops = with_access(state(config, parts, readiness, lifecycle, telemetry), access);
     let stop = lifecycle.hard.clone();
     lifecycle.spawn_essential("the operations listener", async move {
-        if let Err(error) = ops.serve(listener, stop).await {
-            tracing::error!(%error, "the operations listener ended");
-        }
+        ops.serve(listener, stop).await;
     });
 }
 
@@ -84,6 +82,7 @@ fn state(
             async move { gateway.census(query.topic, query.limit).await.as_ref().map(status::streams) }
         });
     }
+    ops = ops.hosts(config.ops.hosts.clone());
     if config.ops.profiling {
         ops = ops.profiling(Profiling::new(profile::cpu(), allocator::report));
     }
