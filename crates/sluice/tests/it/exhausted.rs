@@ -67,3 +67,27 @@ async fn as_many_half_open_connections_as_there_are_descriptors() {
     assert!(cpu().await.unwrap() - before <= 1.0, "it spins");
     assert_eq!(node.metric("sluice_accept_pauses_total").await.unwrap(), pauses);
 }
+
+/// The operations listener shares the descriptors, and must not take those of streams.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_open_requests_to_operations_leave_room_for_streams() {
+    let directory = tempfile::tempdir().unwrap();
+    let node = Node::builder(limited(directory.path(), 512), Role::Dev).spawn().await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..600 {
+        let mut connection = RawConnection::connect(node.ops_addr()).await.unwrap();
+        // One that was cut off at once is as good.
+        let _ = connection.send("GET /readyz HTTP/1.1\r\nhost: x\r\n").await;
+        silent.push(connection);
+    }
+    let open = node.metric("process_open_fds").await.unwrap().unwrap();
+    assert!(open < 256.0, "{open} descriptors open");
+    sluice_testkit::get(node.ops_addr(), "/readyz").await.unwrap().expect_status(200).unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..200 {
+        let stream = SseStream::open(node.addr(), &["a"], &SseOptions::default()).await.unwrap();
+        assert_eq!(stream.status(), 200);
+        streams.push(stream);
+    }
+    assert_eq!(node.metric("sluice_accept_pauses_total").await.unwrap(), Some(0.0));
+}
