@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Display;
 
 use http::HeaderMap;
-use sluice_broker::{Broker, BrokerError, Start, now_ms, resolve_since_each, settle_each, settled_ms};
+use sluice_broker::{Broker, BrokerError, Start, resolve_since_each, settle_each, settled_ms};
 use sluice_fanout::Projection;
 use sluice_wire::cursor::{Cursor, CursorError};
 use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
@@ -90,6 +90,14 @@ impl Subscription {
             _ => None,
         }
     }
+
+    /// Refuses a beginning that lies in the future, as of `now_ms`.
+    pub(crate) fn check_beginning(&self, now_ms: u64) -> Result<(), Problem> {
+        match self.origin {
+            Origin::Since(since) => not_in_future(since, now_ms).map(drop),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A parameter that is on or off.
@@ -139,7 +147,7 @@ fn origin(headers: &HeaderMap, query_cursor: Option<&str>, since: Option<&str>) 
     match since {
         Some(text) => {
             let since = text.parse().map_err(|error| bad_since(&error))?;
-            Ok(Origin::Since(not_in_future(since, now_ms())?))
+            Ok(Origin::Since(since))
         }
         None => Ok(Origin::Live),
     }

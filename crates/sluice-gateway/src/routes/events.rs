@@ -132,6 +132,7 @@ fn check(
     let subscription =
         Subscription::parse(query.unwrap_or_default(), headers, edge.limits.topics_per_stream_max);
     let subscription = subscription.map_err(Refusing::Unsound)?;
+    subscription.check_beginning(now_ms()).map_err(Refusing::Unsound)?;
     let granted = match subscription.auth_required && identity.is_anonymous() {
         true => Err(Denial::Missing),
         false => identity.check(Action::Subscribe, &subscription.topics),
