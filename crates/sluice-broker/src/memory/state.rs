@@ -247,7 +247,10 @@ mod tests {
             state.append(&event("t", "x"), kept, now_ms).unwrap();
         }
         assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(2)));
-        state.append(&event("t", "x"), kept, 13).unwrap();
+        let kept = Retention { events_max: None, ..kept };
+        for now_ms in [12, 13] {
+            state.append(&event("t", "x"), kept, now_ms).unwrap();
+        }
         assert_eq!(state.logs[&Topic::parse("t").unwrap()].oldest(), Some(EventId::at(3)));
     }
 
