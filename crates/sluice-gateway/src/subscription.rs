@@ -7,7 +7,11 @@ use http::HeaderMap;
 use sluice_broker::{Broker, BrokerError, Start, resolve_since_each, settle_each, settled_ms};
 use sluice_fanout::Projection;
 use sluice_wire::cursor::{Cursor, CursorError};
-use sluice_wire::{EventId, Problem, Since, Topic, TraceParent};
+use sluice_wire::{EventId, LAST_EVENT_ID, Problem, Since, Topic, TraceParent, is_last_event_id, parameter};
+
+/// What the query of a stream may hold. Tokens and `errors` are read by others.
+const PARAMETERS: [&str; 7] =
+    ["topic", "since", LAST_EVENT_ID, "cursor_events", "auth", "errors", "access_token"];
 
 /// A checked request for a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +53,7 @@ impl Subscription {
         let (mut since, mut cursor) = (None, None);
         let (mut projection, mut auth_required) = (Projection::default(), false);
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-            match key.as_ref() {
+            match parameter(&key, &PARAMETERS)? {
                 "topic" => {
                     let topic =
                         Topic::parse(&value).map_err(|error| bad("invalid-topic", "Not a topic", error))?;
@@ -65,7 +69,7 @@ impl Subscription {
                     topics.push(topic);
                 }
                 "since" => since = Some(value.into_owned()),
-                "last_event_id" => cursor = Some(value.into_owned()),
+                LAST_EVENT_ID => cursor = Some(value.into_owned()),
                 "auth" if value == "required" => auth_required = true,
                 "auth" => {
                     return Err(bad("invalid-query", "The query is not valid", "auth must be required"));
@@ -122,7 +126,7 @@ pub(crate) fn cursor_text<'a>(query: Option<&'a str>, headers: &'a HeaderMap) ->
         Some(header) => Cow::Borrowed(header.to_str().ok()?),
         None => {
             let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-            pairs.filter(|(key, _)| key == "last_event_id").last()?.1
+            pairs.filter(|(key, _)| is_last_event_id(key)).last()?.1
         }
     };
     (!text.is_empty() && Cursor::may_be(&text)).then_some(text)
@@ -280,6 +284,11 @@ mod tests {
             let problem = not_in_future(since, now_ms).unwrap_err();
             assert!(problem.slug == "invalid-since" && problem.detail.contains("300 s ahead"), "{problem:?}");
         }
+        for since in ["9999-01-01T00:00:00Z", "18446744073709551615-0"] {
+            let asked = parse(&format!("topic=a&since={since}"), None);
+            let problem = asked.and_then(|asked| asked.check_beginning(now_ms)).unwrap_err();
+            assert_eq!(problem.slug, "invalid-since", "{since}");
+        }
         for since in [Since::Earliest, Since::Last(1), Since::Ago(std::time::Duration::ZERO)] {
             assert_eq!(not_in_future(since, now_ms).unwrap(), since);
         }
@@ -290,6 +299,17 @@ mod tests {
         assert_eq!(parse("topic=a", Some("nonsense")).unwrap().origin, Origin::UnknownCursor);
         assert_eq!(parse("topic=a", Some("v9.x")).unwrap().origin, Origin::NewerCursor);
         assert_eq!(parse("topic=a&last_event_id=nonsense", None).unwrap_err().slug, "invalid-cursor");
+    }
+
+    #[test]
+    fn the_cursor_is_read_by_each_of_its_spellings() {
+        for name in ["last_event_id", "lastEventId", "Last-Event-ID", "last-event-id"] {
+            let query = format!("topic=a&{name}=7-0");
+            let origin = parse(&query, None).unwrap().origin;
+            assert_eq!(origin, Origin::Cursor(Cursor::from(EventId::at(7))), "{name}");
+            assert_eq!(cursor_text(Some(&query), &HeaderMap::new()).as_deref(), Some("7-0"), "{name}");
+        }
+        assert!(parse("topic=a&errors=status&access_token=x&auth=required&", None).is_ok());
     }
 
     #[test]
@@ -328,10 +348,11 @@ mod tests {
             ("topic=a&topic=b&topic=c&topic=d", "too-many-topics"),
             ("topic=a&topic=b&topic=c&topic=d&topic=%20", "too-many-topics"),
             ("topic=a&since=yesterday", "invalid-since"),
-            ("topic=a&since=9999-01-01T00:00:00Z", "invalid-since"),
-            ("topic=a&since=18446744073709551615-0", "invalid-since"),
             ("topic=a&cursor_events=yes", "invalid-query"),
             ("topic=a&auth=no", "invalid-query"),
+            ("topic=a&sinse=earliest", "unknown-parameter"),
+            ("topic=a&Since=earliest", "unknown-parameter"),
+            ("topic=a&limit=1", "unknown-parameter"),
         ] {
             assert_eq!(parse(query, None).unwrap_err().slug, slug, "{query}");
         }

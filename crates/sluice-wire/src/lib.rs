@@ -13,6 +13,7 @@ pub mod forwarded;
 mod id;
 mod moment;
 mod network;
+mod parameter;
 mod pattern;
 mod percent;
 mod problem;
@@ -29,6 +30,7 @@ pub use event::{Event, EventType, EventTypeError, IdempotencyKey, IdempotencyKey
 pub use id::{EventId, EventIdError};
 pub use moment::rfc3339;
 pub use network::{Network, NetworkError};
+pub use parameter::{LAST_EVENT_ID, UnknownParameter, is_last_event_id, parameter};
 pub use pattern::{TopicPattern, TopicPatternError};
 pub use problem::{PROBLEM_JSON, Problem};
 pub use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxyHeaderError};

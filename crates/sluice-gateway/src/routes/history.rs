@@ -10,13 +10,16 @@ use axum::response::{IntoResponse, Response};
 use http::{Uri, header};
 use sluice_access::{Action, Identity};
 use sluice_broker::{BrokerError, now_ms, resolve_since};
-use sluice_wire::{EventId, Problem, Since, Topic, TopicPathError, parse_events_path};
+use sluice_wire::{EventId, Problem, Since, Topic, TopicPathError, parameter, parse_events_path};
 
 pub(super) use self::page::HELD_BYTES_MAX;
 use self::page::{NoPage, Pages};
 use super::Edge;
 use super::problem::{self, Answer};
 use crate::subscription::{bad, bad_since};
+
+/// What the query may hold. Tokens are read before.
+const PARAMETERS: [&str; 3] = ["since", "limit", "access_token"];
 
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
@@ -64,7 +67,7 @@ async fn beginning(edge: &Edge, topic: &Topic, since: &Since) -> Result<EventId,
 fn parse(query: &str) -> Result<(Since, usize), Problem> {
     let (mut since, mut limit) = (Since::Earliest, LIMIT_DEFAULT);
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        match key.as_ref() {
+        match parameter(&key, &PARAMETERS)? {
             "since" => since = value.parse().map_err(|error| bad_since(&error))?,
             "limit" => {
                 limit =
@@ -80,4 +83,17 @@ fn parse(query: &str) -> Result<(Since, usize), Problem> {
         }
     }
     Ok((since, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_nobody_reads_is_refused() {
+        assert_eq!(parse("limit=7&since=earliest&access_token=x").unwrap(), (Since::Earliest, 7));
+        for query in ["limt=7", "last_event_id=1-0", "topic=a", "limit=1&Since=earliest"] {
+            assert_eq!(parse(query).unwrap_err().slug, "unknown-parameter", "{query}");
+        }
+    }
 }

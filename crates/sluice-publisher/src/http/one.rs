@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use opentelemetry::KeyValue;
 use serde::Deserialize;
 use sluice_access::Identity;
-use sluice_wire::{ByteString, NewEvent, Topic, parse_events_path};
+use sluice_wire::{ByteString, NewEvent, Topic, parameter, parse_events_path};
 
 use super::body::Parts;
 use super::headers::{self, Media};
@@ -18,6 +18,9 @@ use super::{Service, json};
 use crate::trace;
 
 const WANTED: &str = "send application/json with {\"data\": ..}, or text/plain with the data itself";
+
+/// What the query may hold.
+const PARAMETERS: [&str; 1] = ["type"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,8 +80,11 @@ async fn read_event(service: &Service, topic: Topic, head: &Head, body: Body) ->
     let settings = &service.settings;
     let key = headers::idempotency_key(&head.headers)?;
     let media = headers::media(&head.headers, WANTED)?;
-    let Query(query) = Query::<TextQuery>::try_from_uri(&head.uri)
-        .map_err(|error| Refusal::query(format!("{}; only `type` is known here", error.body_text())))?;
+    for (name, _) in form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()) {
+        parameter(&name, &PARAMETERS).map_err(|unknown| Refusal::parameter(unknown.to_string()))?;
+    }
+    let Query(query) =
+        Query::<TextQuery>::try_from_uri(&head.uri).map_err(|error| Refusal::query(error.body_text()))?;
     if media != Media::Text && query.event_type.is_some() {
         return Err(Refusal::query("`?type=` goes with text/plain; with JSON put \"type\" into the body"));
     }

@@ -95,6 +95,10 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, "invalid-query", "The query is not valid", detail)
     }
 
+    pub(super) fn parameter(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unknown-parameter", "Unknown query parameter", detail)
+    }
+
     pub(super) fn body(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid-body", "The body is not valid", detail)
     }

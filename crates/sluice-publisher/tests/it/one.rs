@@ -83,7 +83,7 @@ async fn every_mistake_has_its_problem() {
         ("/v1/topics/t/events?type=a%0Ab", &[TEXT], b"x", 400, "invalid-type"),
         ("/v1/topics/t/events?type=", &[TEXT], b"x", 400, "invalid-type"),
         ("/v1/topics/t/events?type=a", &[JSON], good.as_bytes(), 400, "invalid-query"),
-        ("/v1/topics/t/events?tpe=a", &[TEXT], b"x", 400, "invalid-query"),
+        ("/v1/topics/t/events?tpe=a", &[TEXT], b"x", 400, "unknown-parameter"),
         ("/v1/topics/t/events?type=a&type=b", &[TEXT], b"x", 400, "invalid-query"),
         (path, &[JSON, ("idempotency-key", "a b")], good.as_bytes(), 400, "invalid-key"),
         (
