@@ -88,7 +88,7 @@ fn answered(uri: Uri, headers: HeaderMap) {
     assert!(answer.headers.values().all(|value| !value.as_bytes().contains(&b'\n')));
     if answer.status == 200 {
         let media = answer.headers.get(header::CONTENT_TYPE).unwrap();
-        assert_eq!(media == "text/event-stream", is_stream);
+        assert_eq!(media == "text/event-stream; charset=utf-8", is_stream);
     } else {
         assert!(matches!(answer.status, 400 | 403 | 404 | 406), "{}", answer.status);
     }

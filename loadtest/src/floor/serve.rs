@@ -11,7 +11,8 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 use super::log::{Log, Position};
 use super::{Plant, Ready, Sending};
 
-const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\n\
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n\
     transfer-encoding: chunked\r\n\r\n";
 /// Poller tokens that are no slot.
 const STREAMS: u64 = u64::MAX;

@@ -30,6 +30,9 @@ pub(super) const PATH: &str = "/v1/events";
 
 const EVENT_STREAM: &str = "text/event-stream";
 
+/// With the charset: some clients take ISO-8859-1 for `text/*` that names none.
+const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
+
 pub(super) async fn open(
     State(edge): State<Arc<Edge>>,
     RawQuery(query): RawQuery,
@@ -160,7 +163,7 @@ fn caller(identity: &Identity, address: Option<IpAddr>) -> Caller {
 fn stream(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // nginx would hold the answer back until its end.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -14,7 +14,7 @@ async fn a_fresh_connection() {
     connection.send(get_stream("a")).await.unwrap();
     let head = greeting(&mut connection).await;
     for (name, value) in [
-        ("content-type", "text/event-stream"),
+        ("content-type", "text/event-stream; charset=utf-8"),
         ("cache-control", "no-cache, no-transform"),
         ("x-accel-buffering", "no"),
         ("transfer-encoding", "chunked"),

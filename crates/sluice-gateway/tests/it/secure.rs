@@ -149,7 +149,7 @@ impl Http2Stream {
         let (response, _) = requests.send_request(request, true).unwrap();
         let response = tokio::time::timeout(SOON, response).await.expect("an answer").unwrap();
         assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
         assert!(!response.headers().contains_key("connection"));
         let mut stream = Self { body: response.into_body(), received: Vec::new() };
         stream.until("\nid: ").await;

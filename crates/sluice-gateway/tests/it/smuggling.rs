@@ -141,7 +141,7 @@ async fn a_head_has_the_head_of_a_stream_and_no_body() {
     let head = "HEAD /v1/events?topic=a HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n";
     let answered = answers(&stage, format!("{head}{}", get_history("a"))).await;
     assert_eq!(statuses(&answered), ["200", "200"], "{answered}");
-    assert!(answered.contains("content-type: text/event-stream\r\n"));
+    assert!(answered.contains("content-type: text/event-stream; charset=utf-8\r\n"));
     assert_eq!(stage.gateway.status().streams, 0);
 }
 

@@ -20,7 +20,11 @@ async fn a_stream_by_http_1() {
         ask(&mut connection, "a").await;
         let head = read_until(&mut connection, "\nid: ").await;
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-        for field in ["content-type: text/event-stream", "transfer-encoding: chunked", "connection: close"] {
+        for field in [
+            "content-type: text/event-stream; charset=utf-8",
+            "transfer-encoding: chunked",
+            "connection: close",
+        ] {
             assert!(head.contains(&format!("\r\n{field}\r\n")), "{head}");
         }
         secure.stage.publish("a", "one").await;

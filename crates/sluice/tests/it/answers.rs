@@ -74,7 +74,7 @@ async fn head_and_options_take_no_place() {
 }
 
 fn assert_stream_head(header: impl Fn(&str) -> Option<String>) {
-    assert_eq!(header("content-type").as_deref(), Some("text/event-stream"));
+    assert_eq!(header("content-type").as_deref(), Some("text/event-stream; charset=utf-8"));
     assert_eq!(header("cache-control").as_deref(), Some("no-cache, no-transform"));
     assert_eq!(header("x-accel-buffering").as_deref(), Some("no"));
     assert!(header("content-length").is_none());
