@@ -92,7 +92,11 @@ fn cors_layer(settings: &CorsSettings) -> Option<CorsLayer> {
         HeaderName::from_static("idempotency-key"),
         last_event_id,
         HeaderName::from_static("sluice-wait-replicas"),
+        // Tracing libraries of pages add these to every request.
         HeaderName::from_static("traceparent"),
+        HeaderName::from_static("tracestate"),
+        HeaderName::from_static("baggage"),
+        HeaderName::from_static("sentry-trace"),
     ];
     let exposed = [http::header::LOCATION, http::header::RETRY_AFTER, http::header::WWW_AUTHENTICATE];
     let layer = CorsLayer::new()
