@@ -45,6 +45,10 @@ local KEY_BYTES_MAX = 256
 local ARGUMENTS_MAX = 10
 -- How many events without a trusted id one call trims by age.
 local UNTRUSTED_TRIMMED_MAX = 16
+-- The record of an earlier log is kept for twice as long as the log, at least this long; where logs do not expire, a week.
+local PAST_KEPT_MS_MIN, PAST_KEPT_MS_DEFAULT = 3600000, 604800000
+-- How exact the record is: a hundredth of the log's age, within these bounds.
+local PAST_SPAN_MS_MIN, PAST_SPAN_MS_MAX = 1000, 60000
 local LAST_POSSIBLE_ID = '18446744073709551615-18446744073709551615'
 
 local function refuse(why) error(redis.error_reply('SLUICE ' .. why)) end
@@ -136,7 +140,7 @@ local function read_arguments()
   end
   if given(7) and not number(7, 'window') then refuse('argument 7 (window) must be at least 1 ms') end
   return {
-    log = log, live = base .. ':live', once = KEYS[2], once_before = KEYS[3],
+    log = log, live = base .. ':live', past = base .. ':past', once = KEYS[2], once_before = KEYS[3],
     data = data, kind = kind, trace = trace,
     events_max = number(4, 'events max'), age_max = number(5, 'age max'), idle_max = number(6, 'idle max'),
     window = given(7) or '300000', announce = announce,
@@ -197,6 +201,30 @@ local function head_of(log)
     end
   end
   return last, oldest, expires_ms
+end
+
+-- What the first entry of a log has as its `prev`: the moment until which an earlier log of the topic had entries, so that
+-- the new log does not hide what was missed of the old one; 0-0 where nothing is known of one.
+local function prev_of_first(event, now_ms)
+  local ended = redis.pcall('GET', event.past)
+  local ended_ms = type(ended) == 'string' and ended:find('^%d+$') and #ended <= 15 and tonumber(ended)
+  if not ended_ms then return '0-0' end
+  return string.format('%.0f-18446744073709551615', math.min(ended_ms, now_ms - 1))
+end
+
+-- Keeps the record of this log that outlives it, when it begins and when its last event came in another span of time, so
+-- that most events do not pay for it. A user without rights to it loses it and nothing else.
+local function remember(event, prev, begins, is_ahead, now_ms)
+  local longest = math.max(event.age_max or 0, event.idle_max or 0)
+  local shortest = math.min(event.age_max or longest, event.idle_max or longest)
+  local span = longest == 0 and PAST_SPAN_MS_MAX
+      or math.max(PAST_SPAN_MS_MIN, math.min(PAST_SPAN_MS_MAX, math.floor(shortest / 100)))
+  local function span_of(ms) return math.floor(ms / span) end
+  if begins or is_ahead or span_of(ms_of(prev)) ~= span_of(now_ms) then
+    local kept = longest == 0 and PAST_KEPT_MS_DEFAULT or math.max(2 * longest, PAST_KEPT_MS_MIN)
+    local until_ms = (span_of(now_ms) + 1) * span
+    redis.pcall('SET', event.past, string.format('%.0f', until_ms), 'PX', string.format('%.0f', kept))
+  end
 end
 
 -- Appends the event behind `prev`; its id.
@@ -327,8 +355,11 @@ local prev, oldest, expires_ms = head_of(event.log)
 if prev == LAST_POSSIBLE_ID then
   refuse('the log has given its last possible id; delete or rename it: ' .. event.log)
 end
+local begins = prev == '0-0'
+if begins then prev = prev_of_first(event, now_ms) end
 local is_ahead = ms_of(prev) > now_ms + CLOCK_SLACK_MS
 if is_ahead then report[1] = 'last-id-ahead' end
 local id = append(event, prev, now_ms, is_ahead)
+remember(event, prev, begins, is_ahead, now_ms)
 finish(event, id, prev, oldest, expires_ms, now_ms, report)
 return answer(id, 0)

@@ -288,6 +288,9 @@ pub struct LogHead {
     pub whole: bool,
     /// The greatest id that somebody deleted by hand (XDEL); [`EventId::ZERO`] for none. Trimming is not that.
     pub deleted: EventId,
+    /// Where there is no log: up to here an earlier one of the topic may have had entries; [`EventId::ZERO`] if nothing
+    /// is known of one. A moment, its `seq` being `u64::MAX`. A log that exists says it in its first entry's `prev`.
+    pub past: EventId,
 }
 
 /// Events of a log, oldest first.

@@ -29,6 +29,8 @@ struct Reading {
     aimed: EventId,
     /// The epoch in which the present pass began; `None` before the first.
     epoch: Option<u32>,
+    /// Something was heard since the present pass began that the log as it was read does not explain.
+    doubted: bool,
 }
 
 /// What an announcement means.
@@ -70,7 +72,7 @@ impl Continuity {
     /// A topic that is followed from `position` on, of which ids up to `heard` were announced meanwhile.
     pub(crate) fn opened(position: EventId, heard: EventId, verified: bool) -> Self {
         let behind = heard > position || !verified;
-        let reading = behind.then(|| Box::new(Reading { target: heard, aimed: EventId::ZERO, epoch: None }));
+        let reading = behind.then(|| Box::new(Reading::up_to(heard)));
         Self { position, late_from: EventId::ZERO, reading }
     }
 
@@ -82,10 +84,18 @@ impl Continuity {
         self.reading.is_some()
     }
 
-    /// An event `id` was announced whose writer found `prev` as the log's last id.
-    pub(crate) fn announced(&mut self, prev: Option<EventId>, id: EventId) -> Heard {
+    /// An event `id` was announced whose writer found `prev` as the log's last id. An announcement is not late any more
+    /// when its id is `late_max_ms` or more before the position: then it may be of a log that began anew behind an id
+    /// of the future. That is no longer than how far a rewind goes back, so whatever is dropped here for being late and
+    /// was not is read again when the rewind is found.
+    pub(crate) fn announced(&mut self, prev: Option<EventId>, id: EventId, late_max_ms: u64) -> Heard {
+        let late = id <= self.position
+            && id > self.late_from
+            && prev.is_none_or(|prev| prev >= self.late_from)
+            && self.position.ms - id.ms < late_max_ms;
         if let Some(reading) = &mut self.reading {
             reading.target = reading.target.max(id);
+            reading.doubted |= id <= self.position && !late;
             return Heard::Drop;
         }
         if id > self.position && prev == Some(self.position) {
@@ -93,8 +103,6 @@ impl Continuity {
             self.late_from = id;
             return Heard::Apply;
         }
-        let late =
-            id <= self.position && id > self.late_from && prev.is_none_or(|prev| prev >= self.late_from);
         if late {
             return Heard::Drop;
         }
@@ -158,6 +166,7 @@ impl Continuity {
         let reading = self.reading.as_mut()?;
         reading.aimed = reading.target;
         reading.epoch = Some(epoch);
+        reading.doubted = false;
         Some(self.position)
     }
 
@@ -173,7 +182,7 @@ impl Continuity {
             return Pass::GoOn;
         }
         let level = reading.target <= reading.aimed.max(position);
-        if level && reading.epoch == Some(epoch) {
+        if level && !reading.doubted && reading.epoch == Some(epoch) {
             self.reading = None;
             Pass::Finished
         } else {
@@ -187,7 +196,13 @@ impl Continuity {
     }
 
     fn read(&mut self, target: EventId) {
-        self.reading = Some(Box::new(Reading { target, aimed: EventId::ZERO, epoch: None }));
+        self.reading = Some(Box::new(Reading::up_to(target)));
+    }
+}
+
+impl Reading {
+    fn up_to(target: EventId) -> Self {
+        Self { target, aimed: EventId::ZERO, epoch: None, doubted: false }
     }
 }
 

@@ -31,8 +31,9 @@ use crate::{Broker, Gap, Partition, ReplaySettings};
 /// block, and must not call the follower.
 pub trait Sink: Send + Sync + 'static {
     /// `topic` is followed from `position` on: the next event handed on stands directly behind it. Called
-    /// each time that a topic nobody followed gets its first follower.
-    fn opened(&self, topic: &Topic, position: EventId);
+    /// each time that a topic nobody followed gets its first follower. Up to `past` an earlier log of the topic, which
+    /// is gone, may have had entries; [`EventId::ZERO`] if nothing is known of one.
+    fn opened(&self, topic: &Topic, position: EventId, past: EventId);
     /// Nobody has followed `topic` for the linger time: nothing comes of it before it is opened again. For
     /// sinks that keep something a topic.
     fn closed(&self, _topic: &Topic) {}

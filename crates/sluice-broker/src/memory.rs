@@ -9,6 +9,7 @@ mod foreign;
 mod holdings;
 mod log;
 mod once;
+mod pasts;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -116,10 +117,7 @@ impl Broker for MemoryBroker {
     async fn heads(&self, topics: &[Topic]) -> Result<Vec<LogHead>, BrokerError> {
         let (mut state, now_ms) = (self.state(), (self.clock)());
         topics.iter().try_for_each(|topic| state.readable(topic))?;
-        Ok(topics
-            .iter()
-            .map(|topic| state.log(topic, now_ms).map_or_else(LogHead::default, log::Log::head))
-            .collect())
+        Ok(topics.iter().map(|topic| state.head(topic, now_ms)).collect())
     }
 
     async fn read(

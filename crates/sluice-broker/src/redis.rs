@@ -15,6 +15,7 @@ mod holding;
 mod keys;
 mod layout;
 mod parse;
+mod pasts;
 mod pool;
 mod read;
 mod reckoning;

@@ -43,6 +43,15 @@ impl Start {
         Self::Seen { id, floor_ms: 0 }
     }
 
+    /// The same, where nothing behind it up to `floor_ms` is missing either.
+    #[must_use]
+    pub fn with_floor(self, floor_ms: u64) -> Self {
+        match self {
+            Self::Seen { id, floor_ms: known } => Self::Seen { id, floor_ms: known.max(floor_ms) },
+            moment @ Self::Moment(_) => moment,
+        }
+    }
+
     /// The place, whatever is known of it.
     #[must_use]
     pub fn position(self) -> EventId {
@@ -93,6 +102,9 @@ pub struct Replay {
     position: EventId,
     seen: bool,
     floor_ms: u64,
+    watched_ms: u64,
+    asks_since: bool,
+    past: EventId,
     to: EventId,
     settings: ReplaySettings,
     done: bool,
@@ -113,7 +125,31 @@ impl Replay {
             Start::Seen { id, floor_ms } => (id, id.seq != u64::MAX, floor_ms),
             Start::Moment(id) => (id, false, 0),
         };
-        Self { broker, topic, position, seen, floor_ms, to, settings, done: false }
+        let (watched_ms, asks_since, past) = (0, matches!(from, Start::Moment(_)), EventId::ZERO);
+        Self {
+            broker,
+            topic,
+            position,
+            seen,
+            floor_ms,
+            watched_ms,
+            asks_since,
+            past,
+            to,
+            settings,
+            done: false,
+        }
+    }
+
+    /// The same for a reader that knows: up to `past` entries of an earlier log of the topic may be gone.
+    #[must_use]
+    pub fn knowing(self, past: EventId) -> Self {
+        Self { past, ..self }
+    }
+
+    /// The same for a node that found nothing missing when it last looked at the log, at `watched_ms` of its clock.
+    pub(crate) fn watched(self, watched_ms: u64) -> Self {
+        Self { watched_ms, ..self }
     }
 
     /// Everything up to here was handed out or told missing.
@@ -136,7 +172,7 @@ impl Replay {
         }
         let mut page = self.read().await?;
         let mut verdict = self.verdict(&page).await?;
-        if page.first.is_none() && matches!(verdict, Verdict::Trimmed { .. }) {
+        if page.first.is_none() && matches!(verdict, Verdict::Trimmed { .. } | Verdict::Anew { .. }) {
             // The log's head was asked for after the page: what it tells of may only just have been appended.
             // A second look that finds nothing either proves that it was trimmed.
             page = self.read().await?;
@@ -150,6 +186,8 @@ impl Replay {
             Verdict::Trimmed { to, possible } => {
                 Some(self.gap(to.min(self.to), GapReason::Trimmed, possible))
             }
+            Verdict::Anew { to, possible } => Some(self.gap(to.min(self.to), GapReason::Expired, possible)),
+            Verdict::Expired if page.first.is_none() => return self.expire().await.map(Some),
             Verdict::Expired => Some(self.gap(self.position, GapReason::Expired, true)),
         };
         Ok(Some(self.take(page, gap)))
@@ -177,7 +215,7 @@ impl Replay {
         self.position = read_to.max(self.position);
         if page.last.is_some() {
             // What the log has just shown is an entry of it, so the next page may look for it.
-            (self.seen, self.floor_ms) = (true, 0);
+            (self.seen, self.floor_ms, self.watched_ms) = (true, 0, 0);
         }
         if self.done && self.to != EventId::MAX {
             self.position = self.position.max(self.to);
@@ -191,13 +229,23 @@ impl Replay {
         let mut gap = None;
         let ahead = self.position > self.to && self.seen;
         if ahead && self.head().await?.last < self.position {
-            match judge::lost(self.position, self.seen, self.floor_ms, self.horizon_ms().await?) {
+            match self.evidence(None).await?.lost() {
                 Verdict::Rewound => return self.rewind().await,
-                Verdict::Expired => gap = Some(self.gap(self.position, GapReason::Expired, true)),
+                Verdict::Expired => return self.expire().await,
+                Verdict::Anew { to, possible } => gap = Some(self.gap(to, GapReason::Expired, possible)),
                 Verdict::Continuous | Verdict::Trimmed { .. } => {}
             }
         }
         self.done = true;
+        Ok(self.without_entries(gap))
+    }
+
+    /// The whole log is gone, and delivery goes on with whatever comes next in it. The judgement is final: the position
+    /// is the end of the log as it is now, so nothing that stays as it is is told again.
+    async fn expire(&mut self) -> Result<ReplayPage, BrokerError> {
+        let last = self.head().await?.last;
+        let gap = Some(self.gap(last, GapReason::Expired, true));
+        (self.position, self.seen, self.floor_ms, self.watched_ms) = (last, last != EventId::ZERO, 0, 0);
         Ok(self.without_entries(gap))
     }
 
@@ -207,15 +255,18 @@ impl Replay {
         let head = self.head().await?;
         let parted_ms = self.position.ms.min(head.last.ms);
         let safe = EventId::new(parted_ms.saturating_sub(margin_ms), u64::MAX);
-        let restart = match self.broker.newest_until(&self.topic, safe).await? {
+        // An id of the future is not a time, so nothing tells how far back the reader was.
+        let is_time = self.position.ms <= self.clock_ms().await?.saturating_add(judge::CLOCK_SLACK_MS);
+        let survivor = if is_time { self.broker.newest_until(&self.topic, safe).await? } else { None };
+        let restart = match survivor {
             Some(event) => Start::seen(event),
             None if head.oldest.is_none() => Start::seen(head.last),
             None => self.before_oldest(head).await?,
         };
         let gap = Some(self.gap(restart.position(), GapReason::Rewound, false));
         self.position = restart.position();
-        self.seen = matches!(restart, Start::Seen { .. });
-        self.floor_ms = 0;
+        self.seen = matches!(restart, Start::Seen { id, .. } if id.seq != u64::MAX);
+        (self.floor_ms, self.watched_ms) = (0, 0);
         Ok(self.without_entries(gap))
     }
 
@@ -241,7 +292,8 @@ impl Replay {
             // What stands behind the fence tells what is gone before it.
             first = First::of(&self.broker.read(&self.topic, self.position, EventId::MAX, 1).await?);
         }
-        if judge::evidently_continuous(self.position, self.seen, first) {
+        let vouched = judge::vouched(self.position, self.floor_ms.max(self.watched_ms));
+        if judge::evidently_continuous((self.position, self.seen), first, self.past, vouched) {
             return Ok(Verdict::Continuous);
         }
         Ok(judge::judge(&self.evidence(first).await?))
@@ -258,26 +310,29 @@ impl Replay {
             EventId::ZERO => None,
             _ => self.broker.newest_until(&self.topic, at_or_before).await?,
         };
+        let head = self.head().await?;
+        let clock_ms = self.clock_ms().await?;
+        let age = self.broker.retention(&self.topic).horizon().filter(|_| self.position != EventId::ZERO);
+        let age_ms = age.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         Ok(Evidence {
             position: self.position,
             seen: self.seen,
             floor_ms: self.floor_ms,
+            watched_ms: self.watched_ms,
+            asks_since: self.asks_since,
             first,
             older: older.is_some(),
-            head: self.head().await?,
+            head,
             to: self.to,
-            horizon_ms: self.horizon_ms().await?,
+            past: self.past.max(head.past),
+            clock_ms,
+            horizon_ms: age_ms.map(|age_ms| clock_ms.saturating_sub(age_ms)),
         })
     }
 
-    /// The moment before which events may have expired, by the clock that made the ids.
-    async fn horizon_ms(&self) -> Result<Option<u64>, BrokerError> {
-        let Some(age) = self.broker.retention(&self.topic).horizon() else { return Ok(None) };
-        if self.position == EventId::ZERO {
-            return Ok(None);
-        }
-        let now_ms = self.broker.tails(&[(self.topic.clone(), EventId::MAX)], 1).await?.time_ms;
-        Ok(Some(now_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))))
+    /// The clock that made the ids. Milliseconds.
+    async fn clock_ms(&self) -> Result<u64, BrokerError> {
+        Ok(self.broker.tails(&[(self.topic.clone(), EventId::MAX)], 1).await?.time_ms)
     }
 
     fn gap(&self, to: EventId, reason: GapReason, possible: bool) -> Gap {

@@ -148,7 +148,12 @@ impl Approach {
 
     /// A stream that was in the ring and fell behind it, at `positions`.
     pub(crate) fn resume(ground: &Ground, hold: FeedHold, positions: &[EventId]) -> Self {
-        let starts = positions.iter().map(|position| Start::seen(*position)).collect();
+        let pasts_ms = ground.hub.pasts_when_opened_ms(hold.set());
+        let starts = positions
+            .iter()
+            .zip(pasts_ms)
+            .map(|(position, past_ms)| Start::seen(*position).with_floor(past_ms));
+        let starts = starts.collect();
         let floor_ms = ground.hub.floor_at(hold.set(), positions);
         let catch_up = ground.catch_up(&hold, starts, floor_ms);
         let greeting = Greeting {

@@ -93,7 +93,9 @@ impl CatchUp {
             .members()
             .iter()
             .zip(starts.into_iter().zip(jumps))
-            .map(|((key, topic), (start, jumps))| Source::new(*key, topic.clone(), start, jumps))
+            .map(|((key, topic), (start, jumps))| {
+                Source::new(*key, topic.clone(), start.with_floor(floor_ms), jumps)
+            })
             .collect();
         Self { hub, logs, set, sources, floor_ms, grant: None }
     }
@@ -125,6 +127,7 @@ impl CatchUp {
             // Others may be waiting for it.
             self.grant = None;
         }
+        self.note_pasts(fence);
         if self.note_jumps() || !self.settle_those_ahead(fence, bytes).await? {
             return Ok(Progress::Overtaken);
         }
@@ -151,6 +154,14 @@ impl CatchUp {
     fn note_jumps(&mut self) -> bool {
         let jumps = self.hub.jumps(&self.set);
         self.sources.iter_mut().zip(jumps).fold(false, |any, (source, jumps)| source.note_jumps(jumps) || any)
+    }
+
+    /// Tells what is missing of topics whose logs are gone, which no read would show.
+    fn note_pasts(&mut self, fence: &Fence) {
+        let pasts = self.hub.pasts(&self.set);
+        for ((source, past), to) in self.sources.iter_mut().zip(pasts).zip(&fence.positions) {
+            source.note_past(past, *to);
+        }
     }
 
     fn is_through(&self, fence: &Fence) -> bool {

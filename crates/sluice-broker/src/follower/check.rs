@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::core::Core;
 use super::topics::Look;
+use super::verify;
 use crate::{BrokerError, Partition};
 
 /// Looks at the topics in turns until the follower stops.
@@ -99,12 +100,20 @@ async fn check_each(
 }
 
 async fn check(core: &Core, batch: &[(Topic, EventId)]) -> Result<(), BrokerError> {
+    let (ahead, batch): (Vec<_>, Vec<_>) = batch.iter().cloned().partition(|(_, at)| core.is_ahead(*at));
+    if !ahead.is_empty() {
+        verify::look(core, &ahead).await?;
+    }
+    if batch.is_empty() {
+        return Ok(());
+    }
     let epoch = core.shared.topics().epoch;
-    let tails = core.broker.tails(batch, core.settings.tail_page_events.max(1)).await?;
+    let tails = core.broker.tails(&batch, core.settings.tail_page_events.max(1)).await?;
     core.shared.note_tail_check(batch.len());
+    core.note_clock(tails.time_ms);
     let confirmed_ms = core.confirmed_ms(tails.time_ms);
     let mut locked = core.shared.topics();
-    let look = Look { asked: batch, inclusive: false, epoch };
+    let look = Look { asked: &batch, inclusive: false, epoch };
     let level = locked.looked(look, &tails, &*core.shared.sink);
     if !level.is_empty() {
         let confirmed: Vec<_> = level.into_iter().map(|topic| (topic.clone(), confirmed_ms)).collect();

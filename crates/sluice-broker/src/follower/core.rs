@@ -50,6 +50,8 @@ pub(super) struct Shared {
     began: Instant,
     /// The subscription is lost.
     outage: Mutex<Outage>,
+    /// What the broker's clock said last. Milliseconds.
+    clock_ms: AtomicU64,
 }
 
 impl Core {
@@ -72,7 +74,10 @@ impl Core {
             tail_checked_ms: AtomicU64::new(0),
             began: Instant::now(),
             outage: Mutex::default(),
+            clock_ms: AtomicU64::new(0),
         });
+        let late_max_ms = u64::try_from(settings.replay.rewind_margin.as_millis()).unwrap_or(u64::MAX);
+        shared.topics().late_max_ms = late_max_ms;
         let subscriber = broker.listen(Arc::clone(&shared) as Arc<dyn Listener>);
         let subscriber = Mutex::new(Some(Arc::from(subscriber)));
         Arc::new(Self { broker, settings, stop, shared, holes: Mutex::default(), subscriber })
@@ -170,6 +175,25 @@ impl Core {
     pub(super) fn confirmed_ms(&self, time_ms: u64) -> u64 {
         let margin_ms = u64::try_from(self.settings.confirm_margin.as_millis()).unwrap_or(u64::MAX);
         time_ms.saturating_sub(margin_ms)
+    }
+
+    /// When the logs were looked at that confirmed `confirmed_ms`.
+    pub(super) fn looked_ms(&self, confirmed_ms: u64) -> u64 {
+        let margin_ms = u64::try_from(self.settings.confirm_margin.as_millis()).unwrap_or(u64::MAX);
+        confirmed_ms.saturating_add(margin_ms)
+    }
+
+    /// Notes that the broker's clock stood at `time_ms`.
+    pub(super) fn note_clock(&self, time_ms: u64) {
+        self.shared.clock_ms.store(time_ms, Ordering::Relaxed);
+    }
+
+    /// Whether the broker's clock has not reached `id` yet, as far as is known here: it is the id of a log that another
+    /// may take the place of without giving a greater one.
+    pub(super) fn is_ahead(&self, id: EventId) -> bool {
+        let clock_ms = self.shared.clock_ms.load(Ordering::Relaxed);
+        let slack_ms = u64::try_from(self.settings.replay.rewind_margin.as_millis() / 2).unwrap_or(u64::MAX);
+        clock_ms > 0 && id.ms > clock_ms.saturating_add(slack_ms)
     }
 
     pub(super) async fn reach(&self, topic: &Topic, id: EventId) -> EventId {

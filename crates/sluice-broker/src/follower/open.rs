@@ -189,15 +189,14 @@ async fn moved(core: &Core, partition: &Partition, topics: &[Topic]) {
 
 /// Says that the topics are open of which a head was found.
 fn opened(core: &Core, batch: &[Wanted], found: &Found, epoch: u32) {
-    let floor_ms = core.confirmed_ms(found.time_ms);
     let (mut opened, mut floors) = (Vec::new(), Vec::new());
     let mut locked = core.shared.topics();
-    for (wanted, head) in batch.iter().zip(&found.heads) {
+    for (wanted, (time_ms, head)) in batch.iter().zip(found.times_ms.iter().zip(&found.heads)) {
         // One that was forgotten and followed anew is subscribed by another batch.
         let Some(head) = head.filter(|_| locked.is_wanted(wanted)) else { continue };
         if let Some(opening) = locked.opened(&wanted.topic, head, epoch, &*core.shared.sink) {
             opened.push(opening);
-            floors.push((wanted.topic.clone(), floor_ms));
+            floors.push((wanted.topic.clone(), core.confirmed_ms(*time_ms)));
         }
     }
     let holes = locked.has_holes();
@@ -209,9 +208,9 @@ fn opened(core: &Core, batch: &[Wanted], found: &Found, epoch: u32) {
     }
 }
 
-/// Where logs stood at a moment of the broker's clock, or after it.
+/// Where logs stood, each at a moment of the broker's clock or after it.
 struct Found {
-    time_ms: u64,
+    times_ms: Vec<u64>,
     /// `None` for topics that the server refuses to tell of.
     heads: Vec<Option<LogHead>>,
 }
@@ -225,14 +224,15 @@ async fn heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
         return Err(why);
     }
     // One of them is at fault.
-    let mut all = Found { time_ms: u64::MAX, heads: Vec::with_capacity(topics.len()) };
+    let many = topics.len();
+    let mut all = Found { times_ms: Vec::with_capacity(many), heads: Vec::with_capacity(many) };
     for topic in topics {
         let found = match clock_then_heads(core, std::slice::from_ref(topic)).await {
             Err(BrokerError::Refused(why)) => refused(topic, &why),
             Err(why) if is_away(&why) => return Err(why),
             found => found.unwrap_or_else(|why| unreadable(topic, &why)),
         };
-        all.time_ms = all.time_ms.min(found.time_ms);
+        all.times_ms.extend(found.times_ms);
         all.heads.extend(found.heads);
     }
     Ok(all)
@@ -241,12 +241,12 @@ async fn heads(core: &Core, topics: &[Topic]) -> Result<Found, BrokerError> {
 /// Nothing can be read there, so it is followed as if it were empty.
 fn unreadable(topic: &Topic, why: &BrokerError) -> Found {
     warn!(topic = topic.as_str(), error = %why, "cannot read the log of the topic; following it as if it were empty");
-    Found { time_ms: 0, heads: vec![Some(LogHead::default())] }
+    Found { times_ms: vec![0], heads: vec![Some(LogHead::default())] }
 }
 
 fn refused(topic: &Topic, why: &str) -> Found {
     debug!(topic = topic.as_str(), error = why, "cannot open the topic yet; retrying");
-    Found { time_ms: u64::MAX, heads: vec![None] }
+    Found { times_ms: vec![0], heads: vec![None] }
 }
 
 /// The clocks are asked first: what has an id up to then is within the heads.
@@ -254,7 +254,7 @@ async fn clock_then_heads(core: &Core, topics: &[Topic]) -> Result<Found, Broker
     let ends: Vec<_> = topics.iter().map(|topic| (topic.clone(), EventId::MAX)).collect();
     let time_ms = core.broker.tails(&ends, 1).await?.time_ms;
     let heads = core.broker.heads(topics).await?;
-    Ok(Found { time_ms, heads: heads.into_iter().map(Some).collect() })
+    Ok(Found { times_ms: vec![time_ms; topics.len()], heads: heads.into_iter().map(Some).collect() })
 }
 
 #[cfg(test)]

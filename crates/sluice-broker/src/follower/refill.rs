@@ -109,9 +109,13 @@ async fn refill(core: &Core, hole: &Hole) -> Result<bool, BrokerError> {
     loop {
         let Some(position) = core.shared.topics().begin_pass(hole) else { return Ok(has_read) };
         has_read = true;
-        let from = Start::Seen { id: position, floor_ms: core.shared.sink.floor_ms(topic) };
+        let floor_ms = core.shared.sink.floor_ms(topic);
+        let from = Start::Seen { id: position, floor_ms };
         let broker = Arc::clone(&core.broker);
-        let mut replay = Replay::new(broker, topic.clone(), from, EventId::MAX, core.settings.replay);
+        let replay = Replay::new(broker, topic.clone(), from, EventId::MAX, core.settings.replay);
+        // A floor that has sunk with a jump is not of a look.
+        let looked = floor_ms > position.ms;
+        let mut replay = replay.watched(if looked { core.looked_ms(floor_ms) } else { floor_ms });
         let mut outcome = Pass::Again;
         loop {
             let page = match replay.next().await {

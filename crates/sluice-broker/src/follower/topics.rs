@@ -35,6 +35,8 @@ pub(super) struct Topics {
     next_ticket: u32,
     /// Rises whenever announcements of topics are lost or come again: what was asked of those before is void.
     pub(super) epoch: u32,
+    /// How far before a position an announcement may be that came late, at most; milliseconds.
+    pub(super) late_max_ms: u64,
     /// Announcements of all topics come.
     pub(super) whole: bool,
     /// They do, and all topics are verified.
@@ -63,6 +65,7 @@ impl Default for Topics {
             lingering: VecDeque::default(),
             next_ticket: 0,
             epoch: 1,
+            late_max_ms: 10_000,
             whole: false,
             live: false,
             complaints: Complaints::default(),
@@ -94,7 +97,7 @@ impl Topics {
             Phase::Opening(opening) => Some(opening),
             Phase::Active(continuity) => {
                 if entry.followers == 1 {
-                    sink.opened(topic, continuity.position());
+                    sink.opened(topic, continuity.position(), EventId::ZERO);
                 }
                 None
             }
@@ -178,7 +181,7 @@ impl Topics {
             self.counts.holes_found += 1;
         }
         entry.phase = Phase::Active(continuity);
-        sink.opened(topic, head.last);
+        sink.opened(topic, head.last, head.past);
         Some(opening)
     }
 

@@ -78,7 +78,7 @@ fn settle(core: &Core, left: &mut Vec<Topic>) {
 async fn look_at(core: &Core, partition: Partition, topics: Vec<Topic>) -> Partition {
     let mut asked_any = false;
     for batch in topics.chunks(core.settings.tail_batch_topics.max(1)) {
-        let looked = match look(core, batch).await {
+        let looked = match verify(core, batch).await {
             Ok(false) => continue,
             looked => looked,
         };
@@ -95,24 +95,29 @@ async fn look_at(core: &Core, partition: Partition, topics: Vec<Topic>) -> Parti
 }
 
 /// Whether there was anything to ask.
-async fn look(core: &Core, topics: &[Topic]) -> Result<bool, BrokerError> {
-    let (epoch, asked) = {
-        let locked = core.shared.topics();
-        (locked.epoch, locked.to_verify(topics))
-    };
+async fn verify(core: &Core, topics: &[Topic]) -> Result<bool, BrokerError> {
+    let asked = core.shared.topics().to_verify(topics);
     if asked.is_empty() {
         return Ok(false);
     }
+    look(core, &asked).await?;
+    Ok(true)
+}
+
+/// Compares topics with their logs, the positions themselves included.
+pub(super) async fn look(core: &Core, asked: &[(Topic, EventId)]) -> Result<(), BrokerError> {
+    let epoch = core.shared.topics().epoch;
     let inclusive: Vec<(Topic, EventId)> =
         asked.iter().map(|(topic, position)| (topic.clone(), position.before())).collect();
     let tails = core.broker.tails(&inclusive, core.settings.tail_page_events.max(2)).await?;
     core.shared.note_tail_check(asked.len());
+    core.note_clock(tails.time_ms);
     let mut locked = core.shared.topics();
-    locked.looked(Look { asked: &asked, inclusive: true, epoch }, &tails, &*core.shared.sink);
+    locked.looked(Look { asked, inclusive: true, epoch }, &tails, &*core.shared.sink);
     let holes = locked.has_holes();
     drop(locked);
     if holes {
         core.shared.holes.notify_one();
     }
-    Ok(true)
+    Ok(())
 }

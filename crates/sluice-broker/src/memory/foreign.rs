@@ -73,6 +73,8 @@ impl State {
             }
             ForeignWrite::Drop(kept) => {
                 let Some(log) = self.logs.remove(topic) else { return false };
+                // As by the record that a writer keeps: of its clock's time, whatever ids others gave.
+                self.pasts.note(topic, log.last().min(self.last));
                 self.forget_events(&log.events().cloned().collect::<Vec<_>>());
                 if kept {
                     self.kept.insert(topic.clone(), log);

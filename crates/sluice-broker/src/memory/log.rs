@@ -71,7 +71,8 @@ impl Log {
     /// Takes back the newest event, as if it had never been.
     pub(super) fn pop_newest(&mut self) -> Option<Event> {
         let event = self.events.pop_back()?;
-        self.last = event.prev.unwrap_or_default();
+        // The first entry names what is known of an earlier log, as a moment.
+        self.last = event.prev.filter(|prev| prev.seq != u64::MAX).unwrap_or_default();
         Some(event)
     }
 
@@ -97,6 +98,7 @@ impl Log {
             oldest: self.oldest(),
             whole: !self.trimmed && !self.events.is_empty(),
             deleted: self.deleted,
+            past: EventId::ZERO,
         }
     }
 

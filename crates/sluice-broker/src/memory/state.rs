@@ -11,8 +11,9 @@ use super::announce::Listeners;
 use super::holdings::Holdings;
 use super::log::{Log, bytes_of};
 use super::once::Once;
+use super::pasts::Pasts;
 use crate::broker::Announcement;
-use crate::{Appended, BrokerError, Retention};
+use crate::{Appended, BrokerError, LogHead, Retention};
 
 /// Between two looks for expired logs while there is no room for another topic.
 const SWEEP_INTERVAL_MS: u64 = 1_000;
@@ -22,13 +23,14 @@ pub(super) struct State {
     pub(super) listeners: Listeners,
     pub(super) holdings: Holdings,
     pub(super) logs: HashMap<Topic, Log>,
+    pub(super) pasts: Pasts,
     /// Every retained event by id, which is unique over all topics: who is oldest.
     pub(super) by_age: BTreeMap<EventId, Topic>,
     /// What foreign writes made of keys: logs to be put back, and keys that are no logs.
     pub(super) kept: HashMap<Topic, Log>,
     pub(super) wrong_type: HashSet<Topic>,
     once: Once,
-    last: EventId,
+    pub(super) last: EventId,
     pub(super) event_bytes: usize,
     bytes_max: usize,
     topics_max: usize,
@@ -43,6 +45,7 @@ impl State {
             listeners: Listeners::default(),
             holdings: Holdings::default(),
             logs: HashMap::new(),
+            pasts: Pasts::new(topics_max),
             by_age: BTreeMap::new(),
             kept: HashMap::new(),
             wrong_type: HashSet::new(),
@@ -76,6 +79,7 @@ impl State {
             return Err(BrokerError::Refused(why));
         }
         let given = self.next_id(now_ms);
+        let past = self.pasts.of(&new.topic);
         let log = self.logs.entry(new.topic.clone()).or_default();
         if log.last() == EventId::MAX {
             return Err(BrokerError::Refused("the log has given the greatest id that there is".to_owned()));
@@ -85,9 +89,10 @@ impl State {
         if id == given {
             self.last = id;
         }
+        let prev = if log.last() == EventId::ZERO { past.min(id.before()) } else { log.last() };
         let event = Event {
             id,
-            prev: Some(log.last()),
+            prev: Some(prev),
             event_type: new.event_type.clone(),
             data: new.data.clone(),
             traceparent: new.traceparent.clone(),
@@ -130,6 +135,13 @@ impl State {
         Ok(())
     }
 
+    /// Where the log of `topic` stands, or an earlier one stood.
+    pub(super) fn head(&mut self, topic: &Topic, now_ms: u64) -> LogHead {
+        let head = self.log(topic, now_ms).map_or_else(LogHead::default, Log::head);
+        let past = if head.last == EventId::ZERO { self.pasts.of(topic) } else { EventId::ZERO };
+        LogHead { past, ..head }
+    }
+
     /// The log of `topic`, unless it has expired.
     pub(super) fn log(&mut self, topic: &Topic, now_ms: u64) -> Option<&Log> {
         self.forget_if_expired(topic, now_ms);
@@ -154,6 +166,7 @@ impl State {
             return;
         }
         if let Some(log) = self.logs.remove(topic) {
+            self.pasts.note(topic, log.last());
             for event in log.events() {
                 self.by_age.remove(&event.id);
                 self.event_bytes -= bytes_of(event);

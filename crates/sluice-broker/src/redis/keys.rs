@@ -1,5 +1,6 @@
 //! Names of keys and channels: `<prefix>:{<topic>}:log|live|once:<key>`. The braces make the topic the hash
-//! tag, so that all of a topic lives in one slot of a cluster. What nodes hold is in `<prefix>:held:{<node>}`, and the nodes
+//! tag, so that all of a topic lives in one slot of a cluster. `<prefix>:{<topic>}:past` tells of
+//! a log that is gone (`pasts.rs`). What nodes hold is in `<prefix>:held:{<node>}`, and the nodes
 //! there are in `<prefix>:nodes`.
 
 use std::sync::Arc;
@@ -38,6 +39,11 @@ impl Keys {
 
     pub(super) fn once(&self, topic: &Topic, key: &IdempotencyKey) -> String {
         format!("{}:{{{topic}}}:once:{}", self.prefix, key.as_str())
+    }
+
+    /// Until when the log of a topic may have had entries; it outlives the log. `publish.lua` writes it.
+    pub(super) fn past(&self, topic: &Topic) -> String {
+        format!("{}:{{{topic}}}:past", self.prefix)
     }
 
     /// The name that releases without scopes gave the record of `key`, if that is another one.

@@ -107,7 +107,8 @@ pub(super) fn head(value: Value) -> Result<LogHead, BrokerError> {
         }
     }
     let last = last.ok_or_else(|| failure::odd("XINFO STREAM", "last-generated-id"))?;
-    Ok(LogHead { last, oldest, whole: oldest.is_some() && added == length, deleted })
+    let whole = oldest.is_some() && added == length;
+    Ok(LogHead { last, oldest, whole, deleted, past: EventId::ZERO })
 }
 
 /// The streams that XREAD answered, each with its key.
@@ -183,6 +184,7 @@ mod tests {
             oldest: Some(EventId::new(5, 0)),
             whole: true,
             deleted: EventId::new(6, 0),
+            past: EventId::ZERO,
         };
         let lengths = [
             bulk("length"),

@@ -5,7 +5,7 @@ use sluice_wire::{EventId, Topic};
 
 use super::keys::Keys;
 use super::servers::{Answers, Request, Routed, Servers};
-use super::{failure, parse};
+use super::{failure, parse, pasts};
 use crate::{BrokerError, LogHead, Page, Tail, Tails};
 
 /// The oldest `limit` entries with `from <= id <= to`.
@@ -67,13 +67,13 @@ pub(super) async fn heads(
         Routed { slot: keys.slot(topic), command }
     });
     let answers = servers.ask(Request::reading(commands.collect())).await.answers;
-    answers
-        .into_iter()
-        .map(|answer| match answer? {
-            Value::ServerError(error) if failure::is_no_key(&error) => Ok(LogHead::default()),
-            answer => parse::head(failure::checked(answer)?),
-        })
-        .collect()
+    let heads = answers.into_iter().map(|answer| match answer? {
+        Value::ServerError(error) if failure::is_no_key(&error) => Ok(LogHead::default()),
+        answer => parse::head(failure::checked(answer)?),
+    });
+    let mut heads = heads.collect::<Result<Vec<_>, BrokerError>>()?;
+    pasts::complete(servers, keys, topics, &mut heads).await?;
+    Ok(heads)
 }
 
 /// The newest id at or before each of `points`, in one round trip. There is none where a key cannot be read.

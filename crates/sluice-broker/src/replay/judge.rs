@@ -1,8 +1,21 @@
 //! The judgement whether a log goes on directly behind a position. Pure: evidence in, verdict out.
+//!
+//! A log may be another one than the reader knew: it expired or was deleted, and began anew. Its first entry says so
+//! in its `prev`: [`EventId::ZERO`] where nothing is known of an earlier log, else a **moment** (an id whose `seq` is
+//! `u64::MAX`) up to which an earlier log had entries.
 
 use sluice_wire::EventId;
 
 use crate::{LogHead, Page};
+
+/// How far an id may be ahead of the clock and still be taken for a time. `publish.lua` has the same limit.
+pub(super) const CLOCK_SLACK_MS: u64 = 60_000;
+
+/// The last entry of an earlier log is at most so much older than the moment that is known of it.
+const PAST_SLACK_MS: u64 = 60_000;
+
+/// A log that began so soon after everything was known to be there is taken for the first one of its topic.
+const FIRST_LOG_MS: u64 = 15_000;
 
 /// What is known of a log around a position.
 #[derive(Debug, Clone, Copy)]
@@ -11,16 +24,24 @@ pub(super) struct Evidence {
     pub(super) position: EventId,
     /// The position is an event that the reader saw, not only a moment.
     pub(super) seen: bool,
-    /// Nothing behind the position up to this moment is missing; 0 where nobody vouches for more.
+    /// Nothing behind the position up to this moment is missing; 0 where nothing vouches for more.
     pub(super) floor_ms: u64,
+    /// As `floor_ms`, by the node's last look at the log instead of by what holds after a failover too.
+    pub(super) watched_ms: u64,
+    /// The reader asked for what there is since a moment: it never had a place in an earlier log.
+    pub(super) asks_since: bool,
     /// The first entry at or behind the position.
     pub(super) first: Option<First>,
     /// The log has entries before the position (for a moment: at or before it).
     pub(super) older: bool,
     /// Where the log stands; read after `first`.
     pub(super) head: LogHead,
-    /// The fence of the read; an id that the log is known to have reached, or [`EventId::MAX`].
+    /// The join point of the read; an id that the log is known to have reached, or [`EventId::MAX`].
     pub(super) to: EventId,
+    /// Up to here entries of an earlier log of the topic may be gone, as far as the node knows.
+    pub(super) past: EventId,
+    /// The clock of the log's server; milliseconds.
+    pub(super) clock_ms: u64,
     /// Events of before this moment may have gone with their expired log.
     pub(super) horizon_ms: Option<u64>,
 }
@@ -47,31 +68,46 @@ pub(super) enum Verdict {
     Continuous,
     /// Events up to and including `to` are gone.
     Trimmed { to: EventId, possible: bool },
+    /// The log began anew, and an earlier one had entries that the reader lacks, up to `to` at most.
+    Anew { to: EventId, possible: bool },
     /// The log lost what the reader saw.
     Rewound,
     /// The log expired; events behind the position may have gone with it.
     Expired,
 }
 
-/// The usual case, for which nothing but the page is needed.
-pub(super) fn evidently_continuous(position: EventId, seen: bool, first: Option<First>) -> bool {
+/// Everything up to here is known not to be missing to a reader at `position`.
+pub(super) fn vouched(position: EventId, floor_ms: u64) -> EventId {
+    if floor_ms == 0 { position } else { position.max(EventId::new(floor_ms, u64::MAX)) }
+}
+
+/// The usual case, for which nothing but the page is needed. Up to `past` entries of an earlier log may be gone, and up
+/// to `vouched` none is missing.
+pub(super) fn evidently_continuous(
+    (position, seen): (EventId, bool),
+    first: Option<First>,
+    past: EventId,
+    vouched: EventId,
+) -> bool {
     let Some(first) = first else { return false };
+    if !seen && position == EventId::ZERO {
+        // Earliest is asked for: whatever comes first is right.
+        return true;
+    }
     first.id == position
         || match first.prev {
+            Some(EventId::ZERO) if anew(past, vouched).is_some() => false,
             Some(prev) if seen => prev == position,
             Some(prev) => prev <= position,
-            // Earliest is asked for: whatever comes first is right.
-            None => !seen && position == EventId::ZERO,
+            None => false,
         }
-        || (!seen && position == EventId::ZERO)
 }
 
 pub(super) fn judge(evidence: &Evidence) -> Verdict {
-    let Evidence { position, first, older, head, .. } = *evidence;
-    // Who deletes an event by hand takes it from everybody: its absence proves nothing.
-    let seen = evidence.seen && (head.deleted < position || position == EventId::ZERO);
+    let Evidence { position, first, older, head, past, .. } = *evidence;
+    let seen = evidence.seen && !evidence.is_deleted_by_hand();
     let evidence = &Evidence { seen, ..*evidence };
-    if evidently_continuous(position, seen, first) {
+    if evidently_continuous((position, seen), first, past, evidence.vouched()) {
         return Verdict::Continuous;
     }
     if older {
@@ -80,11 +116,21 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
         return if seen { Verdict::Rewound } else { Verdict::Continuous };
     }
     match first {
+        Some(First { id, prev: Some(EventId::ZERO) }) if position == EventId::ZERO || !seen => {
+            evidence.anew(past.min(id.before()), false)
+        }
         Some(First { prev: Some(prev), .. }) if prev < position => evidence.lost(),
+        Some(First { id, prev: Some(prev) }) if prev.seq == u64::MAX => {
+            let to = prev.min(id.before());
+            match evidence.vouched() {
+                EventId::ZERO => Verdict::Anew { to, possible: true },
+                _ => evidence.anew(to, false),
+            }
+        }
         Some(First { prev: Some(prev), .. }) => evidence.trimmed(prev),
         // Nothing was ever trimmed, so the position is not of this log, or was before its first entry.
         Some(_) if head.whole && seen && position != EventId::ZERO => evidence.lost(),
-        Some(_) if head.whole => Verdict::Continuous,
+        Some(First { id, prev: None }) if head.whole => evidence.first_log(id),
         // No id fits in between.
         Some(First { id, prev: None }) if id.before() <= position => Verdict::Continuous,
         Some(First { id, prev: None }) => Verdict::Trimmed { to: id.before(), possible: true },
@@ -92,35 +138,77 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
     }
 }
 
-/// Nothing stands between position and fence, and nothing before the position.
+/// Nothing stands between position and join point, and nothing before the position.
 fn judge_without_entries(evidence: &Evidence) -> Verdict {
-    let Evidence { position, seen, head, to, .. } = *evidence;
+    let Evidence { position, seen, head, to, past, .. } = *evidence;
+    if !seen && position == EventId::ZERO {
+        return Verdict::Continuous;
+    }
     if head.last < position {
         // Of a moment it cannot be said that anything was there; a log that is gone altogether may have
         // taken what came behind it.
-        return if seen || head.last == EventId::ZERO { evidence.lost() } else { Verdict::Continuous };
+        let lost = if seen || head.last == EventId::ZERO { evidence.lost() } else { Verdict::Continuous };
+        if seen || lost != Verdict::Continuous {
+            return lost;
+        }
     }
-    if head.last == position || (!seen && position == EventId::ZERO) {
+    if to != EventId::MAX && head.last < to {
+        // The log does not know what this node had of it.
+        return evidence.anew(to.max(past), to > evidence.vouched());
+    }
+    if to != EventId::MAX && head.last == EventId::ZERO {
+        return evidence.anew(past, false);
+    }
+    if head.last <= position {
         return Verdict::Continuous;
     }
-    // The log went on and all that it had up to the fence was trimmed.
+    // The log went on and all that it had up to the join point was trimmed.
     evidence.trimmed(to.min(head.last))
 }
 
-/// The log does not know the position: it expired (and perhaps began anew), or it was rewound.
-pub(super) fn lost(position: EventId, seen: bool, floor_ms: u64, horizon_ms: Option<u64>) -> Verdict {
-    match horizon_ms {
-        // What came behind the floor would not have let the log expire before now.
-        Some(horizon_ms) if position.ms <= horizon_ms && floor_ms > horizon_ms => Verdict::Continuous,
-        Some(horizon_ms) if position.ms <= horizon_ms => Verdict::Expired,
-        _ if seen => Verdict::Rewound,
-        _ => Verdict::Continuous,
-    }
+/// An earlier log had entries up to `past`, or up to `PAST_SLACK_MS` before. Whether it is only possible that one of them
+/// is behind `vouched`; `None` if none is, or if the reader's cursor names neither an event nor a moment (it was written
+/// before the first tail check), so that there is nothing to compare.
+pub(super) fn anew(past: EventId, vouched: EventId) -> Option<bool> {
+    (past > vouched && vouched != EventId::ZERO).then(|| past.ms.saturating_sub(PAST_SLACK_MS) <= vouched.ms)
 }
 
 impl Evidence {
-    fn lost(&self) -> Verdict {
-        lost(self.position, self.seen, self.floor_ms, self.horizon_ms)
+    fn vouched(&self) -> EventId {
+        vouched(self.position, self.floor_ms.max(self.watched_ms))
+    }
+
+    /// Whether the position is absent because its entry was deleted by hand (XDEL): that takes it from everybody and
+    /// proves nothing. Only the greatest id that was ever deleted is known, and an id of the future says nothing of
+    /// what else was: it would excuse every loss.
+    fn is_deleted_by_hand(&self) -> bool {
+        let Self { position, head, first, .. } = *self;
+        let far_ms = self.clock_ms.saturating_add(CLOCK_SLACK_MS);
+        let comparable = head.deleted.ms <= far_ms || position.ms > far_ms;
+        // A writer that came later would have found the position, or a greater id, as the log's last.
+        let was_never_there = head.last < position
+            || first
+                .is_some_and(|first| first.id > position && first.prev.is_some_and(|prev| prev < position));
+        position != EventId::ZERO && head.deleted >= position && comparable && !was_never_there
+    }
+
+    /// The log does not know the position: it expired (and perhaps began anew), or it was rewound.
+    pub(super) fn lost(&self) -> Verdict {
+        let Self { position, seen, floor_ms, watched_ms, horizon_ms, .. } = *self;
+        let past = self.head.past;
+        if position <= past && past <= self.vouched() {
+            // The log is gone with everything that it had, and nothing of that is missing.
+            return Verdict::Continuous;
+        }
+        match horizon_ms {
+            // What came behind the floor would not have let the log expire before now, but somebody may have deleted it.
+            Some(horizon_ms) if position.ms <= horizon_ms && floor_ms.max(watched_ms) > horizon_ms => {
+                self.anew(past, false)
+            }
+            Some(horizon_ms) if position.ms <= horizon_ms => Verdict::Expired,
+            _ if seen => Verdict::Rewound,
+            _ => Verdict::Continuous,
+        }
     }
 
     /// Everything up to `to` is gone, which is a gap unless somebody vouches for that much.
@@ -129,6 +217,24 @@ impl Evidence {
             return Verdict::Continuous;
         }
         Verdict::Trimmed { to, possible: false }
+    }
+
+    /// An earlier log had entries up to `to`, or up to `PAST_SLACK_MS` before; or exactly up to there.
+    fn anew(&self, to: EventId, is_exact: bool) -> Verdict {
+        match anew(to, self.vouched()) {
+            Some(possible) => Verdict::Anew { to, possible: possible && !is_exact },
+            None => Verdict::Continuous,
+        }
+    }
+
+    /// The log has everything that was ever appended to it, its first entry is `id`, and the writer did not say whether
+    /// there was an earlier one.
+    fn first_log(&self, id: EventId) -> Verdict {
+        let vouched = self.vouched();
+        if self.asks_since || id.ms.saturating_sub(vouched.ms) <= FIRST_LOG_MS || id.before() <= vouched {
+            return Verdict::Continuous;
+        }
+        Verdict::Anew { to: id.before(), possible: true }
     }
 }
 
@@ -154,6 +260,10 @@ mod tests {
             older: false,
             head: LogHead { last: id(90), ..LogHead::default() },
             to: EventId::MAX,
+            watched_ms: 0,
+            asks_since: false,
+            past: EventId::ZERO,
+            clock_ms: 100,
             horizon_ms: Some(10),
         }
     }

@@ -51,7 +51,7 @@ pub async fn resolve_since_each(
             for (start, (_, position)) in starts.iter_mut().zip(&points) {
                 if *position == EventId::ZERO {
                     // There is no event yet: should some come and go before they are read, that is to be told.
-                    *start = Start::seen(EventId::ZERO);
+                    *start = Start::seen(EventId::ZERO).with_floor(settled_ms(now_ms));
                 }
             }
             Ok(starts)

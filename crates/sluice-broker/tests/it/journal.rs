@@ -76,7 +76,7 @@ impl Journal {
 }
 
 impl Sink for Journal {
-    fn opened(&self, topic: &Topic, position: EventId) {
+    fn opened(&self, topic: &Topic, position: EventId, _: EventId) {
         self.write(topic, |book| {
             book.position = position;
             book.opened.push(position);
@@ -102,6 +102,9 @@ impl Sink for Journal {
         for (topic, ms) in topics {
             self.write(topic, |book| book.confirmed_ms = *ms);
         }
+    }
+    fn floor_ms(&self, topic: &Topic) -> u64 {
+        self.book(topic).confirmed_ms
     }
     fn link(&self, live: bool) {
         self.links.fetch_add(1, Ordering::SeqCst);

@@ -44,6 +44,8 @@ pub(super) struct Source {
     stands: Start,
     /// The topic's jumps that this knows of.
     jumps: u32,
+    /// Up to here an earlier log of the topic may have had entries, which are gone.
+    past: EventId,
     /// The log ended before the fence.
     doubtful: bool,
 }
@@ -58,6 +60,7 @@ impl Source {
             read_bytes: 0,
             stands: start,
             jumps,
+            past: EventId::ZERO,
             doubtful: false,
         }
     }
@@ -70,6 +73,19 @@ impl Source {
         self.jumps = jumps;
         self.go_back();
         true
+    }
+
+    /// Up to `past` an earlier log of the topic may have had entries. Where there is no log yet, the client is told of
+    /// those that it lacks; where there is one, reading it tells.
+    pub(super) fn note_past(&mut self, past: EventId, to: EventId) {
+        self.past = past;
+        if to != EventId::ZERO || !self.items.is_empty() {
+            return;
+        }
+        if let Some(gap) = Gap::of_past(&self.topic, self.start, past) {
+            self.start = Start::Moment(gap.to);
+            self.items.push_back(Item::Gap(Box::new(gap)));
+        }
     }
 
     /// Forgets what was read and not yet taken out.
@@ -153,6 +169,10 @@ impl Source {
 
     /// Takes the next page behind `start` out of the window. Whether the window reached back so far.
     pub(super) fn fill_from_window(&mut self, hub: &Hub, to: EventId, limit: usize) -> bool {
+        if Gap::of_past(&self.topic, self.start, self.past).is_some() {
+            // The window begins with the log that is there now.
+            return false;
+        }
         let Some(page) = hub.window_page(self.key, self.start.position(), self.is_at_event(), limit) else {
             return false;
         };
@@ -175,7 +195,8 @@ impl Source {
         to: EventId,
         settings: ReplaySettings,
     ) -> Result<(), BrokerError> {
-        let mut replay = Replay::new(broker.clone(), self.topic.clone(), self.start, to, settings);
+        let replay = Replay::new(broker.clone(), self.topic.clone(), self.start, to, settings);
+        let mut replay = replay.knowing(self.past);
         let Some(page) = replay.next().await? else {
             self.end_at(to);
             return Ok(());

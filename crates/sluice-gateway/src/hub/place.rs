@@ -4,6 +4,7 @@ use sluice_fanout::{TopicKey, TopicSet};
 use sluice_wire::EventId;
 
 use super::Hub;
+use super::topics::ActiveTopic;
 use super::window::Encoded;
 
 impl Hub {
@@ -22,6 +23,19 @@ impl Hub {
     pub(crate) fn jumps(&self, set: &TopicSet) -> Vec<u32> {
         let state = self.lock();
         set.keys().map(|key| state.topics.get(key).map_or(0, |active| active.jumps)).collect()
+    }
+
+    /// Up to where an earlier log of each topic of `set` may have had entries, which are gone.
+    pub(crate) fn pasts(&self, set: &TopicSet) -> Vec<EventId> {
+        let state = self.lock();
+        set.keys().map(|key| state.topics.get(key).map_or(EventId::ZERO, ActiveTopic::past)).collect()
+    }
+
+    /// What no stream of `set` lacks that was on this node already, by topic: what an earlier log had before the topic was
+    /// opened. Milliseconds.
+    pub(crate) fn pasts_when_opened_ms(&self, set: &TopicSet) -> Vec<u64> {
+        let state = self.lock();
+        set.keys().map(|key| state.topics.get(key).map_or(0, ActiveTopic::past_when_opened_ms)).collect()
     }
 
     /// Tells of a page that was read from the log of a topic. Its window is offered it if it is known to be all

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use sluice_broker::{Gap, Sink};
+use sluice_broker::{Gap, GapReason, Sink};
 use sluice_fanout::{Notice, TopicKey};
 use sluice_wire::sse::Frame;
 use sluice_wire::{ByteString, Event, EventId, Topic};
@@ -11,8 +11,8 @@ use super::Hub;
 use crate::control;
 
 impl Sink for Hub {
-    fn opened(&self, topic: &Topic, position: EventId) {
-        self.lock().topics.open(topic, position);
+    fn opened(&self, topic: &Topic, position: EventId, past: EventId) {
+        self.lock().topics.open(topic, position, past);
     }
 
     fn closed(&self, topic: &Topic) {
@@ -55,6 +55,9 @@ impl Sink for Hub {
         self.tallies().gap(gap.reason);
         let mut state = self.lock();
         if let Some(topic) = state.topics.key(&gap.topic) {
+            if gap.reason != GapReason::Trimmed {
+                state.topics.note_gone(topic, gap.from);
+            }
             state.topics.jump(topic, position);
             self.tell(Notice::Jump { topic, position, frame });
         }

@@ -11,6 +11,9 @@ use sluice_wire::{EventId, Topic};
 use super::sizes::EventSize;
 use super::window::{Encoded, Window, WindowLimits};
 
+/// How far ahead of a topic's confirmed moment the clock may be: tail checks take turns.
+const AHEAD_OF_FLOOR_MAX_MS: u64 = 120_000;
+
 /// One active topic.
 #[derive(Debug)]
 pub(crate) struct ActiveTopic {
@@ -19,6 +22,10 @@ pub(crate) struct ActiveTopic {
     pub(crate) position: EventId,
     /// Nothing with an id up to this moment is missing here. Milliseconds.
     pub(crate) floor_ms: u64,
+    /// Up to this moment an earlier log of the topic may have had entries, which are gone; 0 if nothing is known of one.
+    past_ms: u64,
+    /// The same of the log that was there when it was lost on this node.
+    gone_ms: u64,
     /// Absent until the topic has its first event, since most topics of most nodes are quiet.
     window: Option<Box<Window>>,
     /// Feeds that contain the topic.
@@ -29,6 +36,19 @@ pub(crate) struct ActiveTopic {
 }
 
 impl ActiveTopic {
+    /// Up to here an earlier log of the topic may have had entries, which are gone.
+    pub(crate) fn past(&self) -> EventId {
+        match self.past_ms.max(self.gone_ms) {
+            0 => EventId::ZERO,
+            past_ms => EventId::new(past_ms, u64::MAX),
+        }
+    }
+
+    /// The same, of what was before the topic was opened: no stream of this node lacks any of it.
+    pub(crate) fn past_when_opened_ms(&self) -> u64 {
+        self.past_ms
+    }
+
     fn window_bytes(&self) -> usize {
         self.window.as_ref().map_or(0, |window| window.bytes())
     }
@@ -84,8 +104,11 @@ impl Topics {
     }
 
     /// Begins a topic at `position`. One that lingered goes on, with its window if that leads there.
-    pub(crate) fn open(&mut self, topic: &Topic, position: EventId) -> TopicKey {
+    pub(crate) fn open(&mut self, topic: &Topic, position: EventId, past: EventId) -> TopicKey {
         if let Some(key) = self.key(topic) {
+            if let Some(active) = self.get_mut(key) {
+                active.past_ms = active.past_ms.max(past.ms);
+            }
             if self.get(key).is_some_and(|active| active.position != position) {
                 self.jump(key, position);
             }
@@ -95,6 +118,8 @@ impl Topics {
             topic: topic.clone(),
             position,
             floor_ms: 0,
+            past_ms: past.ms,
+            gone_ms: 0,
             window: None,
             feeds: 0,
             jumps: 0,
@@ -150,6 +175,13 @@ impl Topics {
             window.skip_to(position);
         }
         true
+    }
+
+    /// Notes that the log lost entries up to `from`. An id of the future is not taken for a time.
+    pub(crate) fn note_gone(&mut self, key: TopicKey, from: EventId) {
+        let Some(active) = self.get_mut(key) else { return };
+        let at_most_ms = active.floor_ms.saturating_add(AHEAD_OF_FLOOR_MAX_MS);
+        active.gone_ms = active.gone_ms.max(from.ms.min(at_most_ms));
     }
 
     /// Moves a topic to a place that its window does not lead to.
@@ -245,8 +277,9 @@ mod tests {
     fn the_budget_of_the_node_holds_whatever_the_topics_do() {
         let limits = WindowLimits { events_max: 1_000, bytes_max: 1 << 20, node_bytes_max: 4_000 };
         let mut topics = Topics::new(limits);
-        let keys: Vec<_> =
-            (0..5).map(|i| topics.open(&Topic::parse(&format!("t{i}")).unwrap(), EventId::ZERO)).collect();
+        let keys: Vec<_> = (0..5)
+            .map(|i| topics.open(&Topic::parse(&format!("t{i}")).unwrap(), EventId::ZERO, EventId::ZERO))
+            .collect();
         for ms in 1..500 {
             topics.push(keys[usize::try_from(ms % 5).unwrap()], event(ms), None);
             assert!(topics.window_bytes() <= limits.node_bytes_max);
@@ -265,7 +298,7 @@ mod tests {
     fn a_closed_topic_gives_its_memory_back() {
         let mut topics = Topics::new(WindowLimits::default());
         let topic = Topic::parse("a").unwrap();
-        let key = topics.open(&topic, EventId::ZERO);
+        let key = topics.open(&topic, EventId::ZERO, EventId::ZERO);
         topics.push(key, event(1), None);
         topics.get_mut(key).unwrap().feeds = 1;
         topics.close(&topic);

@@ -122,6 +122,12 @@ impl Ledger {
         number > 0 && self.logs[topic].present.binary_search(&number).is_err()
     }
 
+    /// Whether a failover lost an event with an id up to `to`.
+    pub(super) fn is_any_lost(&self, topic: usize, to: EventId) -> bool {
+        let log = &self.logs[topic];
+        (1..=log.ever.len()).any(|number| log.id(number) <= to && self.is_lost(topic, number))
+    }
+
     /// The event that stood before `number` when that was published; 0 for none.
     pub(super) fn before(&self, topic: usize, number: usize) -> usize {
         self.logs[topic].ever[number - 1].before

@@ -32,7 +32,7 @@ impl Topics {
         }
         match &mut entry.phase {
             Phase::Opening(opening) => opening.heard = opening.heard.max(event.id),
-            Phase::Active(continuity) => match continuity.announced(event.prev, event.id) {
+            Phase::Active(continuity) => match continuity.announced(event.prev, event.id, self.late_max_ms) {
                 Heard::Apply => {
                     // Its writer found the position as the log's end: as good as having looked.
                     entry.verified = true;
@@ -54,7 +54,7 @@ impl Topics {
         let Some(entry) = self.entries.get_mut(topic) else { return };
         let Phase::Active(continuity) = &mut entry.phase else { return };
         let was_reading = continuity.is_reading();
-        if continuity.announced(None, id) == Heard::Read && !was_reading {
+        if continuity.announced(None, id, self.late_max_ms) == Heard::Read && !was_reading {
             self.counts.holes_found += 1;
             self.counts.refilling += 1;
             self.holes.push(Hole { topic: topic.clone(), ticket: entry.ticket });

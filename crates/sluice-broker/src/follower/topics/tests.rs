@@ -35,7 +35,7 @@ enum Told {
 struct Record(Mutex<Vec<Told>>, Mutex<EventId>);
 
 impl Sink for Record {
-    fn opened(&self, _: &Topic, position: EventId) {
+    fn opened(&self, _: &Topic, position: EventId, _: EventId) {
         *self.1.lock().unwrap() = position;
     }
     fn events(&self, _: &Topic, events: &[Event], position: EventId) {

@@ -102,7 +102,7 @@ impl Client {
     /// A gap is told only of what the log has lost.
     fn told_missing(&mut self, json: &str, ledger: &Ledger) {
         let gap: serde_json::Value = serde_json::from_str(json).unwrap();
-        assert!(gap.get("possible").is_none(), "{json}");
+        assert!(gap.get("possible").is_none() || gap["reason"] == "expired", "{json}");
         let id = |name: &str| gap[name].as_str().unwrap().parse().unwrap();
         let place = self.place(gap["topic"].as_str().unwrap());
         let index = self.topics[place];
@@ -120,6 +120,11 @@ impl Client {
                 self.told.push((place, to));
                 self.from_earliest[place] |= to == 0;
                 self.rewinds += 1;
+            }
+            // The log that the client knew is gone as a whole, and with it what the client never had.
+            Some("expired") => {
+                assert!(ledger.is_any_lost(index, id("to")), "{json}: nothing was lost until then");
+                self.told.push((place, to));
             }
             other => panic!("{other:?}: {json}"),
         }
