@@ -231,10 +231,12 @@ impl Evidence {
     /// there was an earlier one.
     fn first_log(&self, id: EventId) -> Verdict {
         let vouched = self.vouched();
-        if self.asks_since || id.ms.saturating_sub(vouched.ms) <= FIRST_LOG_MS || id.before() <= vouched {
+        // An id of the future is not a time: the entry came by now.
+        let to = id.before().min(EventId::new(self.clock_ms, u64::MAX));
+        if self.asks_since || to.ms.saturating_sub(vouched.ms) <= FIRST_LOG_MS || to <= vouched {
             return Verdict::Continuous;
         }
-        Verdict::Anew { to: id.before(), possible: true }
+        Verdict::Anew { to, possible: true }
     }
 }
 

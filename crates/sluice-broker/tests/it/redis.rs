@@ -1,5 +1,6 @@
 //! What only Redis does.
 
+mod anew;
 mod cli;
 mod connection;
 mod foreign;
