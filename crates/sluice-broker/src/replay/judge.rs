@@ -233,7 +233,8 @@ impl Evidence {
         let vouched = self.vouched();
         // An id of the future is not a time: the entry came by now.
         let to = id.before().min(EventId::new(self.clock_ms, u64::MAX));
-        if self.asks_since || to.ms.saturating_sub(vouched.ms) <= FIRST_LOG_MS || to <= vouched {
+        let unknown = self.asks_since || vouched == EventId::ZERO;
+        if unknown || to.ms.saturating_sub(vouched.ms) <= FIRST_LOG_MS || to <= vouched {
             return Verdict::Continuous;
         }
         Verdict::Anew { to, possible: true }

@@ -48,10 +48,13 @@ pub async fn resolve_since_each(
                 points.push((topic.clone(), position_before_last(broker, topic, *count).await?));
             }
             let mut starts = settle_each(broker, &points).await?;
-            for (start, (_, position)) in starts.iter_mut().zip(&points) {
+            for (start, (topic, position)) in starts.iter_mut().zip(&points) {
                 if *position == EventId::ZERO {
                     // There is no event yet: should some come and go before they are read, that is to be told.
-                    *start = Start::seen(EventId::ZERO).with_floor(settled_ms(now_ms));
+                    // What an earlier log had is not asked for.
+                    let heads = broker.heads(std::slice::from_ref(topic)).await?;
+                    let past_ms = heads.first().map_or(0, |head| head.past.ms);
+                    *start = Start::seen(EventId::ZERO).with_floor(past_ms);
                 }
             }
             Ok(starts)

@@ -18,8 +18,8 @@ use super::ledger::{Counts, Ledger, TOPICS, topic};
 use super::node::Node;
 use crate::settings::OnLag;
 
-/// Where the virtual clock begins. Milliseconds since the Unix epoch.
-const EPOCH_MS: u64 = 1_700_000_000_000;
+/// Where the virtual clock begins: its units are then milliseconds of a time that the node's own clock has passed.
+const EPOCH_MS: u64 = 1_700_000_000_000 / UNITS;
 /// Longer than any frame of a step may be together.
 const BIG_BYTES: usize = 90 << 10;
 /// What a stream may turn out to have read at once where that was not to be foreseen: at most four events of a topic.
