@@ -47,6 +47,7 @@ pub(crate) enum StartingPlace {
 impl Beginning {
     /// Fixes where a stream of `view` begins, as far as that can be done in [`PATIENCE`].
     pub(crate) async fn fix(ground: &Ground, view: ViewKey, subscription: &Subscription) -> Self {
+        sluice_failure::drill("beginning");
         let context = ground.hub.spans().subscribe(subscription);
         if matches!(subscription.origin, Origin::Cursor(_)) {
             return Self { context, place: StartingPlace::OfCursor };

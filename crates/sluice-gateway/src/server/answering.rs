@@ -81,7 +81,12 @@ impl Answering {
                 Ok(Ok(response)) => response,
                 Err(Panicked) => Answer::from(failed(&method)).into_response(),
             };
-            let answered = gangway.pass(response, exit, version, &transit).await;
+            // Where a stream begins is found out for this request too, and may cost no more than it.
+            let passing = gangway.pass(response, exit, version, &transit);
+            let answered = match contain(Place::Request, passing).await {
+                Ok(answered) => answered,
+                Err(Panicked) => Ok(Answer::from(failed(&method)).into_response()),
+            };
             drop(doing);
             // Until its answers have been taken, an HTTP/2 connection does not rest.
             let doing = (version == Version::HTTP_2).then(|| guest.does(What::Answer));

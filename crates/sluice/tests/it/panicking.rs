@@ -61,11 +61,12 @@ async fn a_panic_in_the_work_of_a_caller_costs_that_work_alone() {
     assert_eq!(drilled.panics("request").await, 0.0, "counters are there before the first panic");
 
     // Before the head was sent.
-    for (method, path, body, says) in [
-        ("GET", "/v1/events?topic=a", "", "may work on another node"),
-        ("POST", "/v1/topics/a/events", "x", "whether events were published is unknown"),
+    for (place, method, path, body, says) in [
+        ("request", "GET", "/v1/events?topic=a", "", "may work on another node"),
+        ("beginning", "GET", "/v1/events?topic=a", "", "may work on another node"),
+        ("request", "POST", "/v1/topics/a/events", "x", "whether events were published is unknown"),
     ] {
-        drilled.order("request");
+        drilled.order(place);
         let headers = [("content-type", "text/plain")];
         let answer = request(address, method, path, &headers, body).await.unwrap();
         assert_eq!(answer.status, 500);
@@ -75,7 +76,7 @@ async fn a_panic_in_the_work_of_a_caller_costs_that_work_alone() {
         assert!(problem["detail"].as_str().unwrap().contains(says), "{problem}");
         assert!(drilled.is_carried_out());
     }
-    assert_eq!(drilled.panics("request").await, 2.0);
+    assert_eq!(drilled.panics("request").await, 3.0);
 
     // After it: the stream that is being opened, the body of a page, the connection.
     for (place, path, label) in [
