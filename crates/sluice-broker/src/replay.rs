@@ -26,7 +26,7 @@ pub enum Start {
     /// An event that was seen, or none yet: checked against the log.
     Seen {
         /// The event's id, or [`EventId::ZERO`] for a topic that had none. One whose `seq` is `u64::MAX` is taken
-        /// for a moment.
+        /// for a moment, except in the last millisecond that there is.
         id: EventId,
         /// The moment up to which nothing behind `id` is missing, milliseconds; 0 where nobody vouches for more.
         /// So an event that was the topic's last for long is not mistaken for one of which the followers are gone.
@@ -122,7 +122,7 @@ impl Replay {
         settings: ReplaySettings,
     ) -> Self {
         let (position, seen, floor_ms) = match from {
-            Start::Seen { id, floor_ms } => (id, id.seq != u64::MAX, floor_ms),
+            Start::Seen { id, floor_ms } => (id, !is_moment(id), floor_ms),
             Start::Moment(id) => (id, false, 0),
         };
         let (watched_ms, asks_since, past) = (0, matches!(from, Start::Moment(_)), EventId::ZERO);
@@ -227,7 +227,8 @@ impl Replay {
     /// not reached is worth a word.
     async fn at_or_beyond_fence(&mut self) -> Result<ReplayPage, BrokerError> {
         let mut gap = None;
-        let ahead = self.position > self.to && self.seen;
+        // No fence lies beyond the greatest id.
+        let ahead = self.seen && (self.position > self.to || self.position == EventId::MAX);
         if ahead && self.head().await?.last < self.position {
             match self.evidence(None).await?.lost() {
                 Verdict::Rewound => return self.rewind().await,
@@ -265,7 +266,7 @@ impl Replay {
         };
         let gap = Some(self.gap(restart.position(), GapReason::Rewound, false));
         self.position = restart.position();
-        self.seen = matches!(restart, Start::Seen { id, .. } if id.seq != u64::MAX);
+        self.seen = matches!(restart, Start::Seen { id, .. } if !is_moment(id));
         (self.floor_ms, self.watched_ms) = (0, 0);
         Ok(self.without_entries(gap))
     }
@@ -338,6 +339,13 @@ impl Replay {
     fn gap(&self, to: EventId, reason: GapReason, possible: bool) -> Gap {
         Gap { topic: self.topic.clone(), from: self.position, to, reason, possible }
     }
+}
+
+/// Whether a position is the end of a millisecond rather than an entry. No clock gets to the last millisecond that there
+/// is, so what stands there is an entry that somebody wrote: it is judged like any other, or a topic whose log lost it
+/// would stay behind it for ever.
+fn is_moment(position: EventId) -> bool {
+    position.seq == u64::MAX && position.ms != u64::MAX
 }
 
 #[cfg(test)]

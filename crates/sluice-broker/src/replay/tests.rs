@@ -100,6 +100,19 @@ async fn a_position_the_log_does_not_know_is_a_rewind() {
     }
 }
 
+/// No clock gets there, so it is an entry that somebody wrote or forged, and its log lost it.
+#[tokio::test]
+async fn a_position_at_the_greatest_id_is_judged_like_any_other() {
+    let stage = stage(3, Retention::UNLIMITED).await;
+    for position in [EventId::MAX, EventId::MAX.before()] {
+        for to in [EventId::MAX, stage.ids[2]] {
+            let (ids, gaps, _) = stage.replay(Start::seen(position), to, 10).await;
+            assert_eq!((gaps.len(), gaps[0].reason), (1, GapReason::Rewound), "{position} to {to}");
+            assert_eq!(ids, stage.ids);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_rewind_to_the_oldest_event_names_what_stood_before_it() {
     let stage = stage(6, Retention { events_max: Some(3), ..Retention::UNLIMITED }).await;

@@ -8,7 +8,6 @@ use super::soak_with;
 const ARRIVES_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "fails until the faults that it shows are fixed"]
 async fn nothing_is_lost_or_spins_after_foreign_commands() {
     let soak = soak_with(12).sequences(0..8).arrives_within(ARRIVES_WITHIN);
     let report = soak.run(|line| println!("{line}")).await.unwrap();
