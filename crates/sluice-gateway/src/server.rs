@@ -5,6 +5,7 @@
 
 mod answering;
 mod connection;
+mod head_limit;
 mod http2_limits;
 mod line;
 mod linger;

@@ -14,6 +14,9 @@ pub use vector::VectorCursor;
 
 use crate::{EventId, Topic};
 
+/// Three 64-bit numbers in decimal digits and two marks.
+const PLAIN_LEN_MAX: usize = 3 * 20 + 2;
+
 /// The positions of all topics of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cursor {
@@ -43,8 +46,19 @@ pub enum CursorError {
 }
 
 impl Cursor {
-    /// The greatest length of a cursor in bytes. Four times what 64 active topics usually need.
-    pub const LEN_MAX: usize = 4096;
+    /// The greatest number of topics that a stream may be configured to have.
+    pub const TOPICS_MAX: usize = 1_024;
+    /// The greatest length of a cursor in bytes. Every cursor that a node may write is readable by every node,
+    /// however many topics a stream of it may have.
+    pub const LEN_MAX: usize = Self::len_max(Self::TOPICS_MAX);
+
+    /// Returns the length in bytes of the longest cursor of a stream of `topics` topics.
+    #[must_use]
+    pub const fn len_max(topics: usize) -> usize {
+        let vector =
+            VectorCursor::HEAD_LEN_MAX.saturating_add(topics.saturating_mul(VectorCursor::ENTRY_LEN_MAX));
+        if vector > PLAIN_LEN_MAX { vector } else { PLAIN_LEN_MAX }
+    }
 
     /// Whether `text` consists of what cursors of every version consist of, and no more of it than one may have.
     #[must_use]

@@ -18,6 +18,7 @@ use sluice_gateway::{
 use sluice_publisher::{PaceSettings, PublisherSettings, RouteSettings};
 use sluice_runtime::config::{self, Config, Origins, Role};
 use sluice_wire::TopicPattern;
+use sluice_wire::cursor::Cursor;
 
 /// Descriptors that a node keeps for everything that is not a stream.
 pub(crate) const DESCRIPTORS_KEPT: u64 = 256;
@@ -158,7 +159,7 @@ pub(crate) fn gateway(
 /// Settings of the public listeners, with the certificate that there is now; `descriptors` is what the process
 /// may hold.
 pub(crate) fn listener(config: &Config, descriptors: u64) -> anyhow::Result<ListenerSettings> {
-    let Config { listen, limits, streams, .. } = config;
+    let Config { listen, limits, streams, topics, .. } = config;
     let field = match listen.client_address {
         config::ClientAddressField::XForwardedFor => ForwardedField::XForwardedFor,
         config::ClientAddressField::Forwarded => ForwardedField::Forwarded,
@@ -175,6 +176,7 @@ pub(crate) fn listener(config: &Config, descriptors: u64) -> anyhow::Result<List
         header_read_timeout: limits.header_read_timeout,
         header_bytes_max: limits.header_bytes_max,
         header_count_max: limits.header_count_max,
+        cursor_bytes_max: Cursor::len_max(topics.per_stream_max),
         connections_max: connections_max(listen.connections_max, limits.streams_max, descriptors),
         tls: tls(&config.tls).context("TLS cannot be served ([tls])")?,
         h2c: listen.h2c,

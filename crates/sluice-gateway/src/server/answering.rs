@@ -15,6 +15,7 @@ use sluice_wire::Problem;
 use tower::ServiceExt as _;
 
 use super::connection::Service;
+use super::head_limit;
 use super::lobby::{Guest, What};
 use super::outgoing::Outgoing;
 use super::transit::Transit;
@@ -62,7 +63,8 @@ impl Answering {
         request.extensions_mut().insert(ConnectInfo(self.address));
         request.extensions_mut().insert(ClientAddress(client));
         let exit = if self.may_leave { Exit::of(&request) } else { Exit::none() };
-        let (version, problem, gangway) = (request.version(), unsound(&request), self.gangway.clone());
+        let problem = unsound(&request).or_else(|| head_limit::exceeded(&request, &service.settings));
+        let (version, gangway) = (request.version(), self.gangway.clone());
         let method = request.method().clone();
         let answer = service.router.clone().oneshot(service.linger.body(request));
         async move {

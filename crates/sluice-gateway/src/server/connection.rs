@@ -27,15 +27,13 @@ use super::lobby::Guest;
 use super::opening::{self, OpeningError};
 use super::settings::{ListenerSettings, ProxyProtocol};
 use super::transit::{GivenUp, attend};
-use super::{Ends, http2_limits, lobby};
+use super::{Ends, head_limit, http2_limits, lobby};
 use crate::leave::{Gangway, Leaving};
 
 /// hyper refuses a read buffer below this.
 const HEAD_BYTES_LEAST: usize = 8_192;
 /// How long a connection may take to end when the node stops: less than the process waits for it.
 const LAST_MOMENT: Duration = Duration::from_secs(5);
-/// With this many fields hyper needs no memory of its own for them.
-const HEADERS_ON_STACK: usize = 100;
 
 /// Why the listener ends a connection, as metrics count it.
 pub(super) const CUT_REASONS: [&str; 7] =
@@ -92,10 +90,8 @@ impl Service {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(settings.header_read_timeout)
-            .max_buf_size(settings.header_bytes_max.max(HEAD_BYTES_LEAST));
-        if settings.header_count_max != HEADERS_ON_STACK {
-            http1.max_headers(settings.header_count_max);
-        }
+            .max_buf_size(head_limit::read_bytes_max(&settings).max(HEAD_BYTES_LEAST))
+            .max_headers(settings.header_count_max.saturating_add(1));
         let tasks = Tasks::new(tracker, settings.write_stall);
         let http2 = http2_limits::builder(tasks, &settings);
         let linger = Linger::new(tracker, ends.stop.clone());
@@ -256,6 +252,6 @@ fn is_stall(error: &(dyn StdError + 'static)) -> bool {
     of_io || error.source().is_some_and(is_stall)
 }
 
-fn count(reason: &'static str) {
+pub(super) fn count(reason: &'static str) {
     counter!("sluice_connections_cut_total", "reason" => reason).increment(1);
 }

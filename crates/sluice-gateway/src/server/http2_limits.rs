@@ -6,6 +6,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::TokioTimer;
 
 use super::connection::Tasks;
+use super::head_limit;
 use super::settings::ListenerSettings;
 
 /// Requests that a client may reset before they were looked at; more end the connection (rapid reset,
@@ -23,7 +24,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) fn builder(tasks: Tasks, settings: &ListenerSettings) -> http2::Builder<Tasks> {
-    let head_bytes = u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX);
+    let head_bytes = u32::try_from(head_limit::read_bytes_max(settings)).unwrap_or(u32::MAX);
     let mut builder = http2::Builder::new(tasks);
     builder
         .timer(TokioTimer::new())

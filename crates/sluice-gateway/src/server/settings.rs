@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::HeaderMap;
+use sluice_wire::cursor::Cursor;
 use sluice_wire::{Network, forwarded};
 
 use super::tls::Tls;
@@ -19,10 +20,12 @@ pub struct ListenerSettings {
     pub handshake_timeout: Duration,
     /// How long a request's head may take. A connection that is kept for another request may rest as long.
     pub header_read_timeout: Duration,
-    /// Size of a request's head. Bytes.
+    /// The size of a request's head without its cursor. Bytes.
     pub header_bytes_max: usize,
-    /// Fields of a request's head.
+    /// The number of fields of a request's head, `Last-Event-ID` not counted.
     pub header_count_max: usize,
+    /// The length of the longest cursor that a client may bring back. Bytes.
+    pub cursor_bytes_max: usize,
     /// Connections that hold no stream.
     pub connections_max: usize,
     /// The certificate to serve with; without one the listener speaks plain text.
@@ -103,6 +106,7 @@ impl Default for ListenerSettings {
             header_read_timeout: Duration::from_secs(10),
             header_bytes_max: 16 << 10,
             header_count_max: 100,
+            cursor_bytes_max: Cursor::len_max(64),
             connections_max: 1_024,
             tls: None,
             h2c: false,

@@ -7,6 +7,7 @@ mod beginning;
 mod crowd;
 mod flood;
 mod gone;
+mod heads;
 mod http2;
 mod leaving;
 mod lingering;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use figment::value::{Dict, Value};
+use sluice_wire::cursor::Cursor;
 use sluice_wire::{Topic, TopicPattern};
 
 use super::raw;
@@ -113,7 +114,7 @@ impl Topics {
                 |table| TopicRule::read(table, retention),
             ),
             event_bytes_max: section.bytes("event_bytes_max", d.event_bytes_max, 1..=64 * MIB),
-            per_stream_max: section.integer("per_stream_max", d.per_stream_max, 1..=1_024),
+            per_stream_max: section.integer("per_stream_max", d.per_stream_max, 1..=Cursor::TOPICS_MAX),
             linger: section.millis("linger_ms", d.linger, 0..=3_600_000),
             tail_check_interval: section.millis("tail_check_interval_ms", d.tail_check_interval, 50..=60_000),
             tail_check_keys_per_second: section.integer(

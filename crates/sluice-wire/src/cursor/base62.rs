@@ -6,7 +6,7 @@ use std::fmt;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Enough for every 64-bit number.
-const WIDTH_MAX: usize = 11;
+pub(super) const WIDTH_MAX: usize = 11;
 
 /// Numbers and marks in a row, put together on the stack: room for three numbers and three marks.
 pub(super) struct Text {

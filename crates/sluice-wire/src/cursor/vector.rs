@@ -44,6 +44,10 @@ pub(super) struct Entry {
 impl VectorCursor {
     /// The version that is written; it and the ones before it are read.
     pub const VERSION: u32 = if cfg!(feature = "next-cursor") { 2 } else { 1 };
+    /// The length of the version and the longest floor.
+    pub(super) const HEAD_LEN_MAX: usize = PREFIX.len() + base62::WIDTH_MAX;
+    /// The length of the longest entry: a long name, the milliseconds and the sequence number.
+    pub(super) const ENTRY_LEN_MAX: usize = 1 + Name::LONG_DIGITS + base62::WIDTH_MAX + 1 + base62::WIDTH_MAX;
 
     /// The cursor of a set of topics that stand at `positions`, when nothing up to `floor_ms` is missing in
     /// any of them.

@@ -1,8 +1,8 @@
 //! Cursors survive being written, sent back and read for another set of topics.
 
 use proptest::prelude::*;
-use sluice_wire::EventId;
 use sluice_wire::cursor::{Cursor, VectorNames};
+use sluice_wire::{EventId, Topic};
 
 use crate::any;
 
@@ -17,6 +17,19 @@ proptest! {
         prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b)), "{}", text);
         prop_assert!(text.len() <= Cursor::LEN_MAX);
         prop_assert_eq!(text.parse(), Ok(cursor));
+    }
+
+    #[test]
+    fn the_cursor_of_every_allowed_set_reads_back(
+        floor_ms in any::floor_ms(),
+        ids in prop::collection::vec(any::event_id(), 1..=Cursor::TOPICS_MAX),
+    ) {
+        let topic = |n| Topic::parse(&format!("user/{n}")).unwrap();
+        let positions: Vec<_> = ids.into_iter().zip(0..).map(|(id, n)| (topic(n), id)).collect();
+        let vector = any::vector(floor_ms, &positions);
+        let text = vector.to_string();
+        prop_assert!(text.len() <= Cursor::len_max(positions.len()), "{} bytes", text.len());
+        prop_assert_eq!(text.parse(), Ok(Cursor::Vector(vector)));
     }
 
     #[test]
