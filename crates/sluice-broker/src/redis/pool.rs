@@ -255,10 +255,11 @@ impl Drop for Passing<'_> {
 /// Loaded on every new connection, because a server that restarted knows no scripts, and a pipeline of which
 /// the first half met an unknown script would otherwise be appended out of order.
 async fn load_scripts(connection: &mut MultiplexedConnection) -> Result<(), HookError> {
-    // Redis closes a connection without credentials on an argument as long as the script, and nobody would be told NOAUTH.
+    // Redis closes a connection without credentials on a long argument or many, so that whoever sends some is not told NOAUTH.
     match redis::cmd("PING").exec_async(connection).await {
-        Err(error) if error.is_io_error() => return Err(HookError::Backend(error)),
-        Err(error) if error.code() == Some("NOAUTH") => return Ok(()),
+        Err(error) if error.is_io_error() || error.code() == Some("NOAUTH") => {
+            return Err(HookError::Backend(error));
+        }
         _ => {}
     }
     match scripts::publish().load_async(connection).await {
